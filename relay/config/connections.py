@@ -156,7 +156,9 @@ class Imap(Section):
     @field_validator("handled_folder")
     @classmethod
     def _require_other_folder(cls, folder: str, info: ValidationInfo) -> str:
-        if info.data.get("handled") == "move" and folder == info.data.get("folder"):
+        polled = info.data.get("folder", "")
+        is_inbox = folder.upper() == polled.upper() == "INBOX"
+        if info.data.get("handled") == "move" and (folder == polled or is_inbox):
             raise setting_error(f'"{folder}" is the polled folder', "another folder")
         return folder
 

@@ -20,8 +20,8 @@ SILENCE = 15.0
 RESPONSE_SECONDS = 60.0
 """Seconds after which a step fails though octets arrive, in SILENCE at most."""
 
-ReadOnly = imaplib.IMAP4.readonly
-"""Raised where a folder that was opened for writing can only be read."""
+Refused = imaplib.IMAP4.error
+"""Raised where a folder that was opened for writing can only be read, or where the server refuses a command."""
 
 
 class MailboxError(Exception):

@@ -9,13 +9,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.config.settings import Imap
-from relay.inbound.imap_connection import ImapConnection, MailboxError, ReadOnly
+from relay.inbound.imap_connection import ImapConnection, MailboxError, Refused
 
 LARGEST = 2 << 20
 """Octets fetched of each mail; the report of a bounce stands at its beginning."""
 
 _WINDOW = 10_000
 """Mails per SEARCH: the response is one line, and the length of a line is limited."""
+
+
+_UIDS = 100
+"""UIDs in a command: a line of a command is limited too."""
 
 
 class HalfMovedError(MailboxError):
@@ -30,12 +34,23 @@ class Folder:
     messages: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class FolderState:
+    """The state of an opened folder."""
+
+    uidvalidity: int
+    messages: int
+    uidnext: int | None
+    """The UID of the next mail, at least; None if the server does not give it."""
+
+
 class Mailbox:
     """The mailbox of the configuration. Every method raises MailboxError."""
 
     def __init__(self, imap: Imap) -> None:
         self._imap = imap
         self._connection = ImapConnection(imap)
+        self._folder = imap.folder
         self._handled_folder = imap.handled_folder
         self.read_only = False
         """Whether the server allows no marks in the selected folder."""
@@ -48,7 +63,18 @@ class Mailbox:
         """Connect and log in."""
         self._connection.open()
         with self._connection.step(f"login of {self._imap.username}"):
-            self._client.login(self._imap.username, self._imap.password.get_secret_value())
+            self._log_in(self._imap.username, self._imap.password.get_secret_value())
+
+    def _log_in(self, username: str, password: str) -> None:
+        """Log in by LOGIN, which takes ASCII only and may be disabled, else by the mechanism PLAIN (RFC 4616)."""
+        is_ascii = username.isascii() and password.isascii()
+        if is_ascii and not self._client.has_capability("LOGINDISABLED"):
+            self._client.login(username, password)
+        elif self._client.has_capability("AUTH=PLAIN"):
+            self._client.sasl_login("PLAIN", lambda _: f"\0{username}\0{password}".encode())
+        else:
+            why = "LOGIN is disabled" if is_ascii else "the user name or password is not ASCII"
+            raise ValueError(f"{why}, and the server does not offer AUTH=PLAIN")
 
     def close(self) -> None:
         """Log out if the server still responds, and close the connection."""
@@ -82,22 +108,25 @@ class Mailbox:
             return str(spaces[0][0]) if spaces else ""
         return ""
 
-    def select(self) -> tuple[int, int]:
-        """Open the folder; return UIDVALIDITY and mail count.
+    def select(self) -> FolderState:
+        """Open the folder.
 
         It is opened for reading only if handled mail is left as it is, or if the server allows no more.
         """
-        name = self._existing(self._imap.folder) or self._imap.folder
+        self._folder = name = self._existing(self._imap.folder) or self._imap.folder
         with self._connection.step(f'folder "{name}"'):
             state = self._selected(name)
-            return int(state[b"UIDVALIDITY"]), int(state[b"EXISTS"])
+            if b"UIDVALIDITY" not in state:
+                raise ValueError("the server keeps no UIDs (RFC 3501 section 2.3.1.1)")
+            following = state.get(b"UIDNEXT")
+            return FolderState(int(state[b"UIDVALIDITY"]), int(state[b"EXISTS"]), int(following) if following else None)
 
     def _selected(self, name: str) -> Any:
         self.read_only = self._imap.handled == "leave"
         if not self.read_only:
             try:
                 return self._client.select_folder(name)
-            except ReadOnly:
+            except Refused:
                 self.read_only = True
         return self._client.select_folder(name, readonly=True)
 
@@ -122,6 +151,15 @@ class Mailbox:
         # "*" is the last mail, so the range always holds it, however low its UID is (RFC 3501 section 6.4.8).
         return sorted(uid for uid in found if uid > last)
 
+    def existing(self, uids: Sequence[int]) -> frozenset[int]:
+        """Return those of the UIDs that the folder still has."""
+        found: set[int] = set()
+        for first in range(0, len(uids), _UIDS):
+            some = ",".join(map(str, uids[first : first + _UIDS]))
+            with self._connection.step("search"):
+                found.update(self._client.search(["UID", some]))
+        return frozenset(found)
+
     def fetch(self, uid: int) -> bytes | None:
         """Return the first LARGEST octets of a mail, leaving it unread; None when it is gone."""
         with self._connection.step(f"fetch of UID {uid}"):
@@ -133,11 +171,13 @@ class Mailbox:
         if self._imap.handled != "move":
             return
         name = self._imap.handled_folder
-        if existing := self._existing(name):
+        if (existing := self._existing(name)) and existing != self._folder:
             self._handled_folder = existing
             return
         self._handled_folder = with_prefix(name, self.prefix())
         with self._connection.step(f'folder "{self._handled_folder}"'):
+            if self._handled_folder == self._folder:
+                raise ValueError("it is the polled folder")
             self._client.create_folder(self._handled_folder)
         with suppress(MailboxError), self._connection.step(f'subscription of "{self._handled_folder}"'):
             self._client.subscribe_folder(self._handled_folder)

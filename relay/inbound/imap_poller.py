@@ -12,7 +12,7 @@ from pathlib import Path
 from relay.config.settings import Imap, Settings
 from relay.events.ports import StoreError
 from relay.inbound.imap_connection import MailboxError
-from relay.inbound.imap_mailbox import Mailbox
+from relay.inbound.imap_mailbox import FolderState, Mailbox
 from relay.inbound.imap_marks import Marks
 from relay.inbound.imap_state import MailboxPosition, mailbox_name, read_position, write_position
 from relay.inbound.prepared_mail import ProcessResult
@@ -47,6 +47,8 @@ class Poller:
         """The mailbox whose last poll succeeded."""
         self._tries: dict[int, int] = {}
         """Failed attempts by UID, in this process."""
+        self._rounds = 0
+        """Rounds in which marks were tried again."""
         self._missed_at = 0.0
         """Time on the loop's clock at which skipped mails are retried."""
 
@@ -70,15 +72,15 @@ class Poller:
         mailbox = Mailbox(imap)
         try:
             await asyncio.to_thread(mailbox.open)
-            uidvalidity, count = await asyncio.to_thread(mailbox.select)
+            state = await asyncio.to_thread(mailbox.select)
             if self._connected != mailbox_name(imap):
                 self._connected = mailbox_name(imap)
-                self._log("imap.connected", host=imap.host, folder=imap.folder, messages=count)
-            position = await asyncio.to_thread(self._position_in, imap, uidvalidity)
+                self._log("imap.connected", host=imap.host, folder=imap.folder, messages=state.messages)
+            position = await asyncio.to_thread(self._position_in, mailbox, imap, state)
 
-            uids = await asyncio.to_thread(mailbox.uids_after, position.uid, count)
+            uids = await asyncio.to_thread(mailbox.uids_after, position.uid, state.messages)
             missed = self._due(position)
-            left = position.unmarked
+            position, left = await self._left(mailbox, position)
             self._marks.begin_round()
 
             for uid in uids:
@@ -95,16 +97,31 @@ class Poller:
         finally:
             mailbox.abandon()
 
-    def _position_in(self, imap: Imap, uidvalidity: int) -> MailboxPosition:
-        """Return the position reached, or the start when UIDVALIDITY changed."""
+    def _position_in(self, mailbox: Mailbox, imap: Imap, state: FolderState) -> MailboxPosition:
+        """Return the position reached, or the start when the UIDs changed. Blocking."""
         saved = read_position(self._state_file)
         if saved is not None:
-            if saved.mailbox == mailbox_name(imap) and saved.uidvalidity == uidvalidity:
-                return saved
             if saved.mailbox == mailbox_name(imap):
-                self._log("imap.renumbered", folder=imap.folder, before=saved.uidvalidity, now=uidvalidity)
+                if saved.uidvalidity == state.uidvalidity and not _went_back(mailbox, state, saved):
+                    return saved
+                self._log("imap.renumbered", folder=imap.folder, before=saved.uidvalidity, now=state.uidvalidity)
             self._tries.clear()
-        return MailboxPosition(mailbox_name(imap), uidvalidity, 0)
+        return MailboxPosition(mailbox_name(imap), state.uidvalidity, 0)
+
+    async def _left(self, mailbox: Mailbox, position: MailboxPosition) -> tuple[MailboxPosition, tuple[int, ...]]:
+        """Return the position without marks of mail that is gone, and the marks to try again.
+
+        They are rotated, so that a mail which takes no mark does not stop those of others.
+        """
+        if not position.unmarked:
+            return position, ()
+        there = await asyncio.to_thread(mailbox.existing, position.unmarked)
+        for uid in position.unmarked:
+            position = position if uid in there else position.marked(uid)
+        left = position.unmarked
+        self._rounds += 1
+        first = self._rounds % len(left) if left else 0
+        return position, left[first:] + left[:first]
 
     def _due(self, position: MailboxPosition) -> tuple[int, ...]:
         """Return the skipped mails to retry now, rotated each time, so that a failing one does not block others."""
@@ -155,3 +172,13 @@ class Poller:
         self._log("imap.taken", uid=uid, kind=result.kind, handled=action, events=len(result.events))
         # Saved with the next mail: after a crash the mark is repeated, which changes nothing.
         return position.marked(uid) if is_marked else position
+
+
+def _went_back(mailbox: Mailbox, state: FolderState, saved: MailboxPosition) -> bool:
+    """Whether the server numbers mail anew under the same UIDVALIDITY, after a restore for example.
+
+    A UIDNEXT that mail of the folder already has is wrong, and says nothing.
+    """
+    if state.uidnext is None or state.uidnext > saved.uid:
+        return False
+    return all(uid < state.uidnext for uid in mailbox.uids_after(0, state.messages))

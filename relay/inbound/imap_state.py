@@ -59,7 +59,7 @@ def read_position(path: Path) -> MailboxPosition | None:
         saved = json.loads(path.read_bytes())
         missed, unmarked = (tuple(int(uid) for uid in saved.get(name, ())) for name in ("missed", "unmarked"))
         return MailboxPosition(str(saved["mailbox"]), int(saved["uidvalidity"]), int(saved["uid"]), missed, unmarked)
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+    except (FileNotFoundError, ValueError, OverflowError, RecursionError, KeyError, TypeError, AttributeError):
         return None
 
 

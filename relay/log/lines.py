@@ -104,8 +104,8 @@ LINES: dict[str, str] = {
     "not_forwarded (untied, spam).",
     "imap.connected": "The bounce mailbox answers, for the first time or again. host, folder, messages.",
     "imap.failed": "The bounce mailbox or the store did not answer; the rest is read at the next interval. error.",
-    "imap.renumbered": "The server renumbered the folder (UIDVALIDITY): it is read from its beginning. folder, before, "
-    "now.",
+    "imap.renumbered": "The server renumbered the folder (UIDVALIDITY, or lower UIDs): it is read from its beginning. "
+    "folder, before, now.",
     "imap.skipped": "A mail of the bounce mailbox failed too often and is skipped; it is retried each hour and after a "
     "restart. uid, folder, tries.",
     "imap.unmarked": "Processed bounces cannot be moved or flagged. They count, and stay where they are; the next "

@@ -101,5 +101,5 @@ async def test_bounces_count_whatever_becomes_of_the_mails(tmp_path: Path, monke
         # A polled folder is found behind the prefix too.
         mailbox = Mailbox(imap.model_copy(update={"folder": "Handled"}))
         mailbox.open()
-        assert (mailbox.select()[1], mailbox.read_only) == (0, True)
+        assert (mailbox.select().messages, mailbox.read_only) == (0, True)
         mailbox.close()

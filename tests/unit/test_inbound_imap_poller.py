@@ -12,7 +12,7 @@ from relay.config.settings import Imap, Settings
 from relay.events.ports import StoreError
 from relay.inbound import imap_poller as room
 from relay.inbound.imap_connection import MailboxError
-from relay.inbound.imap_mailbox import HalfMovedError
+from relay.inbound.imap_mailbox import FolderState, HalfMovedError
 from relay.inbound.imap_poller import TRIES, Poller
 from relay.inbound.imap_state import MAX_MISSED, MailboxPosition, mailbox_name, read_position, write_position
 from relay.inbound.prepared_mail import ProcessResult
@@ -36,8 +36,11 @@ class Folder:
     def open(self) -> None:
         pass
 
-    def select(self) -> tuple[int, int]:
-        return 7, len(self.uids)
+    def select(self) -> FolderState:
+        return FolderState(7, len(self.uids), max(self.uids, default=0) + 1)
+
+    def existing(self, uids: Sequence[int]) -> frozenset[int]:
+        return frozenset(uids) & frozenset(self.uids)
 
     def uids_after(self, last: int, count: int) -> Sequence[int]:
         return [uid for uid in self.uids if uid > last]
@@ -181,10 +184,10 @@ async def test_a_mark_that_fails_delays_no_mail_and_is_tried_again_in_the_next_r
     assert (processor.taken, folder.marked, unmarked(file)) == ([1, 2, 3], [1], (2, 3))
     folder.uids.append(4)
     await polling.read(ACCOUNT)
-    assert (processor.taken, folder.marked, unmarked(file)) == ([1, 2, 3, 4], [1, 4], (2, 3))
+    assert (processor.taken, folder.marked, unmarked(file)) == ([1, 2, 3, 4], [1, 4, 3], (2,))
     folder.refusals = {}
     await poller(processor, file).read(ACCOUNT)
-    assert (processor.taken, folder.marked, unmarked(file)) == ([1, 2, 3, 4], [1, 4, 2, 3], ())
+    assert (processor.taken, folder.marked, unmarked(file)) == ([1, 2, 3, 4], [1, 4, 3, 2], ())
 
 
 async def test_marks_that_fail_are_logged_once_until_one_succeeds(folder: Folder, tmp_path: Path) -> None:
@@ -217,6 +220,41 @@ async def test_a_crash_before_the_mark_leaves_it_for_the_next_start(folder: Fold
     folder.refusals = {}
     await poller(processor, file).read(ACCOUNT)
     assert (processor.taken, folder.marked, unmarked(file)) == ([1], [1], ())
+
+
+async def test_a_mail_that_is_gone_needs_no_mark_and_one_that_takes_none_stops_no_other(
+    folder: Folder, tmp_path: Path
+) -> None:
+    processor, file = RecordingProcessor(ProcessResult("bounce", joined=True)), tmp_path / "imap.json"
+    polling = poller(processor, file)
+    folder.refusals = {uid: MailboxError("quota") for uid in (1, 2, 3)}
+    await polling.read(ACCOUNT)
+    assert unmarked(file) == (1, 2, 3)
+    folder.uids, folder.refusals = [2, 3], {2: MailboxError("too large")}
+    for _ in range(2):
+        await polling.read(ACCOUNT)
+    assert (folder.marked, unmarked(file)) == ([3], (2,))
+
+
+@pytest.mark.parametrize(("uids", "uidnext", "taken"), [([1, 2], 3, [1, 2]), ([1, 9], 1, []), ([1, 9], 10, [])])
+async def test_a_folder_whose_uids_went_back_is_read_anew(
+    folder: Folder, tmp_path: Path, uids: list[int], uidnext: int, taken: list[int]
+) -> None:
+    processor, file = RecordingProcessor(), tmp_path / "imap.json"
+    write_position(file, MailboxPosition(mailbox_name(ACCOUNT), 7, 9))
+    folder.uids = uids
+    folder.select = lambda: FolderState(7, len(uids), uidnext)  # type: ignore[method-assign]
+    await poller(processor, file).read(ACCOUNT)
+    assert processor.taken == taken
+    assert ("imap.renumbered" in [line for line, _ in processor.lines]) == bool(taken)
+
+
+@pytest.mark.parametrize("saved", ["", "[]", "{", '{"mailbox": 1, "uidvalidity": 1e999, "uid": 3}', "[" * 100_000])
+async def test_a_damaged_position_begins_anew(folder: Folder, tmp_path: Path, saved: str) -> None:
+    processor, file = RecordingProcessor(), tmp_path / "imap.json"
+    file.write_text(saved, encoding="utf-8")
+    await poller(processor, file).read(ACCOUNT)
+    assert processor.taken == [1, 2, 3]
 
 
 async def test_the_poller_ends_when_it_is_cancelled(folder: Folder, tmp_path: Path) -> None:
