@@ -11,7 +11,7 @@ import click
 from relay.cli.address_files import read_address_file
 from relay.cli.address_import import PAGE, Import, write_csv
 from relay.cli.client import AdminClient
-from relay.cli.common import show
+from relay.cli.common import config_option, json_option, show
 
 Row = Mapping[str, Any]
 
@@ -81,6 +81,19 @@ class AddressList:
             if len(page) < PAGE:
                 return
             wanted["after"] = self.after(page[-1])
+
+
+def export_command(of: AddressList) -> click.Command:
+    """Return the command `export` of a list."""
+
+    @click.command("export")
+    @config_option
+    @json_option
+    def export(path: Path, as_json: bool) -> None:
+        """Write the whole list as CSV or, with --json, as JSON lines."""
+        of.export(path, as_json=as_json)
+
+    return export
 
 
 addresses_argument = click.argument("addresses", nargs=-1, required=True)

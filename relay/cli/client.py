@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import quote, urlencode
@@ -76,6 +77,18 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    path: str
+    query: Mapping[str, str | Sequence[str]] | None = None
+    allowed: tuple[int, ...] = ()
+    """Statuses beside 200 that are no errors."""
+    body: str | None = None
+    """JSON."""
+    seconds: float = TIMEOUT
+
+
 class AdminClient:
     """Sends requests to the server of one configuration. Errors are printed and end the process."""
 
@@ -91,16 +104,16 @@ class AdminClient:
 
     def get(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> Any:
         """Return the JSON response to GET."""
-        return self._ask("GET", path, query)
+        return self._ask(_Request("GET", path, query))
 
     def find(self, path: str) -> Any | None:
         """Return the JSON response to GET, None for 404: a server may be older than this command."""
-        with self._answer("GET", path, None, (404,)) as response:
+        with self._answer(_Request("GET", path, allowed=(404,))) as response:
             return json.loads(response.read()) if response.status != 404 else None
 
     def lines(self, path: str, query: Mapping[str, str | Sequence[str]] | None = None) -> Iterator[Any]:
         """Yield the JSON lines of the response to GET as they arrive; exit with an error if it is incomplete."""
-        with self._answer("GET", path, query) as response:
+        with self._answer(_Request("GET", path, query)) as response:
             try:
                 for line in response:
                     value = json.loads(line)
@@ -120,41 +133,27 @@ class AdminClient:
         seconds: float = TIMEOUT,
     ) -> Any:
         """Return the JSON response to POST, with an optional JSON body. Statuses in `allowed` are no errors."""
-        return self._ask("POST", path, query, allowed, None if body is None else json.dumps(body), seconds)
+        text = None if body is None else json.dumps(body)
+        return self._ask(_Request("POST", path, query, allowed, text, seconds))
 
-    def _ask(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str | Sequence[str]] | None,
-        allowed: tuple[int, ...] = (),
-        body: str | None = None,
-        seconds: float = TIMEOUT,
-    ) -> Any:
-        with self._answer(method, path, query, allowed, body, seconds) as response:
+    def _ask(self, request: _Request) -> Any:
+        with self._answer(request) as response:
             try:
                 return json.loads(response.read())
             except (OSError, http.client.HTTPException) as error:
                 give_up(f"the response is incomplete ({error})", EX_TEMPFAIL)
 
     @contextmanager
-    def _answer(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str | Sequence[str]] | None,
-        allowed: tuple[int, ...] = (),
-        body: str | None = None,
-        seconds: float = TIMEOUT,
-    ) -> Iterator[http.client.HTTPResponse]:
+    def _answer(self, request: _Request) -> Iterator[http.client.HTTPResponse]:
         """Send a request and yield the response; exit with the text of the server if it is an error."""
-        connection = _UnixConnection(str(self._socket), seconds)
-        target = quote(path, safe="/") + (f"?{urlencode(query, doseq=True)}" if query else "")
+        connection = _UnixConnection(str(self._socket), request.seconds)
+        query = f"?{urlencode(request.query, doseq=True)}" if request.query else ""
+        fields = {"Content-Type": "application/json"} if request.body else {}
         with closing(connection):
             try:
-                connection.request(method, target, body, {"Content-Type": "application/json"} if body else {})
+                connection.request(request.method, quote(request.path, safe="/") + query, request.body, fields)
                 response = connection.getresponse()
-                error_text = None if response.status in (200, *allowed) else response.read()
+                error_text = None if response.status in (200, *request.allowed) else response.read()
             except PermissionError:
                 give_up(_denied(self._socket), EX_UNAVAILABLE)
             except (OSError, http.client.HTTPException) as error:

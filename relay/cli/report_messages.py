@@ -1,6 +1,5 @@
 """`relay report messages|invoices|untied`: a timeline or a row for each message."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, past_time, show
 from relay.cli.listings import MOST_ROWS, Listing, all_option
 from relay.cli.report_output import csv_option, filter_options, query_of, show_rows, write_csv
-from relay.cli.status import show_story
+from relay.cli.status import show_stories
 
 _RECIPIENTS = (
     ("AT", "created_at"),
@@ -45,22 +44,14 @@ def messages(path: Path, status: str, everything: bool, as_json: bool, as_csv: b
 
     A row has the last reply, its category and guidance. --csv has a column for each metadata key.
     """
-    query = query_of(filters) | ({"status": status} if status else {})
+    query, most = query_of(filters) | ({"status": status} if status else {}), None if everything else MOST_ROWS
     if status or as_csv:
-        rows = Listing("/reports/recipients", "rows").rows(AdminClient(path), query, None if everything else MOST_ROWS)
+        rows = Listing("/reports/recipients", "rows").rows(AdminClient(path), query, most)
         shown = map(_with_metadata, rows) if not as_json else rows
         write_csv(_filled(shown)) if as_csv else show(shown, _RECIPIENTS, as_json=as_json)
         return
-    found = 0
-    stories = Listing("/reports/messages", "stories")
-    for story in stories.rows(AdminClient(path), query, None if everything else MOST_ROWS):
-        found += 1
-        if as_json:
-            click.echo(json.dumps(story))
-        else:
-            show_story(story)
-            click.echo()
-    if not found:
+    stories = Listing("/reports/messages", "stories").rows(AdminClient(path), query, most)
+    if not show_stories(stories, as_json=as_json):
         click.echo("relay: no message matches; without --since only the last 30 days are searched", err=True)
 
 

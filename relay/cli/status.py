@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -34,17 +34,10 @@ def trace(key: str, after: str, path: Path, everything: bool, as_json: bool) -> 
 
     A timeline of more than 1000 events comes in pages.
     """
-    found = 0
-    stories = Listing(f"/trace/{key}", "stories")
     query = {"after": after} if after else {}
-    for story in stories.rows(AdminClient(path), query, None if everything else MOST_TIMELINES):
-        found += 1
-        if as_json:
-            click.echo(json.dumps(story))
-        else:
-            show_story(story)
-            click.echo()
-    if not found:
+    most = None if everything else MOST_TIMELINES
+    stories = Listing(f"/trace/{key}", "stories").rows(AdminClient(path), query, most)
+    if not show_stories(stories, as_json=as_json):
         click.echo(f"relay: no message found for {key}", err=True)
         sys.exit(1)
 
@@ -107,6 +100,19 @@ _STATUS_TEXTS: Mapping[str, Callable[[Any], str]] = {
     "paused": lambda subjects: ", ".join(map(printable, subjects)),
 }
 """Texts of the values of the status that are not plain; an empty one is not shown."""
+
+
+def show_stories(stories: Iterable[dict[str, Any]], *, as_json: bool) -> bool:
+    """Print timelines, as JSON lines or as text; return whether there were any."""
+    any_shown = False
+    for story in stories:
+        any_shown = True
+        if as_json:
+            click.echo(json.dumps(story))
+        else:
+            show_story(story)
+            click.echo()
+    return any_shown
 
 
 def show_story(story: dict[str, Any]) -> None:

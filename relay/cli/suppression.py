@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 import click
 
-from relay.cli.address_list import AddressList, addresses_argument, import_options
+from relay.cli.address_list import AddressList, addresses_argument, export_command, import_options
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, future_time, json_option, show
 from relay.reports.serialize import time_json
@@ -154,9 +154,4 @@ def import_suppressions(file: BinaryIO, path: Path, as_json: bool, dry_run: bool
     SUPPRESSIONS.import_file(path, file, defaults, as_json=as_json, dry_run=dry_run, partial=partial)
 
 
-@suppression.command("export")
-@config_option
-@json_option
-def export_suppressions(path: Path, as_json: bool) -> None:
-    """Write the whole list as CSV or, with --json, as JSON lines."""
-    SUPPRESSIONS.export(path, as_json=as_json)
+suppression.add_command(export_command(SUPPRESSIONS))

@@ -5,7 +5,7 @@ from typing import BinaryIO
 
 import click
 
-from relay.cli.address_list import AddressList, addresses_argument, import_options
+from relay.cli.address_list import AddressList, addresses_argument, export_command, import_options
 from relay.cli.common import config_option, json_option
 from relay.suppression.unsubscribes import SOURCES
 
@@ -89,9 +89,4 @@ def import_unsubscribes(
     UNSUBSCRIBES.import_file(path, file, defaults, as_json=as_json, dry_run=dry_run, partial=partial)
 
 
-@unsubscribe.command("export")
-@config_option
-@json_option
-def export_unsubscribes(path: Path, as_json: bool) -> None:
-    """Write the whole list as CSV or, with --json, as JSON lines."""
-    UNSUBSCRIBES.export(path, as_json=as_json)
+unsubscribe.add_command(export_command(UNSUBSCRIBES))

@@ -19,7 +19,7 @@ from typing import Any
 
 from relay.domains.keys import Keys
 from relay.mailauth.dkim_keys import SigningKey
-from relay.render.message_policy import MessagePolicy
+from relay.render.message_policy import MessagePolicy, tuple_of
 from relay.render.render import RenderedContent, RenderInput
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.rewrite.tokens import Keyring
@@ -140,8 +140,8 @@ def _read_options(octets: bytes) -> Mapping[str, Any]:
     """Return the fields of a policy, by name, from their octets."""
     plain, tracking, unsubscribe = _decode(octets.decode("ascii"))
     return {
-        **dict(zip(_PLAIN, map(_frozen, plain), strict=True)),
-        "tracking": tracking and Tracking(*map(_frozen, tracking)),
+        **dict(zip(_PLAIN, map(tuple_of, plain), strict=True)),
+        "tracking": tracking and Tracking(*map(tuple_of, tracking)),
         "list_unsubscribe": unsubscribe and ListUnsubscribe(*unsubscribe),
     }
 
@@ -229,8 +229,3 @@ def _is_note_value(value: object) -> bool:
 
 def _is_text(value: object) -> bool:
     return isinstance(value, str) and len(value) <= MAX_TEXT and value.isprintable()
-
-
-def _frozen(value: Any) -> Any:
-    """Return a list of JSON as the tuple that it was."""
-    return tuple(value) if isinstance(value, list) else value

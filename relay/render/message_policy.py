@@ -1,6 +1,7 @@
 """The policy of a message: decided at acceptance, stored in its row, applied at rendering."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from relay.mail.lane import DIRECT
 from relay.rewrite.options import ListUnsubscribe, Tracking
@@ -69,3 +70,8 @@ class MessagePolicy:
     def providers(self) -> tuple[str, ...]:
         """The providers that may carry the message, in order of preference."""
         return self.provider, *self.fallback_providers
+
+
+def tuple_of(value: Any) -> Any:
+    """Return a list of JSON as the tuple that the option was, any other value unchanged."""
+    return tuple(value) if isinstance(value, list) else value

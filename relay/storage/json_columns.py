@@ -4,10 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
-from typing import Any
 
 from relay.mail.reply import Reply
-from relay.render.message_policy import MessagePolicy
+from relay.render.message_policy import MessagePolicy, tuple_of
 from relay.rewrite.options import ListUnsubscribe, Tracking
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
@@ -118,18 +117,13 @@ def decode_policy(text: str) -> MessagePolicy:
         list_unsubscribe=None if offered is None else ListUnsubscribe(*offered),
         unsubscribe_url=value.get("unsubscribe_url", ""),
         send_at=value.get("send_at"),
-        **{name: _frozen(value[name]) for name in _ASKED if name in value},
+        **{name: tuple_of(value[name]) for name in _ASKED if name in value},
     )
 
 
 def _asked(policy: MessagePolicy) -> dict[str, object]:
     """Return what header fields of mail services asked for, where it differs from the default."""
     return {name: given for name in _ASKED if (given := getattr(policy, name)) != getattr(_PLAIN_MAIL, name)}
-
-
-def _frozen(value: Any) -> Any:
-    """Return a list of JSON as the tuple that it was."""
-    return tuple(value) if isinstance(value, list) else value
 
 
 def split_policy(policy: MessagePolicy) -> tuple[str, bytes]:
@@ -143,5 +137,5 @@ def join_policy(text: str, added_fields: bytes) -> MessagePolicy:
 
 
 def _tracking(value: Mapping[str, object]) -> Tracking:
-    known = {name: tuple(kept) if isinstance(kept, list) else kept for name, kept in value.items()}
-    return Tracking(**{name: known[name] for name in _TRACKING_FIELDS if name in known})  # type: ignore[arg-type]
+    known = {name: tuple_of(kept) for name, kept in value.items()}
+    return Tracking(**{name: known[name] for name in _TRACKING_FIELDS if name in known})

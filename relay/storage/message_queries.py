@@ -82,6 +82,13 @@ class _Conditions:
         self.parts.append(part)
         self.values.extend(values)
 
+    def add_sender(self, domain: str, identity: str) -> None:
+        """Add the conditions on the sending domain and the identity that are not empty."""
+        for column, value in (("domain", domain), ("identity", identity)):
+            if value:
+                keys = keys_of(value)
+                self.add(equals(column, keys), *keys)
+
     def __str__(self) -> str:
         return " AND ".join(self.parts) or "TRUE"
 
@@ -113,12 +120,7 @@ def message_conditions(query: MessageQuery) -> Statement:
     if query.until is not None:
         where.add("messages.created_at < ?", query.until)
 
-    if query.domain:
-        domains = keys_of(query.domain)
-        where.add(equals("domain", domains), *domains)
-    if query.identity:
-        names = keys_of(query.identity)
-        where.add(equals("identity", names), *names)
+    where.add_sender(query.domain, query.identity)
     if query.campaign is not None:
         where.add("campaign != ''" if query.campaign else "campaign = ''")
     if query.campaign_name:
@@ -172,12 +174,7 @@ def keys_statement(query: EntryQuery) -> Statement:
     if query.released_after:
         where.add("release_at > ?", query.released_after)
 
-    if query.domain:
-        domains = keys_of(query.domain)
-        where.add(equals("domain", domains), *domains)
-    if query.identity:
-        names = keys_of(query.identity)
-        where.add(equals("identity", names), *names)
+    where.add_sender(query.domain, query.identity)
 
     if query.after[0]:
         where.add("(entries.queue_id, number) > (?, ?)", *query.after)
