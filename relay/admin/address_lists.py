@@ -19,9 +19,8 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, canonical_domain
 from relay.reports.serialize import JsonObject, suppression_json, unsubscribe_json
-from relay.suppression.model import MANUAL, PROVENANCES, Suppression
+from relay.suppression.model import MANUAL, PROVENANCES, Suppression, canonical_scope
 from relay.suppression.ports import SuppressionQuery, SuppressionStore, UnsubscribeQuery, UnsubscribeStore
-from relay.suppression.scope import canonical_scope
 from relay.suppression.unsubscribes import SOURCES, Unsubscribe
 
 T = TypeVar("T")

@@ -12,9 +12,8 @@ from relay.queue.bounce_policy import BouncePolicy
 from relay.reports.ports import MessageQuery, StoryStore
 from relay.reports.serialize import JsonObject, suppression_json, unproven_json
 from relay.reports.suppression_replay import Verdict, replay
-from relay.suppression.model import Suppression, after_bounce
+from relay.suppression.model import Suppression, after_bounce, canonical_scope
 from relay.suppression.ports import SuppressionQuery, SuppressionStore
-from relay.suppression.scope import canonical_scope
 
 PAGE = 500
 """Rows of the list that one request replays."""

@@ -82,7 +82,7 @@ class HttpSide:
             return None
 
         tracker = Tracker(
-            self.outbound.keyring,
+            self.outbound.signing.keyring,
             sink,
             trusted_proxies=settings.tracker.trusted_proxies,
             proxy_protocol=settings.tracker.proxy_protocol,
@@ -182,7 +182,7 @@ class HttpSide:
             ).table(),
             LinkBlockRoutes(
                 store.link_blocks,
-                parser=lambda: BlockParser(self.outbound.keyring()),
+                parser=lambda: BlockParser(self.outbound.signing.keyring()),
                 clock=context.clock,
                 log=context.log,
             ).table(),

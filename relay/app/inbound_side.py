@@ -97,7 +97,7 @@ def _verification_tools(
 ) -> VerificationTools:
     return VerificationTools(
         settings=context.settings,
-        keyring=outbound.keyring,
+        keyring=outbound.signing.keyring,
         store=context.store.verifications,
         stories=context.store.reports,
         resolver=context.new_resolver,
@@ -120,7 +120,7 @@ async def _verified_senders(context: AppContext) -> VerifiedSenders:
 def _processor(context: AppContext, outbound: OutboundSide, exchangers: MailExchangers) -> InboundProcessor:
     return InboundProcessor(
         settings=context.settings,
-        keyring=outbound.keyring,
+        keyring=outbound.signing.keyring,
         bounce_policy=context.bounce_policy,
         queue=context.store.queue,
         quotas=context.store.quotas,
@@ -140,7 +140,7 @@ def _processor(context: AppContext, outbound: OutboundSide, exchangers: MailExch
 def _inbound_handler(context: AppContext, outbound: OutboundSide, processor: InboundProcessor) -> InboundHandler:
     return InboundHandler(
         settings=context.settings,
-        keyring=outbound.keyring,
+        keyring=outbound.signing.keyring,
         clock=context.clock,
         processor=processor,
         copies=ReceivedCopies(

@@ -50,10 +50,6 @@ class OutboundSide:
     operator_pauses: OperatorPauses
     explainer: Explainer
 
-    def keyring(self) -> Keyring:
-        """Return the keys of links and signed addresses."""
-        return self.signing.keyring()
-
 
 async def open_outbound_side(
     context: AppContext,

@@ -24,10 +24,9 @@ from relay.mail.headers import fields
 from relay.mail.instructions import InstructionError
 from relay.mail.queue_id import queue_id
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.policy.decide import author_of, message_policy
+from relay.policy.decide import author_of, message_policy, reply_handling
 from relay.policy.dialect_rules import dialect_context, dialect_rules
 from relay.policy.facts import MessageFacts, parse_facts
-from relay.policy.reply_handling import reply_handling
 from relay.render.render import RenderInput, explain
 from relay.rewrite.message import Rewritten
 from relay.rewrite.tokens import Keyring, new_key, parse_keyring

@@ -47,8 +47,8 @@ from relay.config.sites import SiteProfile, SiteProfiles, merge_sites, shipped_s
 from relay.config.values import DomainName, Listening, MailAddress, Name, Section, reject_duplicates
 from relay.config.webhooks import Api, Webhook
 from relay.mail.canonical_address import canonical, domain_of
+from relay.mail.domain_name import registrable
 from relay.mail.lane import DIRECT
-from relay.mail.registrable_domain import registrable
 
 __all__ = [
     "Admin",

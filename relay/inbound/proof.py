@@ -15,16 +15,15 @@ from relay.inbound.correlate import OriginalRecipient
 from relay.inbound.inbound_mail import InboundMail
 from relay.mail import authors
 from relay.mail.canonical_address import canonical, domain_of
+from relay.mail.domain_name import registrable
 from relay.mail.received import queue_id_in
-from relay.mail.registrable_domain import registrable
 from relay.mailauth.dkim_verify import verify_signatures
 from relay.mailauth.dmarc import aligned
 from relay.mailauth.spf import check_host
 from relay.queue.entry import Entry
 from relay.resolver import Lookups
 from relay.rewrite.tokens import Kind, Token
-from relay.suppression.model import Provenance
-from relay.suppression.scope import EVERYWHERE, own_scope, session_scope
+from relay.suppression.model import EVERYWHERE, Provenance, own_scope, session_scope
 
 SYSTEMS = frozenset({"mailer-daemon", "mailerdaemon", "mail-daemon", "mdaemon", "postmaster", "bounce", "bounces"}) | {
     *("abuse", "arf", "complaints", "fbl", "feedback", "feedbackloop", "staff"),

@@ -6,7 +6,7 @@ An address is kept as the text the client sent, without the angle brackets; the 
 import re
 from dataclasses import dataclass
 
-from relay.mail.idn import to_ascii
+from relay.mail.domain_name import to_ascii
 
 MAX_LOCAL_PART = 64
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from relay.mail.address import DOMAIN, LITERAL
 from relay.mail.canonical_address import quoted_if_needed
+from relay.mail.domain_name import to_ascii
 from relay.mail.header_tokens import Kind, LexicalError, Token, tokens
-from relay.mail.idn import to_ascii
 
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _PAIR_OR_FOLD = re.compile(r"\\(.)|\r\n", re.DOTALL)

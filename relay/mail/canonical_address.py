@@ -8,7 +8,7 @@ import unicodedata
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from relay.mail.address import DOT_STRING, quote_dots
-from relay.mail.idn import to_ascii
+from relay.mail.domain_name import to_ascii
 
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 

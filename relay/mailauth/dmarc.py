@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
-from relay.mail.registrable_domain import registrable
+from relay.mail.domain_name import registrable
 from relay.mailauth.dkim_record import tags_of
 from relay.resolver import Lookups, NoRecords, NoSuchDomain, TemporaryFailure, Texts
 

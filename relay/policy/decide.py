@@ -6,8 +6,10 @@ from dataclasses import dataclass, replace
 from relay.config.settings import Settings
 from relay.config.settings import Tracking as TrackingSettings
 from relay.limits.principal import flow_key, limits_for, principal_of
-from relay.limits.priority import Flow
+from relay.limits.priority import Flow, Priority
 from relay.limits.window import Ledgers
+from relay.mail.address import is_address
+from relay.mail.address_list import Unreadable
 from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.instructions import Instructions
 from relay.mail.lane import DIRECT
@@ -15,13 +17,26 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Session
 from relay.policy.dialect_rules import ignored_requests
 from relay.policy.facts import MessageFacts
-from relay.policy.priority import priority_of
 from relay.policy.refusals import refuse_facts, refuse_provider
-from relay.policy.reply_handling import ReplyHandling, reply_handling
 from relay.render.message_policy import MessagePolicy
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.rewrite.originator_fields import author_name
 from relay.suppression.exclusion import ExclusionScope
+
+MAX_REPLY_TO = 10
+"""Maximum addresses of a Reply-To to which answers are forwarded; one answer must not reach an unlimited number."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyHandling:
+    """Handling of a message's answers; empty if they go where its header says."""
+
+    domain: str = ""
+    """Domain of the signed Reply-To addresses, "" without reply tracking."""
+    reply_to: tuple[str, ...] = ()
+    """The application's Reply-To addresses, when answers are tracked."""
+    fixed: str = ""
+    """The Reply-To to add, "" for none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,3 +173,31 @@ def list_unsubscribe_of(settings: Settings, author: str, facts: MessageFacts) ->
 def exclusion_scope(settings: Settings, policy: MessagePolicy, campaign: str) -> ExclusionScope:
     """Return what decides about exclusion from a message of that sender, by the current settings."""
     return ExclusionScope(policy.domain, campaign, settings.exclusions, policy.identity)
+
+
+def priority_of(instructions: Instructions, *, bulk: bool) -> Priority:
+    """Return the priority that the application asked for; else CAMPAIGN for campaigns and mail to many, else NORMAL."""
+    if instructions.priority:
+        return Priority[instructions.priority.upper()]
+    return Priority.CAMPAIGN if instructions.campaign or bulk else Priority.NORMAL
+
+
+def reply_handling(
+    settings: Settings, author: str, reply_to: tuple[str, ...] | Unreadable | None, *, signed: bool
+) -> ReplyHandling:
+    """Return the handling of answers to a message of this author.
+
+    `reply_to` are the addresses of the application's Reply-To, None when it has none. A configured `reply_to` excludes
+    tracking. It does not replace the application's Reply-To and does not break a signature. Nor does `forward_to`; only
+    `reply_tracking` replaces it. A Reply-To with more than MAX_REPLY_TO addresses, or an unreadable one, is unchanged.
+    """
+    identity = settings.identity_for(author)
+    if identity is None or isinstance(reply_to, Unreadable):
+        return ReplyHandling()
+    if identity.reply_to:
+        return ReplyHandling(fixed=identity.reply_to if reply_to is None and not signed else "")
+    if identity.reply_tracking or (identity.tracks_replies and reply_to is None and settings.takes_inbound):
+        addresses = tuple(one for one in reply_to or () if is_address(one))
+        if len(addresses) <= MAX_REPLY_TO:
+            return ReplyHandling(domain=settings.domain_for(author).reply_domain, reply_to=addresses)
+    return ReplyHandling()

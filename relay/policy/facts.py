@@ -12,7 +12,12 @@ from relay.mail.header_lines import line_fault, stray_line
 from relay.mail.headers import Field, fields, first_text, named
 from relay.mail.instructions import Instructions
 from relay.mail.received import relay_hosts
-from relay.policy.priority import is_bulk
+
+_LIST_FIELDS = (b"list-unsubscribe", b"list-id")
+"""Fields of mail to many (RFC 2369, RFC 2919)."""
+
+_BULK = frozenset({b"bulk", b"list", b"junk"})
+"""Values of Precedence (RFC 3834 section 3.1.8) of mail to many."""
 
 _KEEPING = frozenset({b"list-unsubscribe", b"list-unsubscribe-post", b"dkim-signature"})
 
@@ -84,3 +89,10 @@ def parse_facts(content: bytes, rules: DialectRules = ALL_RULES, context: Dialec
 
 def _reply_to(content: bytes, found: Sequence[Field]) -> tuple[str, ...] | Unreadable | None:
     return addresses_in(content, found, b"reply-to") if any(named(found, b"reply-to")) else None
+
+
+def is_bulk(content: bytes, found: Sequence[Field]) -> bool:
+    """Whether the header marks mail to many recipients."""
+    if any(one.name in _LIST_FIELDS for one in found):
+        return True
+    return any(one.value(content).strip().lower() in _BULK for one in named(found, b"precedence"))

@@ -1,9 +1,10 @@
-"""Refuses clients, senders and messages. Each function returns None if it refuses nothing. Pure."""
+"""Refuses clients, senders and messages. Each `refuse_…` returns None if it refuses nothing. Pure."""
 
 from collections.abc import Callable, Sequence
 
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, domain_of
+from relay.mail.domain_name import registrable
 from relay.mail.reply import Reply
 from relay.mail.transaction import Session
 from relay.policy.facts import MessageFacts
@@ -115,3 +116,15 @@ def refuse_provider(wanted: str, allowed: Sequence[str]) -> Reply | None:
 def _too_late(horizon: float) -> Reply:
     """Return the refusal of a release time later than `horizon` seconds from now."""
     return Reply(554, "5.6.0", f"X-Relay-Send-At: the time is more than {horizon / 86400:g} days ahead")
+
+
+def is_own_sender(settings: Settings, reverse_path: str, authors: Sequence[str]) -> bool:
+    """Whether a submitted reverse-path is of the domain of an author, or of a domain of this relay.
+
+    The client was accepted as that author, by its credential or its network. `refuse_sender` refuses addresses of
+    identities of others. Any other address is an outsider's: nothing but SPF or DKIM proves it.
+    """
+    organisation = registrable(domain_of(reverse_path))
+    if organisation in {registrable(domain_of(one)) for one in authors}:
+        return True
+    return organisation in settings.organisations

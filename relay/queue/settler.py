@@ -11,7 +11,7 @@ from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.ports import JournalRecord
 from relay.queue.retry import RetrySchedule
 from relay.queue.settle import AttemptInfo, plain, settle, settle_minimal
-from relay.suppression.scope import session_scope
+from relay.suppression.model import session_scope
 
 TRIES = 5
 """Times that a settlement is tried that fails for a reason of its own."""

@@ -8,7 +8,7 @@ from relay.dsn.categories import CATEGORIES, Category
 from relay.dsn.reply_parts import mask_reply
 from relay.events.event import Kind
 from relay.mail.canonical_address import domain_of
-from relay.mail.registrable_domain import registrable
+from relay.mail.domain_name import registrable
 from relay.reports.deliveries import Counts, counted, counts_json
 from relay.reports.ports import Failure, Tally
 from relay.reports.serialize import JsonObject, time_json

@@ -12,8 +12,7 @@ from relay.mail.queue_id import is_queue_id, time_of
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.entry import Entry
 from relay.reports.ports import Story
-from relay.suppression.model import COMPLAINT, MANUAL, Suppression
-from relay.suppression.scope import own_scope, session_scope
+from relay.suppression.model import COMPLAINT, MANUAL, Suppression, own_scope, session_scope
 
 _HARMLESS = ("never", "keep")
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from relay.mail.canonical_address import canonical_domain
-from relay.mail.registrable_domain import registrable
+from relay.mail.domain_name import registrable
 from relay.rewrite.character_references import decode_attribute
 from relay.rewrite.html_tags import ATTRIBUTES, CONDITIONAL, Tag, attributes, conditional_comment_tags
 from relay.rewrite.link_rules import is_sensitive, shown_host

@@ -1,12 +1,24 @@
-"""A suppression: an address excluded from sending, and the evidence for it. Pure."""
+"""A suppression: an address excluded from sending, the evidence for it, and its scope. Pure.
+
+The scope is for whose mail an address is suppressed. What a sender can bring about itself suppresses an address for
+that sender only. A report with a signed address proves that somebody has a copy of the message. A provider of one
+domain speaks for that domain.
+"""
 
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
+
+from relay.config.settings import Settings
+from relay.mail.canonical_address import canonical, canonical_domain
+from relay.mail.lane import DIRECT, split_lane
 
 MANUAL = "manual"
 """Reason of a row that an operator added or imported; other reasons are bounce categories or a complaint."""
 
 COMPLAINT = "complaint"
+
+EVERYWHERE = ""
+"""Scope of evidence that holds for the mail of all senders."""
 
 Provenance = Literal["", "operator", "import", "session", "signed-address", "report", "mailbox", "cc"]
 """How evidence came: by a reply in a session of this relay, a report to a signed address, or an authenticated report.
@@ -88,3 +100,28 @@ def after_bounce(listed: Suppression, found: Suppression) -> Suppression | None:
         return found if found.expires_at > listed.expires_at else None
     length = max(found.expires_at - found.created_at, 2 * (listed.expires_at - listed.created_at))
     return replace(found, expires_at=found.created_at + length)
+
+
+def canonical_scope(text: str) -> str:
+    """Return the scope that an operator wrote, a domain or an identity, in canonical form."""
+    return canonical(text) if "@" in text else canonical_domain(text)
+
+
+def own_scope(settings: Settings, domain: str, identity: str) -> str:
+    """Return the scope of one sender: its domain; at the domain that all customers share, its identity.
+
+    "" for a sender without a domain, for which nothing narrower than EVERYWHERE can be named.
+    """
+    shared = canonical_domain(settings.server.identities_domain)
+    return identity if identity and shared and domain == shared else domain
+
+
+def session_scope(settings: Settings, lane: str, domain: str, identity: str) -> str | None:
+    """Return the scope of a reply in a session of this lane, None for no scope.
+
+    The servers of a recipient's domain and the providers of `[defaults]` are believed for all mail.
+    """
+    provider = split_lane(lane)[0]
+    if provider in (DIRECT, settings.defaults.provider, *settings.defaults.fallback_providers):
+        return EVERYWHERE
+    return own_scope(settings, domain, identity) or None

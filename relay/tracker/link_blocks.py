@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Literal, Protocol
 
-from relay.mail.registrable_domain import is_suffix
+from relay.mail.domain_name import is_suffix
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.tracker.link_target import canonical_host, canonical_url, host_of
 

@@ -7,7 +7,7 @@ import re
 from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import unquote
 
-from relay.mail.idn import to_ascii
+from relay.mail.domain_name import to_ascii
 from relay.tracker.responses import location
 
 _URL = re.compile(r"(https?)://([^/?#\\]*)([^?#]*)(\?[^#]*)?", re.IGNORECASE)

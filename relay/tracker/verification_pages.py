@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from html import escape
 
-from relay.mail.idn import to_unicode
+from relay.mail.domain_name import to_unicode
 from relay.tracker.pages import form, page
 from relay.tracker.ports import CodeTerms, Confirmation
 

@@ -1,7 +1,7 @@
 import pytest
 
 from relay.mail.canonical_address import canonical, canonical_domain, domain_of, keys_of
-from relay.mail.idn import to_unicode
+from relay.mail.domain_name import to_unicode
 
 
 @pytest.mark.parametrize(

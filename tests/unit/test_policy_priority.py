@@ -5,7 +5,8 @@ import pytest
 from relay.limits.priority import Priority
 from relay.mail.headers import fields
 from relay.mail.instructions import Instructions
-from relay.policy.priority import is_bulk, priority_of
+from relay.policy.decide import priority_of
+from relay.policy.facts import is_bulk
 
 
 @pytest.mark.parametrize(

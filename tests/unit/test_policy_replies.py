@@ -1,7 +1,7 @@
 """Where answers come back to, and which Reply-To of an application can be a way there."""
 
 from relay.config.settings import Settings
-from relay.policy.reply_handling import MAX_REPLY_TO, ReplyHandling, reply_handling
+from relay.policy.decide import MAX_REPLY_TO, ReplyHandling, reply_handling
 
 SETTINGS = Settings.model_validate(
     {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.mail.registrable_domain import registrable
+from relay.mail.domain_name import registrable
 from relay.rewrite.html_tags import tags
 from relay.rewrite.link_rules import is_sensitive, shown_host
 from relay.rewrite.links import MAX_TARGET, Reason, classify_link, header_urls, is_excluded, links, rules

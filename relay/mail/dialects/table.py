@@ -94,7 +94,8 @@ def read_statements(
 
     yield from read_control_headers(content, found)
     for dialect in rules.dialects:
-        yield from _statements(dialect, by_dialect.get(dialect, ()), context)
+        if dialect in by_dialect:
+            yield from _statements(dialect, by_dialect[dialect], context)
     yield from _own_metadata(content, found, rules.metadata_fields)
 
 
