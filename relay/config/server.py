@@ -108,7 +108,9 @@ class Tracker(Listening):
     """`[tracker]`: the HTTP server of pixels and links. The first of `keys` signs, all of them verify."""
 
     address: OptionalListenAddress = "127.0.0.1:8025"
-    base_url: BaseUrl = Field(default_factory=lambda data: f"http://{a}" if (a := data.get("address")) else "")
+    base_url: BaseUrl = Field(
+        default_factory=lambda data: f"http://{a}" if (a := data.get("address")) else "", validate_default=True
+    )
     keys: Annotated[tuple[SecretStr, ...], FROM_FILE, AfterValidator(_tracker_keys)] = ()
     trusted_proxies: tuple[Network, ...] = ()
     proxy_protocol: Flag = False

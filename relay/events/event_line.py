@@ -19,6 +19,9 @@ MAX_NUMBER = 2**31 - 1
 _MAX_QUEUE_ID, _MAX_ADDRESS = 64, 512
 """Characters of a queue id, and of an address, at most."""
 
+_MAX_LINE = 256 * 1024
+"""Octets of a line, at most: stores and reports hold events in memory."""
+
 _MAX_DEPTH = 16
 """Objects and lists inside each other, at most."""
 
@@ -38,6 +41,8 @@ def encode_event(event: Event) -> bytes:
 
 def decode_event(line: bytes) -> Event:
     """Decode a line. Raises ValueError when it is incomplete or damaged, or a value is out of range."""
+    if len(line) > _MAX_LINE:
+        raise ValueError(f"the line has {len(line)} octets, more than the {_MAX_LINE} of an event")
     try:
         fields = json.loads(line)
     except RecursionError:

@@ -73,3 +73,9 @@ def test_a_value_that_no_store_holds_or_no_report_shows_is_a_value_error(field: 
     for value in values:
         with pytest.raises(ValueError):
             decode_event(json.dumps({**fields, field: value}).encode())
+
+
+def test_a_line_longer_than_any_event_is_refused() -> None:
+    line = b'{"kind":"click","at":5,"queue_id":"Q","recipient":0,"address":"","data":{"x":"%s"}}' % (b"y" * 300_000)
+    with pytest.raises(ValueError, match="more than the 262144 of an event"):
+        decode_event(line)

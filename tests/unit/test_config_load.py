@@ -47,6 +47,7 @@ def test_an_empty_file_is_a_configuration(folder: Path) -> None:
         ('[server]\ndata_dir = "a\\u0000b"\n', "server.data_dir: has a NUL character"),
         ('[storage]\npassword_file = "a\\u0000b"\n', "storage.password_file: is not the name of a file"),
         ('[tracker]\nbase_url = "http://[::1"\n', 'tracker.base_url: "http://[::1" is not an absolute URL'),
+        ('[tracker]\naddress = "127.0.0.1:0"\n', 'tracker.base_url: "http://127.0.0.1:0" is not an absolute URL'),
         ('[tracker]\nbase_url = "http://t.test:99999"\n', "is not an absolute URL"),
     ],
 )
