@@ -10,7 +10,7 @@ PAGE = 200
 """Events read at once."""
 
 POLL = 1.0
-"""Seconds between two looks for events that another node stored."""
+"""Seconds between two reads of events that another node stored."""
 
 KEEP_ALIVE = 15.0
 """Seconds without an event, after which the position is sent: connections that are silent get closed."""

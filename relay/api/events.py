@@ -32,7 +32,7 @@ PAGE = 500
 """Events read at once."""
 
 SCANNED = 5000
-"""Events that one request looks at, at most: a filter may let few pass."""
+"""Events that one request reads, at most: a filter may let few pass."""
 
 MAX_STREAMS = 30
 """Streams at a time, at most."""

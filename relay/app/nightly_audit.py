@@ -24,7 +24,7 @@ PAUSE_FACTOR = 4.0
 """The pause after a step, as a multiple of its duration: an audit takes at most a fifth of a core."""
 
 CHECK_INTERVAL = 60.0
-"""Seconds between two looks at the clock, which may be set."""
+"""Seconds between two reads of the clock, which may be set."""
 
 
 def next_audit(after: float) -> float:

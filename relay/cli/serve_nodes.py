@@ -147,7 +147,7 @@ async def _all_set(events: Iterable[asyncio.Event]) -> None:
 
 
 async def _first_of(*awaitables: Awaitable[object]) -> None:
-    """Wait until one of them is done, and cancel the others unless they are tasks of somebody else."""
+    """Wait until one of them is done, and cancel the others unless they are tasks of the caller."""
     tasks = [asyncio.ensure_future(one) for one in awaitables]
     await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     for task, one in zip(tasks, awaitables, strict=True):

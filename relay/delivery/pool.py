@@ -75,8 +75,8 @@ class Pool:
         """Hold a slot for one session of this lane, for a message of that flow and of that many octets.
 
         Wait for it while the lane, its site or the total is at its limit. Slots are shared out among principals.
-        Hanging servers of many domains hold no more than the connections of one site, and all sites that have accepted
-        nothing lately no more than half of the total.
+        Hanging servers of many domains hold no more than the connections of one site. All sites that have accepted
+        nothing lately hold no more than half of the total.
         """
         site = await self._site(lane_target)
         limits, is_large = self._limits(lane_target, site, size), size > LARGE

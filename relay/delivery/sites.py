@@ -9,7 +9,7 @@ from relay.delivery.server_memory import ExpiringDict
 from relay.queue.site import Site
 
 SITE_FOR = 300.0
-"""Seconds during which the site of a lane is used without a new look at DNS, by jobs that open no connection."""
+"""Seconds during which the site of a lane is used without a new DNS lookup, by jobs that open no connection."""
 
 PROVEN_FOR = 3600.0
 """Seconds during which a site counts as working after an accepted message."""

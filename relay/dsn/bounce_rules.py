@@ -31,8 +31,8 @@ class RulesError(ValueError):
 class Rule:
     """One rule.
 
-    It matches if the reply contains one of `phrases` or names a host or link with one of `names`, contains each of
-    `all` in any order, none of `unless`, and satisfies every condition given.
+    It matches if the reply contains one of `phrases`, or names a host or link with one of `names`. The reply must also
+    contain each of `all` in any order, none of `unless`, and meet every condition given.
     """
 
     name: str

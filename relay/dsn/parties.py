@@ -32,4 +32,4 @@ class Parties:
 
 
 UNKNOWN_PARTIES = Parties()
-"""Of a reply whose transaction is not known: it names nobody."""
+"""Of a reply whose transaction is not known: it names no party."""

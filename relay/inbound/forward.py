@@ -30,7 +30,7 @@ def forward_target(settings: Settings, message: Message, address: str) -> Forwar
     """Return the forward target of replies that arrived at `address`: `forward_to` and `bcc` of the current identity.
 
     Without `forward_to`, replies go to the first Reply-To of the application, else to the author: one reply must not
-    reach any number of addresses that nobody configured. The author is the From address if mail can be sent to it,
+    reach any number of addresses that are not configured. The author is the From address if mail can be sent to it,
     else the reverse-path.
     """
     policy = message.policy
@@ -59,7 +59,8 @@ def forward(
     unchanged, so that its DKIM signatures stay valid; Received and loop fields are added in front. The default provider
     sends it, outside the limits of identities. Rendering rewrites the reverse-path.
 
-    Unless the reverse-path is `proven` to be the sender's, nobody is notified: bounces come to a signed return-path.
+    Unless the reverse-path is `proven` to be the sender's, no notification is sent: bounces come to a signed
+    return-path.
     """
     content, hostname = transaction.content, settings.server.hostname
     found = fields(content)

@@ -50,7 +50,7 @@ def forward_answer(
     """Return the forwarded answer, () if it is not forwarded, or the reply that refuses it.
 
     Mail that may be a person's is always forwarded, except from a CC tracking address: the mailbox already has it.
-    Nothing is forwarded to the author of mail that this relay forwarded itself: nobody proved who that is.
+    Nothing is forwarded to the author of mail that this relay forwarded itself: that author is not proven.
     """
     message = subject.story.message
     if mail.transaction is None or message.origin == "forward":

@@ -55,7 +55,7 @@ def quotas_of(
 ) -> tuple[Quota, ...]:
     """Return the quotas of the addresses and the sender of a mail that causes these messages for an identity.
 
-    Mail of the bounce mailbox has none: nobody but its owner reads it.
+    Mail of the bounce mailbox has none: only its owner reads it.
     """
     if mail.transaction is None:
         return ()

@@ -2,7 +2,7 @@
 
 Mail that is forwarded sends mail to others, outside the limits of identities; mail that is only recorded grows the
 store. Both are bounded by the address it came to, and by the network and the author that sent it there. An address that
-its own owner can be written at by everybody has no quota of its own, apart from the daily limit of its identity.
+is public has no quota of its own, apart from the daily limit of its identity.
 """
 
 from collections.abc import Sequence
@@ -48,7 +48,7 @@ def forward_quotas(
 ) -> tuple[Quota, ...]:
     """Return the quotas of mail that is forwarded. `identity` is the one it is for, "" for none.
 
-    `strangers` are the recipients that an application chose, and that nobody configured.
+    `strangers` are the recipients that an application chose, and that are not configured.
     """
     replies = (settings.limits.replies_hourly, settings.limits.replies_daily)
     owner = identity or canonical(mail.recipient)

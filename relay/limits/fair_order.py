@@ -3,8 +3,8 @@
 The levels are the accountable parties, the authors of each, and the priorities of each author. Each member of a level
 has a virtual start time. The smallest is served. It moves on by the cost of the service, divided by the weight of the
 priority. A flow that has not waited lately starts at the present virtual time: its first message is next, whatever the
-others have waiting (Goyal, Vin, Cheng: Start-time Fair Queueing, 1996). So nobody starves, and no backlog delays the
-message of somebody else.
+others have waiting (Goyal, Vin, Cheng: Start-time Fair Queueing, 1996). So no flow starves, and no backlog delays the
+message of another party.
 """
 
 from collections.abc import Iterable, Iterator

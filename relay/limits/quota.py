@@ -1,6 +1,6 @@
 """Quotas: how often a client, an address or an author may cause something within an hour or a day. Pure.
 
-A subject is a keyed hash: stores keep no client address, and nobody can choose a subject.
+A subject is a keyed hash: stores keep no client address, and no client can choose a subject.
 """
 
 from collections.abc import Sequence

@@ -1,7 +1,7 @@
 """Loads compiled code, unless it was built from other sources than those that are here (docs/compiled-code.md).
 
 Stale code would raise in the renderer, or return what its Python twin does not: mail would leave unchanged, without an
-error that anybody sees.
+error that is shown anywhere.
 """
 
 from importlib import import_module

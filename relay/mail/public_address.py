@@ -23,7 +23,7 @@ def is_blocked(address: IPAddress, allowed: Iterable[IPNetwork] = ()) -> bool:
     """Whether relay must not connect to this address. Addresses in the allowed networks are never blocked.
 
     Blocked are loopback, private, link-local, shared (RFC 6598), unspecified, reserved, documentation and multicast
-    addresses, and IPv6 addresses that embed an IPv4 address of such a kind.
+    addresses. So are IPv6 addresses that embed such an IPv4 address.
     """
     networks = tuple(allowed)
     forms = tuple(_forms(address))

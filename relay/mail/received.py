@@ -24,7 +24,7 @@ _TRACE = re.compile(r"\bby ([^\s()]{1,255}) \(relay\) with \w{1,20} id (\w{1,40}
 
 
 def received(queue_id: str, session: Session, envelope: Envelope, hostname: str, now: float) -> str:
-    """Return the Received field. It names a sole recipient only, so that recipients do not learn of each other."""
+    """Return the Received field. It names a sole recipient only, so that recipients stay hidden from each other."""
     literal = f"IPv6:{session.client}" if ":" in session.client else session.client
     recipient = f"\r\n\tfor <{envelope.recipients[0].address}>" if len(envelope.recipients) == 1 else ""
     return (

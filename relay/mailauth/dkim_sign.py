@@ -69,8 +69,8 @@ def sign(content: bytes, keys: Sequence[SigningKey], now: int) -> bytes:
 
     Every instance of these fields is signed, from the bottom up (section 5.4.2):
 
-    - `SEALED`: fields the reader sees and answers to. One more instance is signed than exists (section 8.15), even when
-      absent. So the message cannot be replayed with another From, Subject or recipient above the signed ones.
+    - `SEALED`: fields shown to the reader, or used for answers. One more instance is signed than exists (section 8.15),
+      even when absent. So the message cannot be replayed with another From, Subject or recipient above the signed ones.
     - `SEALED_WHEN_PRESENT`: a second one would change how the signed body is shown (Content-Type), or what the mailbox
       provider does (List-Unsubscribe, RFC 8058). When absent, they may be added: Date, Message-ID and MIME fields by
       the next server, List-Unsubscribe by a mailing list.

@@ -1,4 +1,4 @@
-"""Octets of large contents in files, given out in turns: nobody takes more than a share that others need."""
+"""Octets of large contents in files, granted in turns: no party takes more than a share that others need."""
 
 import asyncio
 from collections import deque

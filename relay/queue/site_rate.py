@@ -1,9 +1,9 @@
 """The rate that a site accepts, found by its replies. Pure.
 
 A site that asks to slow down gets half of the rate that it accepted, after a short wait. The rate then returns to the
-one that was found, stays near it, and grows beyond it ever faster, to find out whether the site accepts more. That is
-the shape of CUBIC (RFC 9438), with a longer plateau: each attempt beyond the limit costs deferrals. A site that refuses
-all mail is only probed.
+one that was found, stays near it, and grows beyond it ever faster: the site may accept more by now. That is the shape
+of CUBIC (RFC 9438), with a longer plateau: each attempt beyond the limit costs deferrals. A site that refuses all mail
+is only probed.
 """
 
 import math

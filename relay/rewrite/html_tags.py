@@ -1,4 +1,4 @@
-"""Tag scanner."""
+"""Scans HTML for the tags that decide about links and the pixel."""
 
 import re
 from collections.abc import Iterator
@@ -73,9 +73,8 @@ _RAW = rb"|".join(_RAW_TEXT)
 class Tag(NamedTuple):
     """A tag: its name with a slash before it when it closes, its range, and where its attributes begin.
 
-    Besides tags there are "!--", a conditional comment whose text goes from `attributes` to `end` without its
-    delimiters' length being known here, and "", the end: `start` is where the text stops being content, before
-    whatever is never completed.
+    The name "!--" stands for a conditional comment. Its text goes from `attributes` to `end`, with its delimiters. The
+    name "" stands for the end: `start` is where the content ends, before anything that is never completed.
     """
 
     name: bytes

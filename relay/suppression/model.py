@@ -1,7 +1,7 @@
 """A suppression: an address excluded from sending, the evidence for it, and its scope. Pure.
 
 The scope is for whose mail an address is suppressed. What a sender can bring about itself suppresses an address for
-that sender only. A report with a signed address proves that somebody has a copy of the message. A provider of one
+that sender only. A report with a signed address proves only that a reader has a copy of the message. A provider of one
 domain speaks for that domain.
 """
 

@@ -13,7 +13,7 @@ BLOCK_FILE = "blocked-links"
 """Name of the file in data_dir."""
 
 INTERVAL = 1.0
-"""Seconds between two looks at the file."""
+"""Seconds between two reads of the file."""
 
 _UNREADABLE = (-1, -1, -1)
 

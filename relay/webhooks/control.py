@@ -1,4 +1,4 @@
-"""What operators do with webhooks: look, test, pause, resume, post again."""
+"""Commands of operators about webhooks: show, test, pause, resume, replay."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -141,7 +141,7 @@ class WebhookControl:
         self._webhooks.wake()
 
     async def replay(self, name: str, since: float, until: float) -> int:
-        """Post the events of a time again; return about how many there are to look at."""
+        """Post the events of a time again; return about how many there are."""
         self.webhook(name)
         await self._begun(name)
         feed = self._webhooks.feed

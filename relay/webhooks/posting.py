@@ -1,4 +1,4 @@
-"""Posts some records to a receiver, and counts what it answers."""
+"""Posts records to a receiver, and counts its responses."""
 
 import asyncio
 from collections import deque
@@ -162,7 +162,7 @@ class Posting:
             self._fail(answer, 0.0)
 
     def _fail(self, answer: Answer, wait: float, *, alone: bool = False) -> None:
-        """Count a failure of the receiver, once for all lanes, and leave it alone for a while.
+        """Count a failure of the receiver, once for all lanes, and post nothing for a while.
 
         A failure at one event (`alone`) halts the others only if it is the third in a row.
         """

@@ -1,4 +1,4 @@
-"""How a webhook does: its failures in a row, its refusals by type. Pure."""
+"""Progress of a webhook: its failures in a row, its refusals by type. Pure."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
@@ -87,7 +87,7 @@ class Progress:
         )
 
     def fail(self, answer: Answer, next_at: float) -> "Progress":
-        """Return the progress after a failure of the receiver, which is left alone until `next_at`."""
+        """Return the progress after a failure of the receiver, which gets no posts until `next_at`."""
         return replace(
             self,
             failures=self.failures + 1,

@@ -26,10 +26,10 @@ MAX_ASIDE = 100
 """Failures that wait for another attempt, at most. At more the cursor stays."""
 
 POLL = 1.0
-"""Seconds between two looks for events that another node stored."""
+"""Seconds between two reads of events that another node stored."""
 
 HELD_POLL = 5.0
-"""Seconds between two looks at a webhook that is paused, or whose receiver is left alone."""
+"""Seconds between two checks of a webhook that is paused, or whose receiver gets no posts for now."""
 
 GATHER = 0.25
 """Seconds that the first event waits for others."""
@@ -67,7 +67,7 @@ class WebhookSender:
         """Whether the cursor is read: this node posts."""
 
     def wake(self) -> None:
-        """Look for events now."""
+        """Read the next events now."""
         self._wake.set()
 
     async def run(self) -> None:

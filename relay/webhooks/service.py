@@ -76,7 +76,7 @@ class Webhooks:
         return self._nodes.leads
 
     def wake(self) -> None:
-        """Look for new events: some were stored."""
+        """Make all readers of the feed read the events that were stored."""
         for one in self._running.values():
             one.sender.wake()
         for woken in self._listeners:
@@ -109,7 +109,7 @@ class Webhooks:
         return Poster(webhook, self._lookups)
 
     async def begin(self) -> None:
-        """Let new webhooks begin here, before mail is accepted. Raises StoreError."""
+        """Store where new webhooks begin, before mail is accepted. Raises StoreError."""
         if self.configured():
             end, now = await self.feed.end(), self.clock()
             for name in self.configured():

@@ -42,4 +42,4 @@ class Shape:
     encode: Callable[[Sequence[Record], Sender, float, str], Post]
     """Records, sender, time of the attempt in Unix seconds, and a random text of 50 hexadecimal digits."""
     type_of: Callable[[Record], str] = type_of_record
-    """What receivers tell records apart by: they may refuse one type and accept others."""
+    """Receivers distinguish records by this: they may refuse one type and accept others."""
