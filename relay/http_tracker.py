@@ -53,6 +53,9 @@ SINK_DELAY = 0.02
 LOOKUP_TIMEOUT = 1.0
 """Seconds for which a page waits for the unsubscribe state, at most; it can be shown without it."""
 
+_READING, _FORM = ("GET", "HEAD"), ("GET", "HEAD", "POST")
+"""Methods of a path that is only read, and of a page with a form."""
+
 FindSubscription = Callable[[str, int], Awaitable[Subscription | None]]
 """Returns what a recipient, by queue id and number, can unsubscribe from; None if the message is no longer stored.
 
@@ -65,10 +68,9 @@ class Tracker:
 
     `keyring` is called for each request, so that new keys need no restart. `checks` gives the state for /healthz.
     X-Forwarded-For and Forwarded are trusted from `trusted_proxies` only. With `proxy_protocol` only these may connect,
-    each time with a header (`relay.proxy_protocol`). Without `verification`, as in a standalone
-    tracker, the pages that verify addresses ask for the code. Without `subscription` the unsubscribe page is the same
-    for all. `blocks` returns the blocked links. `on_folded` is called with the number of events that were counted in
-    another one (`relay.tracker.repeats`).
+    each time with a header (`relay.proxy_protocol`). Without `verification`, as in a standalone tracker, the pages that
+    verify addresses ask for the code. Without `subscription` the unsubscribe page is the same for all. `blocks` returns
+    the blocked links. `on_folded` is called with the number of events that were counted in another one.
     """
 
     def __init__(
@@ -204,7 +206,7 @@ class Tracker:
 
     def _open(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _READING:
-            return _not_allowed()
+            return responses.not_allowed(_READING)
         token = self._token(Kind.OPEN, text)
         if token is None:
             return responses.plain(404, "Not found.")
@@ -213,7 +215,7 @@ class Tracker:
 
     def _click(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _READING:
-            return _not_allowed()
+            return responses.not_allowed(_READING)
         token = self._token(Kind.CLICK, text)
         target = location(token.target) if token is not None else None
         if token is None or target is None:
@@ -226,15 +228,15 @@ class Tracker:
         return responses.redirect(target)
 
     async def _unsubscribe(self, request: web.BaseRequest, text: str) -> web.Response:
-        if request.method not in _READING and request.method != "POST":
-            return _not_allowed("GET, HEAD, POST")
+        if request.method not in _FORM:
+            return responses.not_allowed(_FORM)
 
         token = self._token(Kind.UNSUBSCRIBE, text)
         if token is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
         if request.method != "POST":
             state = await self._unsubscribe_state(token)
-            html, status = _unsubscribe_page(state), 200 if state is not None else 410
+            html, status = pages.unsubscribe_page(state), 200 if state is not None else 410
             return responses.page(html, pages.POLICY, status=status)
 
         body = await read_body(request)
@@ -266,16 +268,16 @@ class Tracker:
             return Subscription()
 
     async def _confirm(self, request: web.BaseRequest, text: str) -> web.Response:
-        if request.method not in _READING and request.method != "POST":
-            return _not_allowed("GET, HEAD, POST")
+        if request.method not in _FORM:
+            return responses.not_allowed(_FORM)
         token = self._token(Kind.VERIFY, text)
         if token is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
         return await self._verification.link(request, token.queue_id)
 
     async def _verify(self, request: web.BaseRequest) -> web.Response:
-        if request.method not in _READING and request.method != "POST":
-            return _not_allowed("GET, HEAD, POST")
+        if request.method not in _FORM:
+            return responses.not_allowed(_FORM)
         address, _ = self._client(request)
         return await self._verification.code(request, client_group(address))
 
@@ -283,7 +285,7 @@ class Tracker:
         if path not in ("/healthz", "/robots.txt"):
             return responses.plain(404, "Not found.")
         if request.method not in _READING:
-            return _not_allowed()
+            return responses.not_allowed(_READING)
         if path == "/healthz":
             return responses.health(self._checks(), self._sink.backlog.shown(self._clock()))
         return responses.plain(200, "User-agent: *\nDisallow: /")
@@ -294,16 +296,3 @@ class Tracker:
         hops = hops or forwarded_for(",".join(request.headers.getall("Forwarded", ())))
         address = client_address(cast("Connection", request.protocol).client, hops, self._trusted)
         return address, parse_client(request.method, request.headers)
-
-
-_READING = ("GET", "HEAD")
-
-
-def _unsubscribe_page(state: Subscription | None) -> str:
-    if state is None:
-        return pages.TOO_OLD
-    return (pages.ALREADY if state.has_left else pages.ASK)[state.reach]
-
-
-def _not_allowed(allowed: str = "GET, HEAD") -> web.Response:
-    return responses.plain(405, f"Only {allowed}.", Allow=allowed)

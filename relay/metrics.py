@@ -37,17 +37,13 @@ class Metrics:
         )
         self.events = self._counter("events_total", "Events by kind", "kind")
         self.events_folded = self._counter("events_folded_total", "Opens and clicks that were counted in another event")
-        self.events_shed = self._counter(
-            "events_shed_total", "Opens and clicks that were not kept because disk space is short"
-        )
+        self.events_shed = self._counter("events_shed_total", "Opens and clicks not kept: disk space is short")
         self.refused = self._counter("refused_total", "SMTP transactions refused, by reply code", "code")
         self.smtp_connections = self._gauge("smtp_connections", "Open connections to a listener", "listener")
         self.spam_checks = self._counter(
             "spam_checks_total", "Messages given to the spam filter, by result: ham, spam, later, unchecked", "result"
         )
-        self.render_failures = self._counter(
-            "render_failures_total", "Messages sent as they came because a renderer failed"
-        )
+        self.render_failures = self._counter("render_failures_total", "Messages sent as they came: a renderer failed")
         self.render_restarts = self._counter("render_restarts_total", "Renderers that ended or did not start")
         self.alerts = self._counter("lane_pauses_total", "Lanes paused, by category of the reply", "category")
         self.identity_pauses = self._counter("identity_pauses_total", "Identities paused, by cause", "cause")
@@ -70,9 +66,8 @@ class Metrics:
         self.webhook_failures = self._gauge(
             "webhook_failures", "Events whose post to a webhook failed and is tried again", "webhook"
         )
-        self._depth = _Depth()
+        self._depth, self._sites = _Depth(), _Sites()
         self.registry.register(self._depth)
-        self._sites = _Sites()
         self.registry.register(self._sites)
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:

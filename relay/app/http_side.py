@@ -155,21 +155,10 @@ class HttpSide:
             self._queue_routes().table(),
             DomainRoutes(self.outbound.signing).table(),
             IdentityRoutes(self.inbound.verifier, store.limits, pauses.identities).table(),
-            IdentityPauseRoutes(
-                settings=context.settings,
-                pause=self.outbound.identity_pauses.pause,
-                resume=self.outbound.identity_pauses.resume,
-            ).table(),
             CredentialRoutes(context.settings, self.inbound.credential_keys, context.log).table(),
             NodeRoutes(store.nodes).table(),
             SiteRoutes(self.outbound.explainer.sites).table(),
-            PauseRoutes(
-                settings=context.settings,
-                sites=lambda: {site.name for site in self.outbound.explainer.rates.sites()},
-                holds=self.outbound.operator_pauses.holds,
-                pause=self.outbound.operator_pauses.pause,
-                resume=self.outbound.operator_pauses.resume,
-            ).table(),
+            *self._pause_routes(),
             WhyRoutes(
                 store=store.queue, explain=self.outbound.explainer.explain, sites=self.outbound.explainer.sites
             ).table(),
@@ -187,6 +176,20 @@ class HttpSide:
                 log=context.log,
             ).table(),
             UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock).table(),
+        ]
+
+    def _pause_routes(self) -> Sequence[Sequence[web.RouteDef]]:
+        settings, outbound = self.context.settings, self.outbound
+        identities, others = outbound.identity_pauses, outbound.operator_pauses
+        return [
+            IdentityPauseRoutes(settings=settings, pause=identities.pause, resume=identities.resume).table(),
+            PauseRoutes(
+                settings=settings,
+                sites=lambda: {site.name for site in outbound.explainer.rates.sites()},
+                holds=others.holds,
+                pause=others.pause,
+                resume=others.resume,
+            ).table(),
         ]
 
     def _event_routes(self, caller: Callable[[web.Request], Awaitable[Caller]]) -> EventRoutes:

@@ -7,6 +7,7 @@ from string import Template
 from typing import Literal
 
 from relay.config.senders import Reach
+from relay.suppression.unsubscribes import Subscription
 
 Tone = Literal["plain", "good", "warn"]
 """Kind of page: a question, a success, or a failure."""
@@ -112,3 +113,10 @@ INVALID = page(
     "<p>It may have been cut or changed on its way. Please use the one in the message itself.</p>",
     "warn",
 )
+
+
+def unsubscribe_page(state: Subscription | None) -> str:
+    """Return the page of an unsubscribe link; `state` is None if the message is no longer stored."""
+    if state is None:
+        return TOO_OLD
+    return (ALREADY if state.has_left else ASK)[state.reach]

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import formatdate
 from functools import lru_cache
 from http import HTTPStatus
@@ -71,6 +71,12 @@ def plain(status: int, text: str, **headers: str) -> web.Response:
     """Return a response of plain text. Underscores in the names of header fields stand for hyphens."""
     more = {name.replace("_", "-"): value for name, value in headers.items()}
     return web.Response(status=status, body=text.encode() + b"\n", headers={**_PLAIN, **more})
+
+
+def not_allowed(methods: Sequence[str]) -> web.Response:
+    """Return the response to another method than these."""
+    allowed = ", ".join(methods)
+    return plain(405, f"Only {allowed}.", Allow=allowed)
 
 
 def page(html: str, security_policy: str, *, status: int = 200) -> web.Response:
