@@ -78,6 +78,7 @@ cases: $(BUILT)
 # The worst that can be done to it from outside: kills, faults, hostile servers and clients. Takes about ten minutes.
 abuse: $(VENV)/.dev
 	$(BIN)/python -m tests.abuse.run
+	$(BIN)/python -m tests.abuse.bulkheads
 
 # Three nodes on one PostgreSQL, killed twenty times while it restarts twice; then what it plans over a million queued
 # entries. Takes about six minutes.
