@@ -43,3 +43,5 @@ async def _reload(socket: Path) -> Mapping[str, tuple[str, ...]]:
         return {"faults": (f"no answer within {PATIENCE:.0f} seconds",)}
     except (OSError, aiohttp.ClientConnectionError):
         return {}
+    except (aiohttp.ClientError, ValueError) as error:
+        return {"faults": (f"the answer cannot be read: {error}",)}
