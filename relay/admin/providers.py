@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from aiohttp import web
 
@@ -118,6 +118,7 @@ def provider_json(provider: Provider, pause: LanePause | None, usage: Usage | No
     return {
         "name": provider.name,
         "host": f"{provider.host}:{provider.port}",
+        "auth": _auth(provider),
         "state": "paused" if pause else "ok",
         "paused_until": time_json(pause.until) if pause else None,
         "why": pause.why if pause else "",
@@ -140,6 +141,7 @@ def direct_provider_json(pauses: Mapping[str, LanePause]) -> JsonObject:
     return {
         "name": DIRECT,
         "host": "the MX hosts of each domain",
+        "auth": "none",
         "state": "ok",
         "paused_until": None,
         "why": why,
@@ -150,6 +152,13 @@ def direct_provider_json(pauses: Mapping[str, LanePause]) -> JsonObject:
         "waiting": 0,
         "free_at": None,
     }
+
+
+def _auth(provider: Provider) -> Literal["oauth2", "password", "none"]:
+    """Return how the relay logs in."""
+    if provider.oauth is not None:
+        return "oauth2"
+    return "password" if provider.username else "none"
 
 
 def _windows(provider: Provider) -> tuple[Window, ...]:

@@ -13,6 +13,7 @@ from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.identity_pauses import IdentityPauseRoutes
 from relay.admin.link_blocks import LinkBlockRoutes
+from relay.admin.oauth import OAuthRoutes
 from relay.admin.pauses import PauseRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
@@ -156,6 +157,7 @@ class HttpSide:
             DomainRoutes(self.outbound.signing).table(),
             IdentityRoutes(self.inbound.verifier, store.limits, pauses.identities).table(),
             CredentialRoutes(context.settings, self.inbound.credential_keys, context.log).table(),
+            OAuthRoutes(self.outbound.oauth, pauses.resume).table(),
             NodeRoutes(store.nodes).table(),
             SiteRoutes(self.outbound.explainer.sites).table(),
             *self._pause_routes(),

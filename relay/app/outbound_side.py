@@ -9,6 +9,7 @@ from functools import partial
 from relay.app.alert_mailer import AlertMailer
 from relay.app.context import AppContext
 from relay.app.identity_pauses import IdentityPauses
+from relay.app.oauth import open_oauth
 from relay.app.operator_pauses import OperatorPauses
 from relay.app.why import Explainer
 from relay.clock import steady_clock
@@ -20,6 +21,7 @@ from relay.domains.keys import Keys
 from relay.domains.signing_keys import SigningKeys
 from relay.mail.received import helo_in
 from relay.mailauth.sender import prove_sender
+from relay.oauth.service import OAuthService
 from relay.queue.context import QueueContext
 from relay.queue.message import ClaimedBatch
 from relay.queue.ports import JournalRecord, QueueAdminStore
@@ -49,6 +51,7 @@ class OutboundSide:
     identity_pauses: IdentityPauses
     operator_pauses: OperatorPauses
     explainer: Explainer
+    oauth: OAuthService
 
 
 async def open_outbound_side(
@@ -78,7 +81,8 @@ async def open_outbound_side(
     await renderer.start()
     context.stack.push_async_callback(renderer.stop)
 
-    queue_context = await _recovered_queue(context, resolver, exclusion, renderer, keyring)
+    oauth = open_oauth(context, keyring)
+    queue_context = await _recovered_queue(context, resolver, exclusion, renderer, keyring, oauth)
     runner = await _start_runner(context, queue_context, time_left, ended)
     advancer = SlotAdvancer(
         queue_context, context.store.queue, pauses=runner.shared_pauses.lanes, wake=runner.wake, log=context.log
@@ -97,6 +101,7 @@ async def open_outbound_side(
         identity_pauses,
         OperatorPauses(shared, identity_pauses, context.log, context.clock),
         _explainer(context, queue_context, runner),
+        oauth,
     )
 
 
@@ -146,6 +151,7 @@ async def _recovered_queue(
     exclusion: Exclusion,
     renderer: MonitoredRenderer,
     keyring: Callable[[], Keyring],
+    oauth: OAuthService,
 ) -> QueueContext:
     """Open delivery and its journal, and settle the recorded deliveries."""
     journal, recorded = DeliveryJournalFile.open(
@@ -167,7 +173,7 @@ async def _recovered_queue(
         limits=context.store.limits,
         exclusion=exclusion,
         journal=journal,
-        delivery=_open_delivery(context, resolver, journal, rates),
+        delivery=_open_delivery(context, resolver, journal, rates, oauth),
         renderer=renderer,
         clock=context.clock,
         steady=steady_clock,
@@ -204,7 +210,7 @@ async def _recover(
 
 
 def _open_delivery(
-    context: AppContext, resolver: Resolver, journal: DeliveryJournalFile, rates: SiteRates
+    context: AppContext, resolver: Resolver, journal: DeliveryJournalFile, rates: SiteRates, oauth: OAuthService
 ) -> SmtpDelivery:
     delivery = SmtpDelivery(
         context.settings,
@@ -213,6 +219,8 @@ def _open_delivery(
         observer=context.observer,
         clock=context.clock,
         share=rates.connections,
+        steady=steady_clock,
+        tokens=oauth,
     )
     context.stack.push_async_callback(delivery.close)
     return delivery

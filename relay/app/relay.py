@@ -195,7 +195,9 @@ class App:
         supervisor = Supervisor(self.log)
         self._stack.push_async_callback(supervisor.stop)
         state_file = settings.server.data_dir / STATE_FILE
-        supervisor.keep("imap", Poller(self.settings, state_file, self.inbound.processor.process, self.log).run)
+        process, oauth = self.inbound.processor.process, self.outbound.oauth
+        supervisor.keep("oauth", oauth.run)
+        supervisor.keep("imap", Poller(self.settings, state_file, process, self.log, oauth).run)
         sites = self.outbound.explainer.sites
         supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock, sites).run)
         audit = NightlyAudit(self.settings, self.store.audits, self.store.nodes, self.observer, self._clock)

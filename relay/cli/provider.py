@@ -12,6 +12,7 @@ from relay.cli.common import config_option, json_option, show
 COLUMNS = (
     ("PROVIDER", "name"),
     ("HOST", "host"),
+    ("AUTH", "auth"),
     ("STATE", "state"),
     ("HOUR", "hour"),
     ("DAY", "day"),

@@ -4,6 +4,7 @@ import json
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +20,12 @@ from relay.cli.common import (
     printable,
     settings_or_exit,
 )
+from relay.cli.oauth import token_text
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import classify
 from relay.dsn.rules_file import load_bounce_rules
 from relay.mail.lane import DIRECT
 from relay.mail.reply import parse_reply
-from relay.queue.bounce_policy import guidance_text
 
 _POLL_INTERVAL = 0.2
 """Seconds between two requests for the events of the test."""
@@ -65,6 +66,9 @@ def send_test(provider: str, from_address: str, to_address: str, timeout: int, p
 
     sent = client.post(f"/providers/{name}/test", body={"from": from_address, "to": to_address})
     _print(as_json, {"event": "queued", **sent}, f"queued as {sent['queue_id']}: {sent['from']} to {sent['to']}")
+    if (account := settings.provider(name)) is not None and account.oauth is not None:
+        state = client.post(f"/oauth/{name}/token", seconds=90)
+        _print(as_json, {"event": "token", **state}, token_text(state))
     last: dict[str, Any] = {}
     for event in _events(client, sent["queue_id"], timeout):
         last = event
@@ -103,11 +107,12 @@ def explanation(event: Mapping[str, Any], path: Path) -> str:
     reply = str(event.get("reply", ""))
     if not reply:
         return ""
-    category = str(event.get("category", ""))
-    if category not in CATEGORIES:
-        parsed = parse_reply(int(reply[:3]), reply[4:])
-        category = classify(load_bounce_rules(path), reply, parsed.code, parsed.status).category
-    return guidance_text(CATEGORIES[category]).replace("{", "{{").replace("}", "}}")
+    parsed = parse_reply(int(reply[:3]), reply[4:])
+    phase = str(event.get("phase", ""))
+    found = classify(load_bounce_rules(path), reply, parsed.code, parsed.status, phase)
+    category = str(event.get("category", "")) or found.category
+    known = replace(found, category=category) if category in CATEGORIES else found
+    return known.guidance.replace("{", "{{").replace("}", "}}")
 
 
 def _events(client: AdminClient, queue_id: str, timeout: int) -> Iterator[dict[str, Any]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 from relay.config.errors import Problem, closest
 from relay.config.listener_checks import duplicate_names, find_listener_errors, find_listener_warnings, is_loopback
+from relay.config.oauth_checks import oauth_errors
 from relay.config.settings import Defaults, Identity, Settings
 from relay.config.sites import shipped_sites
 from relay.config.toml_positions import KeyPath
@@ -32,6 +33,8 @@ def find_errors(settings: Settings) -> Iterator[Problem]:
     yield from find_listener_errors(settings)
     yield from _providers(settings)
     yield from _provider_names(settings)
+    yield from _mailbox(settings)
+    yield from oauth_errors(settings)
     yield from _sites(settings)
     yield from _limits(settings)
     yield from _dashboard(settings)
@@ -53,7 +56,7 @@ def find_warnings(settings: Settings) -> Iterator[Problem]:
     """Yield settings that are allowed but probably a mistake."""
     yield from find_listener_warnings(settings)
     for index, provider in enumerate(settings.providers):
-        if provider.username and provider.tls == "none" and not is_loopback(provider.host):
+        if provider.username and provider.tls == "none" and provider.oauth is None and not is_loopback(provider.host):
             path = ("provider", index, "tls")
             yield Problem(path, "the password is sent in clear text", '"starttls" or "implicit"')
 
@@ -129,10 +132,16 @@ def _providers(settings: Settings) -> Iterator[Problem]:
             yield Problem((*path, "name"), f'"{DIRECT}" is built in: delivery to the MX hosts', "another name")
 
         password = provider.password.get_secret_value()
-        if provider.username and not password:
+        if provider.username and not password and provider.oauth is None:
             yield Problem((*path, "password"), "is missing: there is a username", "password or password_file")
         elif password and not provider.username:
             yield Problem((*path, "username"), "is missing: there is a password")
+
+
+def _mailbox(settings: Settings) -> Iterator[Problem]:
+    imap = settings.bounces.imap
+    if imap is not None and imap.oauth is None and not imap.password.get_secret_value():
+        yield Problem(("bounces", "imap", "password"), "is missing", "password, password_file or [bounces.imap.oauth]")
 
 
 def _sites(settings: Settings) -> Iterator[Problem]:

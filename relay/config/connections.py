@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, SecretStr, ValidationInfo, field_validator
 
 from relay.config.compat import Dialects
+from relay.config.oauth import OAuth
 from relay.config.parsers import parse_host_port, parse_network, quoted, setting_error
 from relay.config.values import (
     BaseUrl,
@@ -117,6 +118,7 @@ class Provider(Section):
     connections: Count = 0
     spf: Annotated[str, AfterValidator(_spf_mechanisms)] = ""
     keeps_headers: Dialects = ()
+    oauth: OAuth | None = None
 
 
 def _server_address(value: str) -> str:
@@ -140,11 +142,12 @@ class Imap(Section):
     port: Port = 993
     tls: Tls = "implicit"
     username: Text = Field(min_length=1, examples=["bounces@acme.test"])
-    password: Secret = Field(examples=["secret"])
+    password: Secret = Field(default=SecretStr(""), examples=["secret"])
     folder: Text = Field(default="INBOX", min_length=1)
     handled: Literal["move", "flag", "leave"] = "move"
     handled_folder: Text = Field(default="Handled", min_length=1, validate_default=True)
     interval: PositiveSeconds = 60.0
+    oauth: OAuth | None = None
 
     @field_validator("tls")
     @classmethod

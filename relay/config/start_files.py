@@ -7,6 +7,7 @@ from pathlib import Path
 
 from relay.config.certificates import CertificateError, find_certificate_warnings, read_certificate
 from relay.config.errors import Problem
+from relay.config.oauth_checks import oauth_warnings
 from relay.config.settings import Listener, Server, Settings
 from relay.config.toml_positions import KeyPath
 
@@ -37,10 +38,11 @@ def find_file_errors(settings: Settings) -> Iterator[Problem]:
 
 
 def find_file_warnings(settings: Settings, now: float) -> Iterator[Problem]:
-    """Yield files that need attention at this time: certificates, missing DKIM keys, an open data directory."""
+    """Yield what needs attention at this time: certificates, client secrets, DKIM keys, an open data directory."""
     for index, listener in enumerate(settings.listeners):
         for warning in certificate_warnings(listener, settings.server.hostname, now):
             yield Problem(("listener", index, "certificate"), warning)
+    yield from oauth_warnings(settings, now)
     yield from _open_data_dir(settings.server)
     for name, domain in settings.domains.items():
         files = [settings.server.data_dir / "dkim" / name / f"{selector}.pem" for selector in domain.dkim.selectors]

@@ -3,12 +3,13 @@
 import asyncio
 import socket
 import ssl
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
-from typing import cast
+from typing import assert_never, cast
 
 import aiosmtplib
 
@@ -19,6 +20,13 @@ from relay.delivery.reply_parser import printable
 from relay.delivery.session import Session, Timeouts
 from relay.delivery.stream import ClientStream
 from relay.mail.reply import Reply, parse_reply
+from relay.mail.sasl_bearer import (
+    choose_mechanism,
+    decode_challenge,
+    error_response,
+    error_text,
+    initial_response,
+)
 from relay.queue.outcome import Phase
 from relay.resolver import os_error_text
 
@@ -62,7 +70,15 @@ class Credentials:
     """User name and password of our account at a provider."""
 
     username: str
-    password: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Bearer:
+    """User name and access token of our account at a provider with OAuth2."""
+
+    username: str
+    token: str = field(repr=False)
 
 
 _PHASES: Mapping[str, Phase] = {
@@ -86,7 +102,7 @@ class ConnectOptions:
     timeouts: Timeouts
     connect_timeout: float
     """Seconds."""
-    credentials: Credentials | None = None
+    credentials: Credentials | Bearer | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +216,28 @@ class _Handshake:
         self._step = "AUTH"
         if not self._has_tls and not self._endpoint.address.is_loopback:
             return Reply(451, "4.7.0", 'no password is sent in clear text: set tls = "starttls" or "implicit"')
-        await self._client.login(credentials.username, credentials.password)
+        match credentials:
+            case Credentials(username, password):
+                await self._client.login(username, password)
+            case Bearer():
+                await self._send_token(credentials)
+            case never:
+                assert_never(never)
         return None
+
+    async def _send_token(self, bearer: Bearer) -> None:
+        """Send AUTH with the token (RFC 7628). The error that a server sends before its refusal is kept in the text."""
+        mechanism = choose_mechanism(self._client.server_auth_methods)
+        host = self._endpoint.name or str(self._endpoint.address)
+        response = initial_response(mechanism, bearer.username, bearer.token, host, self._endpoint.port)
+        reply = await self._client.execute_command(b"AUTH", mechanism.encode(), b64encode(response))
+        text = reply.message
+        if reply.code == 334:
+            error = error_text(decode_challenge(reply.message))
+            reply = await self._client.execute_command(b64encode(error_response(mechanism)))
+            text = f"{reply.message} {error}".strip()
+        if reply.code != 235:
+            raise aiosmtplib.SMTPAuthenticationError(reply.code, text)
 
     def _session(self) -> Session:
         offers = Capabilities.of(self._client.esmtp_extensions)

@@ -95,6 +95,11 @@ class NextHopResolver:
                 addresses = await self._provider_addresses(provider.host)
                 return mx.provider_endpoints(name, provider.host, provider.port, addresses)
 
+    def token_user(self, target: Target) -> str:
+        """Return the user name with which a token is sent, "" for a target without OAuth2."""
+        provider = self.settings.provider(target.name) if isinstance(target, Upstream) else None
+        return provider.username if provider is not None and provider.oauth is not None else ""
+
     def security(self, target: Target) -> Security:
         """Return when a connection to the target is encrypted."""
         provider = self.settings.provider(target.name) if isinstance(target, Upstream) else None
@@ -188,7 +193,7 @@ async def _system_addresses(host: str) -> AddressAnswer:
 
 
 def _credentials(provider: Provider | None) -> Credentials | None:
-    if provider is None or not provider.username:
+    if provider is None or not provider.username or provider.oauth is not None:
         return None
     return Credentials(provider.username, provider.password.get_secret_value())
 

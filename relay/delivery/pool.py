@@ -14,6 +14,7 @@ from relay.delivery.server_memory import ServerMemory
 from relay.delivery.session import Session
 from relay.delivery.sites import SiteTable
 from relay.delivery.slot_use import Limit
+from relay.delivery.token_login import Tokens, connect_with_token
 from relay.delivery.transaction import TransactionReplies
 from relay.limits.priority import Flow
 from relay.queue.nodes import full_share
@@ -62,8 +63,15 @@ class Pool:
     `clock` is monotonic seconds. `share` returns the connections of a lane or site that this node may open.
     """
 
-    def __init__(self, clock: Callable[[], float], share: Callable[[str, int], int] = full_share) -> None:
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        share: Callable[[str, int], int] = full_share,
+        tokens: Tokens | None = None,
+    ) -> None:
+        self._clock = clock
         self._share = share
+        self._tokens = tokens
         self._slots = ConnectionSlots()
         self._idle = IdleSessions()
         self._sites = SiteTable(clock)
@@ -125,11 +133,10 @@ class Pool:
         return any(str(endpoint.address) == held.site.address for endpoint in endpoints)
 
     def release(self, lane_target: LaneTarget, held: HeldSlot, session: Session) -> None:
-        """Keep a session for the next job, or close it after `messages_per_connection` transactions."""
+        """Keep a session for the next job. Close it after `messages_per_connection`, and when its login ends."""
         delivery = lane_target.next_hops.settings.delivery
-        if self._closed or session.transactions >= (
-            held.site.messages_per_connection or delivery.messages_per_connection
-        ):
+        most = held.site.messages_per_connection or delivery.messages_per_connection
+        if self._closed or session.transactions >= most or self._clock() >= session.login_ends_at:
             self._idle.close(session)
         else:
             self._idle.put(self._idle_key(lane_target, held.site), session, delivery.idle_timeout)
@@ -227,6 +234,8 @@ class Pool:
             self.memory.failing.set(str(endpoint), True)
             if failure is None or failure.refused_connection or not opened.refused_connection:
                 failure = opened
+            if opened.locked_out and opened.phase == "auth":
+                break  # It is about the account: the other hosts would refuse it too.
             if not opened.refused_connection:
                 silent.add(endpoint.name)
 
@@ -238,6 +247,9 @@ class Pool:
     async def _connect(self, lane_target: LaneTarget, endpoint: Endpoint) -> Session | ConnectFailure:
         """Connect. After a failure of opportunistic TLS, connect once more in clear text."""
         options = lane_target.next_hops.connect_options(lane_target.target, endpoint)
+        username = lane_target.next_hops.token_user(lane_target.target)
+        if username and self._tokens is not None and isinstance(lane_target.target, Upstream):
+            return await connect_with_token(endpoint, options, self._tokens, lane_target.target.name, username)
         if options.security is not Security.OPPORTUNISTIC:
             return await connect(endpoint, options)
 

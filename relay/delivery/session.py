@@ -55,6 +55,8 @@ class Session:
         self.transactions = 0
         self.expiry: asyncio.TimerHandle | None = None
         """Set while the session is idle in the pool."""
+        self.login_ends_at = float("inf")
+        """Monotonic seconds at which the access token of the login ends."""
 
     @property
     def is_usable(self) -> bool:

@@ -11,6 +11,7 @@ from relay.delivery.mx import MAX_HOSTS
 from relay.delivery.next_hop import Domain, NextHopResolver, parse_lane
 from relay.delivery.pool import HeldSlot, LaneTarget, OtherSite, Pool
 from relay.delivery.session import Session
+from relay.delivery.token_login import Tokens
 from relay.mail.reply import Reply
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.context import INTERNAL_ERROR, ErrorBoundary
@@ -183,6 +184,7 @@ class SmtpDelivery:
 
     `settings` is read at every delivery, so that a reload applies from the next one. `share` returns the part of a
     lane's connections that this node may open. `clock` gives Unix seconds, `steady` monotonic seconds.
+    `tokens` are those of providers with OAuth2.
     """
 
     def __init__(
@@ -196,6 +198,7 @@ class SmtpDelivery:
         tls_contexts: TlsContexts | None = None,
         share: Callable[[str, int], int] = full_share,
         steady: Clock = time.monotonic,
+        tokens: Tokens | None = None,
     ) -> None:
         self._settings = settings
         self._resolver = resolver
@@ -204,7 +207,7 @@ class SmtpDelivery:
         self._clock = clock
         self._tls_contexts = tls_contexts or TlsContexts()
         self._next_hops = NextHopResolver(settings(), resolver, self._tls_contexts)
-        self._pool = Pool(steady, share)
+        self._pool = Pool(steady, share, tokens)
 
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
         """Return one outcome for each entry, in order. Accepted entries are in the journal by then.

@@ -45,13 +45,20 @@ class TransactionReplies:
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether the server closed the connection before any reply: the idle connection was already dead."""
-        return self.closed_by_server if self.mail is None else self.mail.code == 421
+        """Whether the server had closed the connection, or ended the login, before this transaction."""
+        if self.mail is None:
+            return self.closed_by_server
+        return self.mail.code == 421 or self._is_logged_out
 
     @property
     def reusable(self) -> bool:
         """Whether the connection can be used for another transaction."""
-        return self.failure is None and self._closing_reply is None
+        return self.failure is None and self._closing_reply is None and not self._is_logged_out
+
+    @property
+    def _is_logged_out(self) -> bool:
+        """Whether the server asks for AUTH: the login of the session ended (RFC 4954 sections 4 and 6)."""
+        return self.mail is not None and self.mail.code in (530, 535)
 
     @property
     def needs_reset(self) -> bool:

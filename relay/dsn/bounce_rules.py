@@ -16,7 +16,9 @@ from relay.dsn.phrases import Phrase, PhraseError, PhraseIndex, compile_phrase, 
 
 PHASES = frozenset(("connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"))
 
-_KEYS = frozenset(("name", "category", "phrases", "names", "all", "unless", "status", "code", "phase", "example"))
+_KEYS = frozenset(
+    ("name", "category", "phrases", "names", "all", "unless", "status", "code", "phase", "example", "guidance")
+)
 
 _STATUS = re.compile(r"[245x]\.[0-9x]{1,3}\.[0-9x]{1,3}|[245x]\.[0-9x]{1,3}\.\*")
 
@@ -46,6 +48,8 @@ class Rule:
     code: re.Pattern[str] | None
     phase: frozenset[str]
     example: str
+    guidance: str = ""
+    """What to do, where that is more exact than the guidance of the category; "" for the latter."""
 
     def all_phrases(self) -> Iterator[Phrase]:
         """Yield the phrases of every condition."""
@@ -190,6 +194,7 @@ def _rule(name: str, table: Mapping[str, Any], classes: Mapping[str, str]) -> Ru
         code=_codes(_strings(table, "code"), _CODE, "code", "550 or 5xx"),
         phase=phases,
         example=str(table.get("example", "")),
+        guidance=str(table.get("guidance", "")),
     )
     if not (rule.phrases or rule.names or rule.all or rule.status or rule.code):
         raise RulesError("matches every reply: give it phrases, names, all, a status or a code")

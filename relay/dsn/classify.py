@@ -29,17 +29,23 @@ class Classification:
     """Classification of a reply.
 
     `rule` is the rule that matched ("" for none), `wait` the seconds the reply asks to wait. `about` has the effects of
-    the category (next step, suppression, lane).
+    the category (next step, suppression, lane). `rule_guidance` is that of the rule, "" for that of the category.
     """
 
     category: str
     rule: str
     wait: float | None = None
+    rule_guidance: str = ""
 
     @property
     def about(self) -> Category:
         """The category with its actions and guidance."""
         return CATEGORIES[self.category]
+
+    @property
+    def guidance(self) -> str:
+        """The title of the category and what to do, as one text."""
+        return f"{self.about.title}. {self.rule_guidance}" if self.rule_guidance else guidance_text(self.about)
 
 
 def classify(
@@ -61,8 +67,13 @@ def classify(
     excluded = frozenset[str]() if is_recipient_told else _EXCLUDED.get(phase, frozenset())
     for rule in rules.candidates(possible):
         if rule.category not in excluded and rule.matches(reply):
-            return Classification(rule.category, rule.name, requested_delay(wording.prose))
+            return Classification(rule.category, rule.name, requested_delay(wording.prose), rule.guidance)
     return Classification("unknown", "", requested_delay(wording.prose))
+
+
+def guidance_text(about: Category) -> str:
+    """Return the title of a category and its remedies as one text."""
+    return " ".join((f"{about.title}.", *about.guidance))
 
 
 def classify_recipient(rules: Rules, report: Report, recipient: Recipient) -> Classification:

@@ -13,6 +13,7 @@ from imapclient.exceptions import CapabilityError, LoginError
 
 from relay.config.settings import Imap
 from relay.inbound.imap_wrong_port import wrong_port
+from relay.mail.sasl_bearer import Responses, choose_mechanism, initial_response
 
 SILENCE = 15.0
 """Seconds without an octet after which a step fails."""
@@ -26,6 +27,10 @@ Refused = imaplib.IMAP4.error
 
 class MailboxError(Exception):
     """The mailbox cannot be read now; the text names the server and the step that failed."""
+
+
+class LoginRefusedError(MailboxError):
+    """The server refuses the login."""
 
 
 class ImapConnection:
@@ -71,6 +76,17 @@ class ImapConnection:
             with self.step("STARTTLS"):
                 self.client.starttls(context)
 
+    def send_token(self, token: str) -> None:
+        """Log in with an access token. Raises the errors of the library, with the error that the server sent."""
+        names = (one.decode("ascii", "replace").upper() for one in self.client.capabilities())
+        mechanism = choose_mechanism([name.removeprefix("AUTH=") for name in names if name.startswith("AUTH=")])
+        first = initial_response(mechanism, self._imap.username, token, self._imap.host, self._imap.port)
+        responses = Responses(mechanism, first)
+        try:
+            self.client.sasl_login(mechanism, responses)
+        except LoginError as error:
+            raise LoginError(f"{error} {responses.error}".strip()) from error
+
     def abandon(self) -> None:
         """Close the connection at once; a call that waits in another thread fails."""
         self._abandoned = True
@@ -106,7 +122,7 @@ class ImapConnection:
         try:
             yield
         except LoginError as error:
-            raise MailboxError(f"{server}: {step} was refused: {_text(error)}") from error
+            raise LoginRefusedError(f"{server}: {step} was refused: {_text(error)}") from error
         except CapabilityError as error:
             raise MailboxError(f"{server}: {step} is not offered: {_text(error)}") from error
         except (imaplib.IMAP4.error, OSError, ValueError, KeyError) as error:

@@ -59,11 +59,14 @@ class Mailbox:
     def _client(self) -> Any:
         return self._connection.client
 
-    def open(self) -> None:
-        """Connect and log in."""
+    def open(self, token: str = "") -> None:
+        """Connect and log in, with an access token if there is one. Raises LoginRefusedError if that is refused."""
         self._connection.open()
         with self._connection.step(f"login of {self._imap.username}"):
-            self._log_in(self._imap.username, self._imap.password.get_secret_value())
+            if token:
+                self._connection.send_token(token)
+            else:
+                self._log_in(self._imap.username, self._imap.password.get_secret_value())
 
     def _log_in(self, username: str, password: str) -> None:
         """Log in by LOGIN, which takes ASCII only and may be disabled, else by the mechanism PLAIN (RFC 4616)."""

@@ -7,6 +7,7 @@ fails delays nothing: it is tried again in the next round.
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 from relay.config.settings import Imap, Settings
@@ -15,6 +16,7 @@ from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_mailbox import FolderState, Mailbox
 from relay.inbound.imap_marks import Marks
 from relay.inbound.imap_state import MailboxPosition, mailbox_name, read_position, write_position
+from relay.inbound.imap_token import Tokens, with_token
 from relay.inbound.prepared_mail import ProcessResult
 from relay.log import Emit
 
@@ -37,8 +39,10 @@ class Poller:
         state_file: Path,
         process: Callable[[bytes], Awaitable[ProcessResult]],
         log: Emit,
+        tokens: Tokens,
     ) -> None:
         self._settings = settings
+        self._tokens = tokens
         self._state_file = state_file
         self._process = process
         self._log = log
@@ -62,16 +66,22 @@ class Poller:
 
     async def _try(self, imap: Imap) -> None:
         try:
-            await self.read(imap)
+            if imap.oauth is None:
+                await self.read(imap)
+            else:
+                await with_token(self._tokens, partial(self.read, imap))
         except (MailboxError, StoreError, OSError) as error:
             self._connected = ""
             self._log("imap.failed", error=str(error))
 
-    async def read(self, imap: Imap) -> None:
-        """Process all new mail. Raises MailboxError, StoreError or OSError; the rest waits for the next poll."""
+    async def read(self, imap: Imap, token: str = "") -> None:
+        """Process all new mail. Raises MailboxError, StoreError or OSError; the rest waits for the next poll.
+
+        `token` is an access token that takes the place of the password.
+        """
         mailbox = Mailbox(imap)
         try:
-            await asyncio.to_thread(mailbox.open)
+            await asyncio.to_thread(mailbox.open, token)
             state = await asyncio.to_thread(mailbox.select)
             if self._connected != mailbox_name(imap):
                 self._connected = mailbox_name(imap)

@@ -51,7 +51,7 @@ from relay.mail.headers import header_fault
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
 from relay.mailauth.sender import authenticate, is_sender_proven
-from relay.queue.bounce_policy import BouncePolicy, event_fields, guidance_text
+from relay.queue.bounce_policy import BouncePolicy, event_fields
 from relay.queue.message import NewMessage, ReturnedMail
 from relay.queue.ports import QueueStore
 from relay.reports.ports import StoryStore
@@ -264,7 +264,7 @@ class InboundProcessor:
         forwards: tuple[NewMessage, ...] = ()
         if kind in (Kind.BOUNCED, Kind.DEFERRED) and about is not None:
             meaning = classify_recipient(self.bounce_policy().rules, mail.report, about)
-            data |= event_fields(meaning) | ({"guidance": guidance_text(meaning.about)} if kind is Kind.BOUNCED else {})
+            data |= event_fields(meaning) | ({"guidance": meaning.guidance} if kind is Kind.BOUNCED else {})
         elif (refusal := refuse_mail_to_return_path(mail, subject)) is not None:
             return refusal
         elif kind is None and (mail.report.kind == "auto-reply" or (mail.report.kind == "other" and mail.may_answer)):

@@ -139,6 +139,13 @@ LINES: dict[str, str] = {
     "events.spool_unreadable": "A spool file cannot be read; it is kept as *.damaged, and the files behind it are "
     "read. file, error.",
     "credential.revoked": "An operator revoked a key: no client can log in with it, its sessions end. credential, key.",
+    "oauth.token": "A token endpoint gave an access token. account, server, seconds (until it ends).",
+    "oauth.failed": "An account gets no access token, for a reason that is new; guidance is the remedy. account, "
+    "server, error, guidance.",
+    "oauth.logged_in": "An operator logged in for an account. account.",
+    "oauth.logged_out": "An operator deleted the login of an account. account.",
+    "oauth.secret_expires": "A client secret expires soon or has expired; reported once a day. Create a new "
+    "one. account, text.",
     "links.blocked": "An operator blocked a link, a URL or a host: clicks on it answer 410. block, note.",
     "links.unblocked": "An operator ended a block of links. block.",
     "links.read": "The blocked links of a tracker were read from its file; lines with a fault are left out. file, "
@@ -176,6 +183,8 @@ LINES: dict[str, str] = {
 """All lines by name: meaning, and fields besides timestamp, level and queue_id."""
 
 _LEVEL_OF = {
+    "oauth.failed": "error",
+    "oauth.secret_expires": "warning",
     "smtp.connected": "debug",
     "server.few_files": "warning",
     "server.stale_code": "warning",

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
 from relay.dsn.bounce_rules import Rules
-from relay.dsn.categories import Category
 from relay.dsn.classify import Classification, classify
 from relay.dsn.parties import UNKNOWN_PARTIES, Parties
 from relay.dsn.reply_parts import mask_reply
@@ -176,11 +175,6 @@ def account_refusal(judged: Judged, lane: str) -> str:
     if meaning is None or not isinstance(outcome, Refused) or not outcome.remote or not _is_provider(lane):
         return ""
     return mask_reply(str(outcome.reply)) if meaning.category in _MAY_BE_US else ""
-
-
-def guidance_text(about: Category) -> str:
-    """Return the title of a category and its remedies as one text."""
-    return " ".join((f"{about.title}.", *about.guidance))
 
 
 def event_fields(meaning: Classification) -> dict[str, object]:

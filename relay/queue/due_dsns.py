@@ -9,7 +9,7 @@ from relay.mail.address import is_ascii
 from relay.mail.lane import DIRECT
 from relay.mail.reply import Reply
 from relay.mail.transaction import Recipient
-from relay.queue.bounce_policy import Judged, guidance_text
+from relay.queue.bounce_policy import Judged
 from relay.queue.entry import Entry, State
 from relay.queue.message import NO_DSN, ClaimedBatch, Message, NewMessage, own_message
 from relay.queue.outcome import Delivered
@@ -158,5 +158,5 @@ def _recipient_status(entry: Entry, judged: Judged, now: float) -> RecipientStat
     reply = entry.last_reply or Reply(451, "4.4.7", "no attempt was answered")
     if entry.state is State.BOUNCED and entry.reason:
         reply = Reply(reply.code, "4.4.7", f"{entry.reason}; the last reply was: {reply}")
-    explanation = guidance_text(judged.meaning.about) if judged.meaning else ""
+    explanation = judged.meaning.guidance if judged.meaning else ""
     return RecipientStatus(entry.recipient, reply, entry.orcpt, entry.last_remote, now, explanation=explanation)

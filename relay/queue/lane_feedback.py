@@ -11,7 +11,6 @@ from relay.queue.bounce_policy import (
     account_refusal,
     asks_all_to_slow_down,
     asks_to_slow_down,
-    guidance_text,
     lane_pause,
 )
 from relay.queue.context import QueueContext
@@ -134,7 +133,7 @@ class LaneFeedback:
 
     def _alert(self, lane: str, outcome: Outcome, meaning: Classification | None) -> None:
         if meaning is not None:
-            self._context.watch.alert(lane, meaning.category, str(outcome.reply), guidance_text(meaning.about))
+            self._context.watch.alert(lane, meaning.category, str(outcome.reply), meaning.guidance)
 
 
 def as_deferred(judged: Judged, *, elsewhere: bool = False) -> Judged:

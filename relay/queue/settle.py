@@ -6,7 +6,7 @@ from typing import assert_never
 
 from relay.events.event import Event, Kind
 from relay.mail.canonical_address import canonical
-from relay.queue.bounce_policy import BouncePolicy, Disposition, Judged, disposition, event_fields, guidance_text
+from relay.queue.bounce_policy import BouncePolicy, Disposition, Judged, disposition, event_fields
 from relay.queue.due_dsns import DsnSender, PendingDsn, due_dsns
 from relay.queue.entry import Entry, State, StateError, move
 from relay.queue.message import ClaimedBatch, Settlement, owner_fields
@@ -205,7 +205,7 @@ def _final_event(after: Entry, judged: Judged) -> tuple[Kind, dict[str, object]]
         case State.DELIVERED:
             return Kind.DELIVERED, {}
         case State.BOUNCED:
-            advice: dict[str, object] = {"guidance": guidance_text(judged.meaning.about)} if judged.meaning else {}
+            advice: dict[str, object] = {"guidance": judged.meaning.guidance} if judged.meaning else {}
             return Kind.BOUNCED, advice | ({"status": "4.4.7", "reason": after.reason} if after.reason else {})
         case State.DROPPED:
             return Kind.DROPPED, {"reason": after.reason}

@@ -13,6 +13,7 @@ from relay.storage.event_feed import EventFeedTable, FeedSql
 from relay.storage.events import EventTable
 from relay.storage.identity_outcomes import OutcomeTable
 from relay.storage.link_blocks import LinkBlockTable
+from relay.storage.oauth import OAuthTokenTable
 from relay.storage.operations import StoreDatabase
 from relay.storage.pauses import PauseTable
 from relay.storage.queue_store import BaseQueueStore
@@ -62,6 +63,8 @@ class Store(ABC):
         """Implements LinkBlockStore."""
         self.credential_keys = CredentialKeyTable(database)
         """Implements CredentialKeyStore."""
+        self.oauth_tokens = OAuthTokenTable(database)
+        """Implements RefreshTokenStore."""
         self.quotas = QuotaTable(database)
         """Implements QuotaStore."""
         self.audits = AuditReader(database, kept_with_messages)

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import re
 import ssl
+from collections.abc import Container
 from typing import Protocol
 
 from tests.servers.actions import Action, Dribble, Drop, Hang, Received, Reset, Say, Wait
@@ -24,6 +25,7 @@ class Keeper(Protocol):
     commands: list[str]
     violations: list[str]
     silent: asyncio.Event
+    tokens: Container[str] | None
 
     def action(self, moment: str) -> Action | None: ...
 
@@ -80,6 +82,9 @@ class Conversation:
 
     async def on_auth(self, line: str) -> None:
         words = line.split(" ")
+        if words[1].upper() in ("XOAUTH2", "OAUTHBEARER"):
+            await self.on_token(words[1].upper(), base64.b64decode(words[2]).decode())
+            return
         if words[1].upper() == "PLAIN":
             self.login = base64.b64decode(words[2]).decode().replace("\0", ":").lstrip(":")
         else:
@@ -88,12 +93,30 @@ class Conversation:
             self.login = f"{user}:{base64.b64decode(await self.line()).decode()}"
         await self.answer("AUTH", "235 2.7.0 welcome")
 
+    async def on_token(self, mechanism: str, response: str) -> None:
+        """Take a token that is in `tokens`, else send the error of RFC 7628 and refuse after the answer to it."""
+        place = r"(?:host=[^\x01]*\x01port=\d+\x01)?"
+        found = re.fullmatch(rf"(?:user|n,a)=([^\x01]*?),?\x01{place}auth=Bearer (.+)\x01\x01", response)
+        assert found is not None, response
+        self.login = f"{mechanism} {found[1]}:{found[2]}"
+        if self.sink.tokens is None or found[2] in self.sink.tokens:
+            await self.answer("AUTH", "235 2.7.0 welcome")
+            return
+        error = base64.b64encode(b'{"status": "401", "schemes": "bearer", "scope": "https://mail.google.com/"}')
+        await self.say(b"334 " + error + b"\r\n")
+        if await self.line() != ("AQ==" if mechanism == "OAUTHBEARER" else ""):
+            self.sink.violations.append(f"wrong answer to the error of {mechanism}")
+        await self.answer("refused token", "535 5.7.8 Username and Password not accepted")
+
     async def on_mail(self, line: str) -> None:
         if not self.helo:
             self.sink.violations.append("MAIL before EHLO")
         if self.message is not None:
             self.sink.violations.append("MAIL inside a transaction")
         path, parameters = _parse_path(line)
+        if self.sink.tokens is not None and self.login.rpartition(":")[2] not in self.sink.tokens:
+            await self.say(b"530 5.7.57 Client not authenticated to send mail\r\n")
+            return
         if await self.answer("MAIL", "250 2.1.0 ok"):
             self.message = Received(
                 self.number, path, [], b"", parameters, helo=self.helo, tls=self.secure, login=self.login

@@ -47,6 +47,8 @@ class Sink:
         self.violations: list[str] = []
         self.silent = asyncio.Event()
         """Set while it says nothing, at a `Hang` or a `Wait`."""
+        self.tokens: set[str] | None = None
+        """Access tokens that it accepts, for AUTH and as long as a session lasts; None for any."""
         self.connections = 0
         self.open = 0
         self.most_open = 0

@@ -1,0 +1,101 @@
+"""Answers of a token endpoint (RFC 6749 section 5): a token, or why there is none. Pure."""
+
+import json
+import re
+from dataclasses import dataclass, field
+from math import isnan
+from typing import Any
+
+SHORTEST_LIFE = 60.0
+"""Seconds of a token that is taken as valid for no time, or for an unknown one."""
+
+DEFAULT_LIFE = 3600.0
+"""Seconds of a token whose answer has no `expires_in`."""
+
+_LONGEST_LIFE = 86400.0
+
+_TEXT = 300
+"""Characters of a text of the endpoint that are kept."""
+
+_FOR_NOW = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
+"""Errors that end by themselves."""
+
+_TOKEN = re.compile(r"[!-~]{1,16384}")
+"""What a token may be made of, and its length (RFC 6749 appendix A.12 and A.17)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A token of the endpoint. `life` is in seconds, `refresh_token` "" if there is no new one."""
+
+    access_token: str = field(repr=False)
+    life: float
+    refresh_token: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """No token. `is_final`: it will not be given before somebody changes something."""
+
+    error: str
+    text: str = ""
+    code: str = ""
+    """Number of Microsoft's, such as "AADSTS7000222"."""
+    is_final: bool = True
+
+    def __str__(self) -> str:
+        return f"{self.error}: {self.text}" if self.text else self.error
+
+
+def parse_answer(status: int, body: bytes) -> Grant | Refusal:
+    """Return the token of an answer, or why there is none."""
+    values = _object(body)
+    if status == 200 and values is not None:
+        return _grant(values)
+    may_end = status >= 500 or status == 429
+    if values is None or not isinstance(values.get("error"), str):
+        is_final = 400 <= status < 500 and not may_end
+        return Refusal(f"HTTP {status}", _printed(body.decode("utf-8", "replace")), is_final=is_final)
+    error, text = _printed(values["error"]), _printed(str(values.get("error_description", "")))
+    found = re.search(r"AADSTS\d+", text)
+    return Refusal(error, text, found[0] if found else "", is_final=not may_end and error not in _FOR_NOW)
+
+
+def unreachable(reason: str) -> Refusal:
+    """Return that there was no answer."""
+    return Refusal("no answer", _printed(reason), is_final=False)
+
+
+def _grant(values: dict[str, Any]) -> Grant | Refusal:
+    token, kind = values.get("access_token"), values.get("token_type", "Bearer")
+    if not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
+        return Refusal("the answer has no access token", is_final=False)
+    if not isinstance(kind, str) or kind.lower() != "bearer":
+        return Refusal("the token is of another kind than Bearer", is_final=False)
+    refresh = values.get("refresh_token")
+    if refresh is not None and (not isinstance(refresh, str) or _TOKEN.fullmatch(refresh) is None):
+        refresh = None
+    return Grant(token, _life(values.get("expires_in")), refresh or "")
+
+
+def _life(value: object) -> float:
+    """Return the seconds of `expires_in`, which some servers write as text."""
+    try:
+        seconds = float(value) if isinstance(value, str | int | float) else DEFAULT_LIFE
+    except ValueError:
+        seconds = DEFAULT_LIFE
+    return DEFAULT_LIFE if isnan(seconds) else min(max(seconds, SHORTEST_LIFE), _LONGEST_LIFE)
+
+
+def _object(body: bytes) -> dict[str, Any] | None:
+    try:
+        values = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return values if isinstance(values, dict) else None
+
+
+def _printed(text: str) -> str:
+    """Return a text on one line without control characters, cut."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
+    return line if len(line) <= _TEXT else f"{line[: _TEXT - 1]}…"

@@ -1,0 +1,71 @@
+"""Posts forms to token endpoints over verified TLS."""
+
+import asyncio
+import ssl
+from typing import Protocol
+
+import aiohttp
+
+from relay import __version__
+from relay.oauth.answers import Grant, Refusal, parse_answer, unreachable
+from relay.oauth.requests import Form
+
+TIMEOUT = 30.0
+"""Seconds for one request."""
+
+_LARGEST = 65536
+"""Octets of an answer that are read, at most."""
+
+
+class Ask(Protocol):
+    """Posts a form to a URL, and returns the answer. Never raises for what the network or the endpoint does."""
+
+    async def __call__(self, url: str, form: Form) -> Grant | Refusal:
+        """Return the token, or why there is none."""
+
+
+async def ask_endpoint(url: str, form: Form) -> Grant | Refusal:
+    """Post a form to a token endpoint, and return the token, or why there is none."""
+    status, body = await post_form(url, form)
+    return parse_answer(status, body) if status else unreachable(body.decode())
+
+
+async def post_form(url: str, form: Form) -> tuple[int, bytes]:
+    """Post a form once, and return status and body; status 0 and the reason if there is no answer.
+
+    No redirects, no cookies, no proxies; certificates are verified.
+    """
+    try:
+        context = await asyncio.to_thread(ssl.create_default_context)
+        async with (
+            aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=context, force_close=True),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(total=TIMEOUT),
+                trust_env=False,
+                headers={"User-Agent": f"relay/{__version__}", "Accept": "application/json"},
+            ) as session,
+            session.post(url, data=dict(form), allow_redirects=False) as answer,
+        ):
+            return answer.status, await _body(answer)
+    except TimeoutError:
+        return 0, f"no answer within {TIMEOUT:g} seconds".encode()
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        return 0, _reason(error).encode()
+
+
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
+    """Return the body, cut: it could be endless."""
+    octets = b""
+    while len(octets) < _LARGEST and (more := await answer.content.read(_LARGEST - len(octets))):
+        octets += more
+    return octets
+
+
+def _reason(error: Exception) -> str:
+    match error:
+        case aiohttp.ClientConnectorCertificateError():
+            return f"certificate: {error.certificate_error}"
+        case aiohttp.ClientConnectorError():
+            return error.os_error.strerror or str(error.os_error) or str(error)
+    return str(error) or type(error).__name__

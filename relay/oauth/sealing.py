@@ -1,0 +1,42 @@
+"""Encrypts refresh tokens, so that a copy of the database holds none that can be used."""
+
+from base64 import b64decode, b64encode
+from collections.abc import Sequence
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+Key = tuple[str, bytes]
+"""Id and octets of a tracker key."""
+
+NONCE = 12
+"""Octets of a nonce (NIST SP 800-38D section 8.2)."""
+
+
+class SealError(ValueError):
+    """None of the keys opens a token: the key with which it was sealed is gone."""
+
+
+def seal(token: str, name: str, key: Key, nonce: bytes) -> str:
+    """Return the token of an account, encrypted with AES-GCM for that account only."""
+    sealed = nonce + _cipher(key).encrypt(nonce, token.encode(), name.encode())
+    return f"{key[0]}:{b64encode(sealed).decode()}"
+
+
+def unseal(sealed: str, name: str, keys: Sequence[Key]) -> str:
+    """Return a sealed token. Raises SealError."""
+    key_id, _, text = sealed.rpartition(":")
+    for key in keys:
+        if key[0] == key_id:
+            octets = b64decode(text)
+            try:
+                return _cipher(key).decrypt(octets[:NONCE], octets[NONCE:], name.encode()).decode()
+            except InvalidTag:
+                break
+    raise SealError(f"the tracker key {key_id!r} that sealed the login is not there any more")
+
+
+def _cipher(key: Key) -> AESGCM:
+    return AESGCM(HKDF(hashes.SHA256(), 32, salt=None, info=b"relay.oauth").derive(key[1]))

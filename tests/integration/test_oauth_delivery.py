@@ -1,0 +1,183 @@
+"""Delivery to a provider with OAuth2: a real token endpoint over TLS, a server with XOAUTH2 and OAUTHBEARER."""
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.config.settings import Settings
+from relay.delivery import SmtpDelivery
+from relay.oauth.endpoint import ask_endpoint
+from relay.oauth.rotation import RefreshTokens
+from relay.oauth.service import OAuthService
+from relay.queue.outcome import Deferred, Delivered, Outcome
+from tests.servers.actions import Say
+from tests.servers.jobs import job
+from tests.servers.relay_side import delivering, settings
+from tests.servers.sink import Sink
+from tests.servers.token_endpoint import Answer, TokenEndpoint
+from tests.unit.oauth_parts import KEYS, MemoryTokens, Moments
+
+EXTENSIONS = ("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "AUTH LOGIN XOAUTH2")
+
+
+@pytest.fixture
+async def endpoint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[TokenEndpoint]:
+    """Return an endpoint whose certificate the system trusts."""
+    async with TokenEndpoint(tmp_path) as server:
+        monkeypatch.setenv("SSL_CERT_FILE", str(server.authority))
+        yield server
+
+
+class Side:
+    """A delivery by the provider "up" with OAuth2, its tokens, and what was logged and alerted."""
+
+    def __init__(self, of: Settings, delivery: SmtpDelivery, oauth: OAuthService, steady: Moments) -> None:
+        self.of, self.delivery, self.oauth, self.steady = of, delivery, oauth, steady
+
+    async def deliver(self) -> Outcome:
+        (outcome,) = await self.delivery.deliver("provider:up", job())
+        return outcome
+
+
+@asynccontextmanager
+async def by_token(
+    sink: Sink, endpoint: TokenEndpoint, log: list[tuple[str, dict[str, Any]]] | None = None, **oauth: Any
+) -> AsyncIterator[Side]:
+    of = settings(sink.port, {"username": "billing@acme.test", "oauth": endpoint.settings(**oauth)})
+    steady, lines = Moments(0.0), log if log is not None else []
+    refresh = RefreshTokens(
+        MemoryTokens(),
+        keys=lambda: KEYS,
+        ask=ask_endpoint,
+        clock=time.time,
+        random=os.urandom,
+        store_failed=lambda _: None,
+    )
+    service = OAuthService(
+        lambda: of,
+        refresh,
+        ask_endpoint,
+        clock=time.time,
+        steady=steady,
+        random=os.urandom,
+        log=lambda line, **fields: lines.append((line, fields)),
+        alert=lambda *texts: lines.append(("alert", {"text": texts[-1]})),
+    )
+    async with delivering(of, tokens=service, steady=steady) as delivery:
+        yield Side(of, delivery, service, steady)
+    await service.close()
+
+
+@pytest.mark.parametrize("offered", ["XOAUTH2", "OAUTHBEARER"])
+async def test_mail_leaves_with_a_token_and_many_connections_share_one_request(
+    endpoint: TokenEndpoint, offered: str
+) -> None:
+    async with Sink(extensions=(*EXTENSIONS[:3], f"AUTH PLAIN {offered}")) as sink, by_token(sink, endpoint) as side:
+        sink.tokens = {"access-1"}
+        outcomes = await asyncio.gather(*(side.deliver() for _ in range(5)))
+        assert all(isinstance(one, Delivered) for one in outcomes), outcomes
+        assert {one.login for one in sink.messages} == {f"{offered} billing@acme.test:access-1"}
+        assert len(endpoint.forms) == 1
+        assert endpoint.forms[0]["client_secret"] == "hush"
+
+
+@pytest.mark.parametrize("offered", ["XOAUTH2", "OAUTHBEARER"])
+async def test_a_refused_token_is_tried_once_more_with_a_new_one_and_the_error_is_in_the_story(
+    endpoint: TokenEndpoint, offered: str
+) -> None:
+    async with Sink(extensions=(*EXTENSIONS[:3], f"AUTH {offered}")) as sink, by_token(sink, endpoint) as side:
+        sink.tokens = {"access-2"}
+        assert isinstance(await side.deliver(), Delivered)
+        assert (len(sink.said("AUTH")), sink.violations) == (2, [])
+
+        sink.tokens = {"none"}
+        side.delivery._pool.close_idle()
+        outcome = await side.deliver()
+        assert isinstance(outcome, Deferred)
+        assert outcome.locked_out
+        assert outcome.lane_down
+        assert outcome.phase == "auth"
+        assert '535 5.7.8 Username and Password not accepted {"status": "401"' in str(outcome.reply)
+        assert "access-" not in str(outcome.reply)
+        assert (len(sink.said("AUTH")), len(endpoint.forms)) == (4, 3)
+
+
+async def test_a_mailbox_that_may_not_log_in_at_all_costs_no_second_token(endpoint: TokenEndpoint) -> None:
+    disabled = "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant."
+    async with Sink(extensions=EXTENSIONS) as sink, by_token(sink, endpoint) as side:
+        sink.always("AUTH", Say(disabled))
+        outcome = await side.deliver()
+        assert isinstance(outcome, Deferred)
+        assert outcome.locked_out
+        assert disabled in str(outcome.reply)
+        assert (len(sink.said("AUTH")), len(endpoint.forms)) == (1, 1)
+
+
+async def test_a_token_that_ends_within_a_session_is_replaced_in_a_new_one(endpoint: TokenEndpoint) -> None:
+    async with Sink(extensions=EXTENSIONS) as sink, by_token(sink, endpoint) as side:
+        sink.tokens = {"access-1"}
+        assert isinstance(await side.deliver(), Delivered)
+        sink.tokens = {"access-2"}
+        assert isinstance(await side.deliver(), Delivered)
+        assert [one.login.rpartition(":")[2] for one in sink.messages] == ["access-1", "access-2"]
+        assert [one.connection for one in sink.messages] == [1, 3]
+
+
+async def test_a_session_is_not_kept_longer_than_its_token(endpoint: TokenEndpoint) -> None:
+    async with Sink(extensions=EXTENSIONS) as sink, by_token(sink, endpoint) as side:
+        assert isinstance(await side.deliver(), Delivered)
+        side.steady.now = 3600.0
+        assert isinstance(await side.deliver(), Delivered)
+        assert isinstance(await side.deliver(), Delivered)
+        assert [one.connection for one in sink.messages] == [1, 1, 2]
+
+
+async def test_without_an_endpoint_the_lane_is_down_for_a_while_and_nothing_is_sent(endpoint: TokenEndpoint) -> None:
+    log: list[tuple[str, dict[str, Any]]] = []
+    async with Sink(extensions=EXTENSIONS) as sink, by_token(sink, endpoint, log) as side:
+        endpoint.next += [Answer(503, text="<html>busy</html>")]
+        outcome = await side.deliver()
+        assert isinstance(outcome, Deferred)
+        assert (outcome.lane_down, outcome.locked_out) == (True, False)
+        assert "no access token for now from localhost: HTTP 503: <html>busy</html>" in str(outcome.reply)
+        assert sink.connections == 0
+        assert [line for line, _ in log] == ["oauth.failed"]
+
+
+async def test_an_endpoint_with_an_unknown_certificate_gets_no_secret(
+    endpoint: TokenEndpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("SSL_CERT_FILE")
+    async with Sink(extensions=EXTENSIONS) as sink, by_token(sink, endpoint) as side:
+        outcome = await side.deliver()
+        assert isinstance(outcome, Deferred)
+        assert "certificate" in str(outcome.reply)
+        assert endpoint.forms == []
+
+
+async def test_a_wrong_client_secret_pauses_the_account_with_its_guidance(endpoint: TokenEndpoint) -> None:
+    log: list[tuple[str, dict[str, Any]]] = []
+    text = "AADSTS7000222: The provided client secret keys for app are expired."
+    async with Sink(extensions=EXTENSIONS) as sink, by_token(sink, endpoint, log) as side:
+        endpoint.next += [Answer(401, {"error": "invalid_client", "error_description": text})] * 2
+        outcome = await side.deliver()
+        assert isinstance(outcome, Deferred)
+        assert outcome.locked_out
+        assert "The client secret has expired. Create a new one" in str(outcome.reply)
+        assert "hush" not in str(outcome.reply)
+        assert [line for line, _ in log] == ["oauth.failed", "alert"]
+        assert "The client secret has expired" in log[1][1]["text"]
+        assert log[0][1]["guidance"].startswith("The client secret has expired")
+
+
+async def test_a_redirect_of_the_endpoint_is_not_followed(endpoint: TokenEndpoint) -> None:
+    async with Sink(extensions=EXTENSIONS) as sink, by_token(sink, endpoint) as side:
+        endpoint.next += [Answer(307, text="elsewhere")]
+        assert isinstance(await side.deliver(), Deferred)
+        assert len(endpoint.forms) == 1

@@ -1,0 +1,221 @@
+"""Access tokens: fetched ahead of time, one request for many connections, a failure that is not repeated at once."""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from relay.events.ports import StoreError
+from relay.oauth.account import Account
+from relay.oauth.answers import Grant, Refusal
+from relay.oauth.guidance import NOBODY_LOGGED_IN
+from relay.oauth.rotation import RefreshTokens
+from relay.oauth.sealing import SealError, seal, unseal
+from relay.oauth.tokens import AccessToken, NoToken, TokenSource
+from tests.unit.oauth_parts import KEYS, MICROSOFT, USER, Endpoint, MemoryTokens, Moments, account_of
+
+
+class Side:
+    """A token source with an endpoint, a store and clocks in memory. `noted` are the results that it reported."""
+
+    def __init__(self, oauth: Mapping[str, Any] = MICROSOFT, store: MemoryTokens | None = None) -> None:
+        self.endpoint, self.clock, self.steady = Endpoint(), Moments(), Moments(0.0)
+        self.store = store or MemoryTokens()
+        self.troubles: list[StoreError] = []
+        self.noted: list[AccessToken | NoToken] = []
+        self.refresh = RefreshTokens(
+            self.store,
+            keys=lambda: KEYS,
+            ask=self.endpoint,
+            clock=self.clock,
+            random=os.urandom,
+            store_failed=self.troubles.append,
+        )
+        self.source = TokenSource(
+            account_of(oauth),
+            self.refresh,
+            self.endpoint,
+            clock=self.clock,
+            steady=self.steady,
+            random=os.urandom,
+            noted=self.note,
+        )
+
+    def note(self, _: Account, result: AccessToken | NoToken) -> None:
+        self.noted.append(result)
+
+    async def value(self) -> str:
+        found = await self.source.token()
+        assert isinstance(found, AccessToken), found
+        return found.value
+
+    async def failure(self) -> NoToken:
+        found = await self.source.token()
+        assert isinstance(found, NoToken), found
+        return found
+
+    async def settled(self) -> None:
+        """Wait until no request is in flight."""
+        while self.source._fetching is not None:
+            await asyncio.sleep(0)
+
+    def stored(self) -> str:
+        (row,) = self.store.rows.values()
+        return unseal(row.sealed, "up", KEYS)
+
+
+async def test_many_connections_make_one_request() -> None:
+    side, gate = Side(), asyncio.Event()
+    side.endpoint.before = gate.wait
+    waiting = [asyncio.create_task(side.value()) for _ in range(50)]
+    await asyncio.sleep(0)
+    gate.set()
+    assert await asyncio.gather(*waiting) == ["access-1"] * 50
+    assert await side.value() == "access-1"
+    assert len(side.endpoint.forms) == 1
+
+
+async def test_the_next_token_is_fetched_while_the_old_one_still_holds() -> None:
+    side = Side()
+    assert await side.value() == "access-1"
+    side.steady.now = 2879.0
+    assert await side.value() == "access-1"
+    assert len(side.endpoint.forms) == 1
+    side.steady.now = 2881.0
+    assert await side.value() == "access-1"
+    await side.settled()
+    assert await side.value() == "access-2"
+
+
+async def test_a_token_that_is_over_is_not_used_though_the_next_request_fails() -> None:
+    side = Side()
+    assert await side.value() == "access-1"
+    side.endpoint.next.append(Refusal("server_error", is_final=False))
+    side.steady.now = 3595.0
+    assert (await side.failure()).is_final is False
+
+
+async def test_a_failed_renewal_ahead_of_time_leaves_the_token_in_use_until_it_ends() -> None:
+    side = Side()
+    assert await side.value() == "access-1"
+    side.endpoint.next.append(Refusal("invalid_client", "AADSTS7000222: expired", "AADSTS7000222"))
+    side.steady.now = 3000.0
+    assert await side.value() == "access-1"
+    await side.settled()
+    assert await side.value() == "access-1"
+    assert isinstance(side.noted[-1], NoToken)
+
+
+async def test_a_failure_is_the_answer_to_all_for_some_seconds_and_then_the_endpoint_is_asked_again() -> None:
+    side = Side()
+    side.endpoint.next.append(Refusal("no answer", "refused", is_final=False))
+    assert str(await side.failure()).startswith("no access token for now from login.microsoftonline.com: no answer")
+    await side.failure()
+    assert len(side.endpoint.forms) == 1
+    side.steady.now = 10.0
+    assert await side.value() == "access-2"
+
+
+async def test_a_refused_token_is_replaced_once_for_all_connections_that_had_it() -> None:
+    side = Side()
+    first = await side.source.token()
+    assert isinstance(first, AccessToken)
+    renewed = [await side.source.renewed(first), await side.source.renewed(first)]
+    assert [one.value for one in renewed if isinstance(one, AccessToken)] == ["access-2", "access-2"]
+    assert len(side.endpoint.forms) == 2
+
+
+async def test_a_waiting_connection_that_gives_up_does_not_end_the_request_of_the_others() -> None:
+    side, gate = Side(), asyncio.Event()
+    side.endpoint.before = gate.wait
+    first, second = asyncio.create_task(side.value()), asyncio.create_task(side.value())
+    await asyncio.sleep(0)
+    first.cancel()
+    await asyncio.sleep(0)
+    gate.set()
+    assert await second == "access-1"
+
+
+async def test_the_new_refresh_token_is_durable_before_the_access_token_is_used(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("relay.oauth.rotation.STORE_RETRY", 0.0)
+    side = Side(USER)
+    await side.refresh.put("up", "refresh-1")
+    side.endpoint.next.append(Grant("access-1", 3600.0, "refresh-2"))
+    side.store.fails_at, side.store.failures = "rotate", 3
+    assert await side.value() == "access-1"
+    assert side.stored() == "refresh-2"
+    assert len(side.troubles) == 3
+    assert len(side.endpoint.forms) == 1
+    assert not side.store.held
+
+
+async def test_no_request_is_made_while_the_store_is_away() -> None:
+    side = Side(USER)
+    await side.refresh.put("up", "refresh-1")
+    side.store.fails_at, side.store.failures = "lease", 1
+    assert "the store does not answer: disk full" in (await side.failure()).reason
+    assert side.endpoint.forms == []
+
+
+async def test_two_nodes_never_use_one_refresh_token_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.oauth.rotation.POLL", 0.0)
+    store = MemoryTokens()
+    one, other = Side(USER, store), Side(USER, store)
+    await one.refresh.put("up", "refresh-1")
+
+    async def slowly() -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    for number, side in enumerate((one, other)):
+        side.endpoint.before = slowly
+        side.endpoint.next.append(Grant(f"access-of-{number}", 3600.0, f"refresh-of-{number}"))
+    assert await asyncio.gather(one.value(), other.value()) == ["access-of-0", "access-of-1"]
+    used = [form["refresh_token"] for side in (one, other) for form in side.endpoint.forms]
+    assert used == ["refresh-1", "refresh-of-0"]
+    assert one.stored() == "refresh-of-1"
+
+
+async def test_a_refusal_of_a_token_that_another_node_changed_meanwhile_is_no_refusal() -> None:
+    side = Side(USER)
+    await side.refresh.put("up", "refresh-1")
+
+    async def another_node_logs_in() -> None:
+        side.endpoint.before = None
+        await side.refresh.put("up", "refresh-9")
+
+    side.endpoint.before = another_node_logs_in
+    side.endpoint.next.append(Refusal("invalid_grant"))
+    assert await side.value() == "access-2"
+    assert [form["refresh_token"] for form in side.endpoint.forms] == ["refresh-1", "refresh-9"]
+
+
+async def test_without_a_login_the_guidance_names_the_command() -> None:
+    found = await Side(USER).failure()
+    assert (found.reason, found.guidance, found.is_final) == (NOBODY_LOGGED_IN, "Run `relay oauth login up`.", True)
+
+
+async def test_a_login_sealed_with_a_lost_key_counts_as_none() -> None:
+    side = Side(USER)
+    await side.store.put("up", seal("refresh-1", "up", ("gone", bytes(32)), os.urandom(12)), 0.0)
+    found = await side.failure()
+    assert "'gone'" in found.reason
+    assert found.guidance == "Run `relay oauth login up`."
+
+
+def test_a_sealed_token_opens_for_its_account_and_key_only() -> None:
+    sealed = seal("refresh-1", "up", KEYS[0], os.urandom(12))
+    assert "refresh" not in sealed
+    assert unseal(sealed, "up", (("k2", bytes(32)), *KEYS)) == "refresh-1"
+    for name, keys in (("other", KEYS), ("up", (("k1", bytes(32)),)), ("up", ())):
+        with pytest.raises(SealError):
+            unseal(sealed, name, keys)
+
+
+def test_no_value_shows_a_token() -> None:
+    shown = [repr(AccessToken("hush", "h", 0, 0)), repr(Grant("hush", 1.0, "hush")), repr(Side()), repr(KEYS and "")]
+    assert not any("hush" in one for one in shown)
