@@ -93,7 +93,7 @@ class OAuth(Section):
     flow: Flow = "app"
     tenant: Text = ""
     client_id: Text = ""
-    client_secret: Annotated[SecretStr, FROM_FILE] = SecretStr("")
+    client_secret: Annotated[SecretStr, FROM_FILE] = Field(default=SecretStr(""), examples=["secret"])
     client_secret_expires: Day = ""
     certificate: Annotated[SecretStr, FROM_FILE, AfterValidator(_certificate)] = SecretStr("")
     service_account: Annotated[SecretStr, FROM_FILE, AfterValidator(_service_account)] = SecretStr("")

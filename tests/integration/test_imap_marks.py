@@ -11,6 +11,7 @@ from relay.inbound.imap_poller import Poller
 from relay.inbound.imap_state import read_position
 from relay.inbound.prepared_mail import ProcessResult
 from tests.servers.dovecot import PASSWORD, USER, Dovecot, need_dovecot
+from tests.unit.oauth_parts import NoTokens
 
 PLUGINS = """
 mail_plugins = $mail_plugins acl quota
@@ -57,7 +58,7 @@ async def test_bounces_count_whatever_becomes_of_the_mails(tmp_path: Path, monke
             for subject in subjects:
                 dovecot.put(f"Subject: {subject}\r\n\r\nx\r\n".encode())
 
-        poller = Poller(Settings, tmp_path / "imap.json", take, log)
+        poller = Poller(Settings, tmp_path / "imap.json", take, log, NoTokens())
 
         # The folder of handled mail is made behind the prefix of the account.
         put("one")

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import re
 import ssl
-from collections.abc import Container
 from typing import Protocol
 
 from tests.servers.actions import Action, Dribble, Drop, Hang, Received, Reset, Say, Wait
@@ -25,7 +24,7 @@ class Keeper(Protocol):
     commands: list[str]
     violations: list[str]
     silent: asyncio.Event
-    tokens: Container[str] | None
+    tokens: set[str] | None
 
     def action(self, moment: str) -> Action | None: ...
 

@@ -20,6 +20,7 @@ from relay.oauth.account import Account, accounts_of
 from relay.oauth.answers import Grant, Refusal
 from relay.oauth.ports import StoredToken
 from relay.oauth.requests import Form
+from relay.oauth.tokens import AccessToken, NoToken
 
 KEYS = (("k1", bytes(range(32))),)
 
@@ -156,3 +157,13 @@ class MemoryTokens:
         if step == self.fails_at and self.failures:
             self.failures -= 1
             raise StoreError("disk full")
+
+
+class NoTokens:
+    """The tokens of a configuration without OAuth2."""
+
+    async def token(self, name: str) -> AccessToken | NoToken:
+        raise KeyError(name)
+
+    async def renewed(self, name: str, refused: AccessToken) -> AccessToken | NoToken:
+        raise KeyError(name)

@@ -41,6 +41,7 @@ async def test_the_list_has_state_and_usage_of_each_provider(admin: AdminHarness
     assert newsletter == {
         "name": "newsletter",
         "host": "smtp.one.test:587",
+        "auth": "none",
         "state": "ok",
         "paused_until": None,
         "why": "",

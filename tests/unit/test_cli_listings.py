@@ -59,6 +59,7 @@ BOUNDED = {
         "credential list",
         "webhook list",
         "site list",
+        "oauth status",
         "imap folders",
     ),
     "tracker list",
@@ -72,7 +73,7 @@ NO_LISTING = {
     *("suppression import", "unsubscribe add", "unsubscribe remove", "unsubscribe import"),
     *("tracker block", "tracker unblock", "explain", "credential revoke"),
     *("queue flush", "queue release", "queue delete"),
-    *("webhook show", "webhook test", "webhook log", "events tail", "site show", "site resume", "why"),
+    *("webhook show", "webhook test", "webhook log", "events tail", "oauth logout", "site show", "site resume", "why"),
 }
 
 

@@ -16,6 +16,7 @@ from relay.inbound.imap_mailbox import FolderState, HalfMovedError
 from relay.inbound.imap_poller import TRIES, Poller
 from relay.inbound.imap_state import MAX_MISSED, MailboxPosition, mailbox_name, read_position, write_position
 from relay.inbound.prepared_mail import ProcessResult
+from tests.unit.oauth_parts import NoTokens
 
 ACCOUNT = Imap(host="imap.acme.test", username="b", password=SecretStr("x"))
 
@@ -33,7 +34,7 @@ class Folder:
     def __call__(self, imap: Imap) -> "Folder":
         return self
 
-    def open(self) -> None:
+    def open(self, token: str = "") -> None:
         pass
 
     def select(self) -> FolderState:
@@ -92,7 +93,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Folder:
 
 
 def poller(processor: RecordingProcessor, position_file: Path) -> Poller:
-    return Poller(Settings, position_file, processor.take, processor.log)
+    return Poller(Settings, position_file, processor.take, processor.log, NoTokens())
 
 
 async def test_a_mail_that_cannot_be_fetched_is_stepped_over_and_taken_later(folder: Folder, tmp_path: Path) -> None:

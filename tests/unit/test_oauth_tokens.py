@@ -174,7 +174,7 @@ async def test_two_nodes_never_use_one_refresh_token_twice(monkeypatch: pytest.M
     for number, side in enumerate((one, other)):
         side.endpoint.before = slowly
         side.endpoint.next.append(Grant(f"access-of-{number}", 3600.0, f"refresh-of-{number}"))
-    assert await asyncio.gather(one.value(), other.value()) == ["access-of-0", "access-of-1"]
+    assert list(await asyncio.gather(one.value(), other.value())) == ["access-of-0", "access-of-1"]
     used = [form["refresh_token"] for side in (one, other) for form in side.endpoint.forms]
     assert used == ["refresh-1", "refresh-of-0"]
     assert one.stored() == "refresh-of-1"
