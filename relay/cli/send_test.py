@@ -22,13 +22,16 @@ from relay.cli.common import (
 )
 from relay.cli.oauth import token_text
 from relay.dsn.categories import CATEGORIES
-from relay.dsn.classify import classify
+from relay.dsn.classify import Classification, classify
 from relay.dsn.rules_file import load_bounce_rules
 from relay.mail.lane import DIRECT
 from relay.mail.reply import parse_reply
 
 _POLL_INTERVAL = 0.2
 """Seconds between two requests for the events of the test."""
+
+_NO_LOGIN = ("AUTH was refused: 5", "no access token from")
+"""Phrases of replies that mean that the account cannot log in."""
 
 _ADVICE = (
     ("delivery is paused", "correct the cause, then run `relay provider resume {provider}` and test again"),
@@ -74,7 +77,10 @@ def send_test(provider: str, from_address: str, to_address: str, timeout: int, p
         last = event
         _print(as_json, event, _line(event))
 
-    outcome, advice, code = verdict(last, name, explanation(last, path))
+    found = classified(last, path)
+    outcome, advice, code = verdict(
+        last, name, found.guidance if found else "", is_exact=bool(found and found.rule_guidance)
+    )
     if last.get("event") not in ("delivered", "bounced", "dropped", "held"):
         client.post("/queue/delete", {"queue_id": sent["queue_id"]})
     _print(as_json, {"event": "result", "outcome": outcome, "advice": advice, "exit": code}, outcome)
@@ -83,17 +89,21 @@ def send_test(provider: str, from_address: str, to_address: str, timeout: int, p
     sys.exit(code)
 
 
-def verdict(last: Mapping[str, Any], provider: str, explained: str) -> tuple[str, str, int]:
-    """Return the result of a test by its last event: text, action to take, and exit code."""
+def verdict(last: Mapping[str, Any], provider: str, explained: str, *, is_exact: bool = False) -> tuple[str, str, int]:
+    """Return the result of a test by its last event: text, action to take, and exit code.
+
+    `explained` is the guidance of the reply; `is_exact` if it is that of this reply, and not of its category.
+    """
     reply = str(last.get("reply", ""))
-    advice = next((text for phrase, text in _ADVICE if phrase in reply), explained).format(provider=provider)
+    usual = None if is_exact else next((text for phrase, text in _ADVICE if phrase in reply), None)
+    advice = explained if usual is None else usual.format(provider=provider)
     match last.get("event"):
         case "delivered":
             return f"{_provider_name(provider)} works", "", 0
         case "bounced" | "dropped" | "held":
             return f"{_provider_name(provider)} refused it: {reply or last.get('reason', '')}", advice, EX_UNAVAILABLE
         case "deferred":
-            code = EX_NOPERM if "AUTH was refused: 5" in reply else EX_TEMPFAIL
+            code = EX_NOPERM if any(phrase in reply for phrase in _NO_LOGIN) else EX_TEMPFAIL
             return f"{_provider_name(provider)} does not work: {reply}", advice, code
         case "waiting":
             text = f"{_provider_name(provider)} has no capacity before {last.get('release_at')}"
@@ -102,17 +112,15 @@ def verdict(last: Mapping[str, Any], provider: str, explained: str) -> tuple[str
             return "there was no outcome in time", "check `relay queue list` and the log", EX_TEMPFAIL
 
 
-def explanation(event: Mapping[str, Any], path: Path) -> str:
-    """Return the guidance for a reply by its category, "" without a reply. Braces are doubled for `format`."""
+def classified(event: Mapping[str, Any], path: Path) -> Classification | None:
+    """Return the meaning of the reply of an event, None without a reply."""
     reply = str(event.get("reply", ""))
     if not reply:
-        return ""
+        return None
     parsed = parse_reply(int(reply[:3]), reply[4:])
-    phase = str(event.get("phase", ""))
-    found = classify(load_bounce_rules(path), reply, parsed.code, parsed.status, phase)
-    category = str(event.get("category", "")) or found.category
-    known = replace(found, category=category) if category in CATEGORIES else found
-    return known.guidance.replace("{", "{{").replace("}", "}}")
+    found = classify(load_bounce_rules(path), reply, parsed.code, parsed.status, str(event.get("phase", "")))
+    category = str(event.get("category", ""))
+    return replace(found, category=category) if category in CATEGORIES else found
 
 
 def _events(client: AdminClient, queue_id: str, timeout: int) -> Iterator[dict[str, Any]]:

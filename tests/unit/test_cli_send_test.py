@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.cli.send_test import explanation, verdict
+from relay.cli.send_test import classified, verdict
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ from relay.cli.send_test import explanation, verdict
     ],
 )
 def test_verdict(event: dict[str, str], outcome: str, advice: str, code: int) -> None:
-    text, action, exit_code = verdict(event, "p", "as explained {{x}}")
+    text, action, exit_code = verdict(event, "p", "as explained {x}")
     assert outcome in text
     assert advice in action
     assert exit_code == code
@@ -53,7 +53,14 @@ def test_direct_delivery_has_its_name() -> None:
 
 
 def test_without_advice_the_guidance_of_the_category_is_given(tmp_path: Path) -> None:
-    known = explanation({"reply": "550 5.1.1 no such user", "category": "bad_mailbox"}, tmp_path / "relay.toml")
-    found = explanation({"reply": "550 5.1.1 no such user"}, tmp_path / "relay.toml")
-    assert known == found != ""
-    assert explanation({}, tmp_path / "relay.toml") == ""
+    known = classified({"reply": "550 5.1.1 no such user", "category": "bad_mailbox"}, tmp_path / "relay.toml")
+    found = classified({"reply": "550 5.1.1 no such user"}, tmp_path / "relay.toml")
+    assert found is not None
+    assert known == found
+    assert found.guidance.startswith("No such address.")
+    assert classified({}, tmp_path / "relay.toml") is None
+
+
+def test_the_guidance_of_a_rule_comes_before_the_usual_advice() -> None:
+    event = {"event": "deferred", "reply": "454 4.7.0 AUTH was refused: 535 5.7.139 disabled"}
+    assert verdict(event, "p", "switch it on", is_exact=True)[1:] == ("switch it on", 77)
