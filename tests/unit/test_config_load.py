@@ -86,8 +86,7 @@ secret_hash = "hunter2hunter2"
         'allowed: a number with ms, s, m, h, d or w, such as "90s", "5m", "1.5h" or "72h"',
         "relay.toml:6: queue.retry: is empty; allowed: at least one",
         "relay.toml:8: limits.max_recipients: is a string; allowed: a whole number",
-        "relay.toml:11: provider[0].hst: unknown key; allowed: name, host, port, tls, username, password, "
-        "hourly_limit, daily_limit, connections, spf, keeps_headers, oauth, password_file (did you mean host?)",
+        "relay.toml:11: provider[0].hst: unknown key (did you mean host?)",
         'relay.toml:13: domains."acme.test".provider: there is no [[provider]] "newsleter"; '
         "allowed: direct, newsletter (did you mean newsletter?)",
         'relay.toml:14: domains."ACME.test".tracking.open: unknown key; allowed: opens, clicks, base_url, text_links, '
