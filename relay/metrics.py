@@ -25,6 +25,8 @@ class SiteFigures:
     """Messages a minute, None without a limit."""
     connections: int
     waiting: int
+    oldest: float | None = None
+    """Seconds that the oldest waiting message has waited, None without one."""
 
 
 class Metrics:
@@ -119,14 +121,19 @@ class _Sites:
         rate = GaugeMetricFamily("relay_site_rate", "Messages a minute that a site with a limit gets", labels=["site"])
         connections = GaugeMetricFamily("relay_site_connections", "Connections that a site may have", labels=["site"])
         waiting = GaugeMetricFamily("relay_site_waiting", "Waiting queue entries by site", labels=["site"])
+        oldest = GaugeMetricFamily("relay_site_oldest_seconds", "Age of the oldest waiting message", labels=["site"])
         for site in busiest:
             connections.add_metric([site.name], site.connections)
             waiting.add_metric([site.name], site.waiting)
             if site.rate is not None:
                 rate.add_metric([site.name], site.rate)
+            if site.oldest is not None:
+                oldest.add_metric([site.name], site.oldest)
         if others:
             waiting.add_metric(["other"], sum(site.waiting for site in others))
-        yield from (rate, connections, waiting)
+        if ages := [site.oldest for site in others if site.oldest is not None]:
+            oldest.add_metric(["other"], max(ages))
+        yield from (rate, connections, waiting, oldest)
 
 
 MINUTES = 60

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from aiohttp import web
 
@@ -11,12 +11,15 @@ from relay.mail.queue_id import is_queue_id
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.ports import EntryQuery, QueueAdminStore
-from relay.queue.why import Reason
+from relay.queue.why import Reason, Servers
 from relay.reports.serialize import JsonObject, listing_json, time_json
 from relay.reports.sites import SiteReport
 
 MOST = 1000
 """Entries that one answer explains, at most."""
+
+MOST_LANES = 3
+"""Lanes whose servers one answer has, at most."""
 
 _OPEN = (State.WAITING, State.HELD, State.ACTIVE)
 
@@ -30,13 +33,14 @@ class WhyRoutes:
     store: QueueAdminStore
     explain: Callable[[Message, Entry], Sequence[Reason]]
     sites: Callable[[], Awaitable[Sequence[SiteReport]]]
+    servers: Callable[[str], Awaitable[Servers]]
 
     def table(self) -> Sequence[web.RouteDef]:
         """Return the routes."""
         return [web.get("/why/{target:.+}", self.why)]
 
     async def why(self, request: web.Request) -> web.Response:
-        """GET /why/TARGET: the entries of the target with their reasons, and the sites that it concerns."""
+        """GET /why/TARGET: the entries of the target with their reasons, the sites and servers that it concerns."""
         target = request.match_info["target"].strip()
         sites = await self.sites()
         kind, queries, named = _parse(target, sites)
@@ -45,7 +49,9 @@ class WhyRoutes:
             raise web.HTTPNotFound(text=f"there is no message {target}")
 
         explained = [(message, entry, self.explain(message, entry)) for message, entry in found]
-        lanes = {entry.lane for _, entry in found}
+        lanes = {entry.lane for _, entry in found} | ({query.lane for query in queries} if kind == "domain" else set())
+        waiting = {entry.lane for _, entry in found if not entry.is_final}
+        asked = [] if named else sorted(waiting or (lanes if kind == "domain" else ()))[:MOST_LANES]
         concerned = named or [one for one in sites if not lanes.isdisjoint(one.lanes)]
         causes = Counter(reasons[0].cause for _, _, reasons in explained if reasons)
         return web.json_response(
@@ -56,6 +62,7 @@ class WhyRoutes:
                 "more": len(found) == MOST,
                 "causes": dict(causes.most_common()),
                 "sites": [one.as_json() for one in concerned],
+                "servers": [asdict(await self.servers(lane)) for lane in asked],
             }
         )
 

@@ -161,9 +161,7 @@ class HttpSide:
             NodeRoutes(store.nodes).table(),
             SiteRoutes(self.outbound.explainer.sites).table(),
             *self._pause_routes(),
-            WhyRoutes(
-                store=store.queue, explain=self.outbound.explainer.explain, sites=self.outbound.explainer.sites
-            ).table(),
+            self._why_routes(),
             WebhookRoutes(WebhookControl(self.webhooks), context.settings).table(),
             self.provider_routes().table(),
             ReportRoutes(context.settings, store.reports, store.reports, store.reports).table(),
@@ -179,6 +177,15 @@ class HttpSide:
             ).table(),
             UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock).table(),
         ]
+
+    def _why_routes(self) -> Sequence[web.RouteDef]:
+        explainer = self.outbound.explainer
+        return WhyRoutes(
+            store=self.context.store.queue,
+            explain=explainer.explain,
+            sites=explainer.sites,
+            servers=explainer.servers,
+        ).table()
 
     def _pause_routes(self) -> Sequence[Sequence[web.RouteDef]]:
         settings, outbound = self.context.settings, self.outbound

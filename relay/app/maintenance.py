@@ -61,7 +61,7 @@ class Maintenance:
     async def _run_for_all_nodes(self) -> None:
         """Do the work that one of the nodes with a common store does for all of them."""
         self._observer.metrics.set_depth(await depth_by_state(self._store.queue))
-        self._observer.metrics.set_sites([one.measured for one in await self._sites() if is_in_use(one)])
+        self._observer.metrics.set_sites([one.measured(self._clock()) for one in await self._sites() if is_in_use(one)])
         purged = await self._store.queue.purge(self._clock() - self._settings().queue.retention)
         if purged:
             self._observer.log("queue.purged", messages=purged)

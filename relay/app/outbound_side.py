@@ -15,7 +15,9 @@ from relay.app.why import Explainer
 from relay.clock import steady_clock
 from relay.config.digest import settings_digest
 from relay.config.sites import merge_sites, shipped_sites
+from relay.delivery.connect import TlsContexts
 from relay.delivery.delivery_journal import JOURNAL_FILE, DeliveryJournalFile
+from relay.delivery.next_hop import NextHopResolver
 from relay.delivery.smtp_delivery import SmtpDelivery
 from relay.domains.keys import Keys
 from relay.domains.signing_keys import SigningKeys
@@ -100,12 +102,13 @@ async def open_outbound_side(
         _alert_mailer(context, runner),
         identity_pauses,
         OperatorPauses(shared, identity_pauses, context.log, context.clock),
-        _explainer(context, queue_context, runner),
+        _explainer(context, queue_context, runner, resolver),
         oauth,
     )
 
 
-def _explainer(context: AppContext, queue_context: QueueContext, runner: Runner) -> Explainer:
+def _explainer(context: AppContext, queue_context: QueueContext, runner: Runner, resolver: Resolver) -> Explainer:
+    tls_contexts = TlsContexts()
     return Explainer(
         lanes=runner.lanes,
         pauses=runner.shared_pauses,
@@ -114,6 +117,7 @@ def _explainer(context: AppContext, queue_context: QueueContext, runner: Runner)
         share=lambda: context.store.nodes.share,
         profiles=lambda: merge_sites(context.settings().sites, shipped_sites()),
         store_fault=context.observer.store_fault,
+        next_hops=lambda: NextHopResolver(context.settings(), resolver, tls_contexts),
         clock=context.clock,
     )
 

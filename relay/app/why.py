@@ -5,17 +5,20 @@ from dataclasses import dataclass
 
 from relay.clock import Clock
 from relay.config.sites import SiteProfile
+from relay.delivery.next_hop import NextHopResolver, parse_lane
+from relay.mail.reply import Reply
 from relay.queue.entry import Entry
 from relay.queue.held_entries import hold_subjects
 from relay.queue.lanes import LaneTable
 from relay.queue.message import Message
 from relay.queue.nodes import NodeShare
+from relay.queue.outcome import Deferred, Refused
 from relay.queue.ports import QueueAdminStore
 from relay.queue.shared_pauses import SharedPauses
 from relay.queue.site import Site
 from relay.queue.site_rates import SiteRates
 from relay.queue.site_traffic import SiteTraffic
-from relay.queue.why import Circumstances, Reason, reasons
+from relay.queue.why import Circumstances, Reason, Servers, reasons
 from relay.reports.sites import SiteReport, site_reports
 
 
@@ -30,6 +33,7 @@ class Explainer:
     share: Callable[[], NodeShare]
     profiles: Callable[[], Sequence[SiteProfile]]
     store_fault: Callable[[], str]
+    next_hops: Callable[[], NextHopResolver]
     clock: Clock
 
     def explain(self, message: Message, entry: Entry) -> Sequence[Reason]:
@@ -51,6 +55,16 @@ class Explainer:
         )
         return list(reasons(message, entry, found))
 
+    async def servers(self, lane: str) -> Servers:
+        """Return the servers of a lane, as DNS has them now."""
+        target = parse_lane(lane)
+        if isinstance(target, Reply):
+            return Servers(lane, problem=str(target))
+        endpoints = await self.next_hops().endpoints(target)
+        if isinstance(endpoints, Deferred | Refused):
+            return Servers(lane, problem=str(endpoints.reply))
+        return Servers(lane, tuple(map(str, endpoints)))
+
     async def sites(self) -> Sequence[SiteReport]:
         """Return all sites, the busiest first. Raises StoreError."""
         return site_reports(
@@ -59,6 +73,7 @@ class Explainer:
             self.rates.lanes(),
             self.pauses.holds(),
             await self.entries.depth(),
+            await self.entries.oldest(),
             self.profiles(),
         )
 

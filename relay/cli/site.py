@@ -123,6 +123,12 @@ def _row(found: dict[str, Any]) -> dict[str, object]:
     }
 
 
+def change_text(change: dict[str, Any]) -> str:
+    """Return the text of a change of a rate."""
+    rate = f" to {change['rate']:g} messages a minute" if change["rate"] else ""
+    return printable(f"{change['at']}  {change['change']}{rate}: {change['why']}")
+
+
 def _facts(found: dict[str, Any]) -> list[tuple[str, object]]:
     """Return the properties of a site as titles and texts."""
     rate = "no limit" if found["rate"] is None else f"{found['rate']:g} messages a minute"
@@ -144,6 +150,7 @@ def _facts(found: dict[str, Any]) -> list[tuple[str, object]]:
         *learned,
         *filter(None, more),
         ("profile", "yes" if found["profile"] else "no"),
-        ("waiting", found["waiting"]),
+        ("waiting", f"{found['waiting']}, the oldest since {found['oldest_at']}" if found["oldest_at"] else "0"),
+        *(("changed", change_text(one)) for one in reversed(found["changes"])),
         ("domains", ", ".join(lane.removeprefix("mx:") for lane in found["lanes"][:20]) or "-"),
     ]

@@ -8,6 +8,7 @@ import click
 
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, printable
+from relay.cli.site import change_text
 
 _SHOWN = 20
 """Entries shown in detail, at most."""
@@ -24,8 +25,13 @@ def why(target: str, path: Path, as_json: bool) -> None:
         click.echo(json.dumps(found))
         return
 
+    for one in found["servers"]:
+        servers = ", ".join(map(printable, one["endpoints"])) or f"none: {printable(one['problem'])}"
+        click.echo(f"servers of {printable(one['lane'])}  {servers}")
     for site in found["sites"]:
         click.echo(_site_line(site))
+        for change in reversed(site["changes"]):
+            click.echo(f"  {change_text(change)}")
     if not found["entries"]:
         click.echo(f"nothing waits for {found['kind']} {printable(target)}")
     for entry in found["entries"][:_SHOWN]:

@@ -148,6 +148,9 @@ class QueueAdminStore(Protocol):
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state."""
 
+    async def oldest(self) -> Mapping[str, str]:
+        """Return the queue id of the oldest message with a waiting entry, by lane. Queue ids sort by arrival."""
+
     async def damaged(self) -> int:
         """Return the number of entries that are held because their stored message is damaged."""
 

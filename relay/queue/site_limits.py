@@ -39,6 +39,8 @@ class RateChange:
     rate: float
     """Messages a minute, 0 for no limit."""
     why: str
+    at: float = 0.0
+    """Unix seconds."""
 
 
 @dataclass(frozen=True, slots=True)

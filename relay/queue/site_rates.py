@@ -115,7 +115,7 @@ class SiteRates:
             traffic.count(now, accepted=True)
         for key in self._keys_of(lane) if self._limited else ():
             if (rate := self._traffic[key].rate) is not None:
-                self._set_rate(key, site_rate.accepted(rate, started_at))
+                self._set_rate(key, site_rate.accepted(rate, started_at), now)
 
     def slowed(self, lane: str, started_at: float, now: float, why: str) -> None:
         """Count a reply that asks to slow down."""
@@ -125,7 +125,7 @@ class SiteRates:
             traffic.count(now, accepted=False)
             recent = traffic.recent(now, self._part(site) or 1.0)
             connections = min(site.connections if site else 1, traffic.most_connections)
-            self._set_rate(key, site_rate.slowed(traffic.rate, recent, started_at, now, connections, why))
+            self._set_rate(key, site_rate.slowed(traffic.rate, recent, started_at, now, connections, why), now)
 
     def is_blocked_by(self, lane: str) -> Site | None:
         """Note that a domain of a site refuses all our mail. Return the site if several do and nothing was accepted."""
@@ -139,7 +139,7 @@ class SiteRates:
     def blocked(self, name: str, now: float, until: float, why: str) -> None:
         """Probe a site that refuses all mail, from `until` on."""
         traffic = self._traffic.setdefault(name, SiteTraffic())
-        self._set_rate(name, site_rate.blocked(traffic.rate, traffic.recent(now, 1.0), now, until, why))
+        self._set_rate(name, site_rate.blocked(traffic.rate, traffic.recent(now, 1.0), now, until, why), now)
 
     def learn(self, key: str, rate: SiteRate | None) -> None:
         """Use a rate that the store has. A later one that this process found stays."""
@@ -176,7 +176,7 @@ class SiteRates:
         """Relax the rates of sites that get no mail."""
         for key, traffic in self._traffic.items():
             if traffic.rate is not None and now - traffic.last_at > site_rate.DAY:
-                self._set_rate(key, site_rate.aged(traffic.rate, now))
+                self._set_rate(key, site_rate.aged(traffic.rate, now), now)
 
     def rates(self) -> Mapping[str, SiteTraffic]:
         """Return the traffic of all sites and addresses in use, by key."""
@@ -235,7 +235,7 @@ class SiteRates:
         else:
             self._limited.discard(key)
 
-    def _set_rate(self, key: str, rate: SiteRate | None) -> None:
+    def _set_rate(self, key: str, rate: SiteRate | None, now: float) -> None:
         traffic = self._traffic[key]
         before, traffic.rate = traffic.rate, rate
         if rate == before:
@@ -247,9 +247,10 @@ class SiteRates:
         else:
             traffic.unsaved_use = 0.0
         if not is_address(key) and (kind := kind_of_change(before, rate)):
-            self.changes.append(
-                RateChange(kind, key, traffic.messages_per_minute, (rate or before or SiteRate(0.0, 0.0)).why)
-            )
+            why = (rate or before or SiteRate(0.0, 0.0)).why
+            change = RateChange(kind, key, traffic.messages_per_minute, why, now)
+            self.changes.append(change)
+            traffic.history.append(change)
 
     def _keys_of(self, lane: str) -> tuple[str, ...]:
         site = self._sites.get(lane)

@@ -1,7 +1,9 @@
 """The traffic of one site: its recent replies, and the messages that its rate allows now. Times are Unix seconds."""
 
 from collections import deque
+from dataclasses import replace
 
+from relay.queue.site_limits import RateChange
 from relay.queue.site_rate import FLOOR, RecentReplies, SiteRate, clock_set
 
 BUCKET = 5.0
@@ -9,6 +11,9 @@ BUCKET = 5.0
 
 BUCKETS = 12
 """Counts of replies that are kept: a minute."""
+
+MOST_CHANGES = 5
+"""Changes of a rate that are kept for operators."""
 
 BURST = 0.5
 """Seconds of the rate that may leave at once."""
@@ -32,6 +37,8 @@ class SiteTraffic:
         """Messages that it accepted since it is in use."""
         self.last_at = 0.0
         """Time of the last message."""
+        self.history: deque[RateChange] = deque(maxlen=MOST_CHANGES)
+        """The last changes of the rate, the latest last. They begin with the process."""
         self._counts: deque[list[int]] = deque(maxlen=BUCKETS)
         """Bucket number, accepted messages, requests to slow down."""
         self._next_at = 0.0
@@ -96,6 +103,9 @@ class SiteTraffic:
         """Move the times by a step of the clock, in seconds."""
         self._next_at += step
         self.last_at += step
+        for _ in range(len(self.history)):
+            change = self.history.popleft()
+            self.history.append(replace(change, at=change.at + step))
         if self.rate is not None:
             self.rate = clock_set(self.rate, step)
 

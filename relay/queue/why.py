@@ -26,6 +26,17 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class Servers:
+    """The servers of a lane."""
+
+    lane: str
+    endpoints: tuple[str, ...] = ()
+    """In the order in which they are asked."""
+    problem: str = ""
+    """Why there are none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Circumstances:
     """What holds for an entry now. Times are Unix seconds."""
 

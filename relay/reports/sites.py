@@ -1,14 +1,16 @@
 """The sites as operators see them: connections, rate, state, waiting entries. Pure."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from relay.config.sites import SiteProfile
+from relay.mail.queue_id import is_queue_id, time_of
 from relay.metrics import SiteFigures
 from relay.queue.entry import State
 from relay.queue.pause import Pause
 from relay.queue.site import Site, is_address
+from relay.queue.site_limits import RateChange
 from relay.queue.site_traffic import SiteTraffic
 from relay.reports.serialize import JsonObject, time_json
 
@@ -25,6 +27,8 @@ class SiteReport:
     pause: Pause | None
     waiting: int
     lanes: Sequence[str]
+    oldest_at: float | None
+    """Unix seconds: arrival of the oldest message that waits, None without one."""
 
     @property
     def state(self) -> str:
@@ -36,13 +40,13 @@ class SiteReport:
             return "probing"
         return "limited" if self.traffic is not None and self.traffic.is_limited else "ok"
 
-    @property
-    def measured(self) -> SiteFigures:
-        """The figures for the metrics."""
+    def measured(self, now: float) -> SiteFigures:
+        """Return the figures for the metrics."""
         limited = self.traffic is not None and self.traffic.is_limited
         rate = self.traffic.messages_per_minute if self.traffic is not None and limited else None
         most = self.traffic.most_connections if self.traffic is not None else self.connections
-        return SiteFigures(self.name, rate, min(self.connections or most, most), self.waiting)
+        oldest = None if self.oldest_at is None else max(0.0, now - self.oldest_at)
+        return SiteFigures(self.name, rate, min(self.connections or most, most), self.waiting, oldest)
 
     def as_json(self) -> JsonObject:
         """Return the site as JSON. Rates are messages a minute, null without a limit."""
@@ -61,6 +65,8 @@ class SiteReport:
             "paused_until": time_json(self.pause.until) if self.pause else None,
             "why": self.pause.why if self.pause else rate.why if rate else "",
             "waiting": self.waiting,
+            "oldest_at": None if self.oldest_at is None else time_json(self.oldest_at),
+            "changes": [_change_json(one) for one in (self.traffic.history if self.traffic else ())],
             "lanes": list(self.lanes),
         }
 
@@ -71,13 +77,21 @@ def site_reports(
     lanes: Mapping[str, Site],
     pauses: Sequence[Pause],
     depth: Mapping[tuple[str, State], int],
+    oldest: Mapping[str, str],
     profiles: Sequence[SiteProfile],
 ) -> Sequence[SiteReport]:
-    """Return the sites in use, those with a rate or pause, and all profiles; the busiest first."""
+    """Return the sites in use, those with a rate or pause, and all profiles; the busiest first.
+
+    `oldest` has the queue id of the oldest waiting message of each lane.
+    """
     waiting = Counter[str]()
     for (lane, state), count in depth.items():
         if state is State.WAITING and (site := lanes.get(lane)) is not None:
             waiting[site.name] += count
+    times: defaultdict[str, list[float]] = defaultdict(list)
+    for lane, queue_id in oldest.items():
+        if (site := lanes.get(lane)) is not None and is_queue_id(queue_id):
+            times[site.name].append(time_of(queue_id))
     paused = {one.subject.removeprefix("site:"): one for one in pauses if one.subject.startswith("site:")}
     caps = {site.name: site.connections for site in sites}
     shipped = {profile.name: profile.connections for profile in profiles}
@@ -91,10 +105,15 @@ def site_reports(
             paused.get(name),
             waiting[name],
             sorted(lane for lane, site in lanes.items() if site.name == name),
+            min(times[name], default=None),
         )
         for name in names
     ]
     return sorted(found, key=lambda one: (-one.waiting, one.state == "ok", not one.lanes, one.name))
+
+
+def _change_json(change: RateChange) -> JsonObject:
+    return {"at": time_json(change.at), "change": change.kind, "rate": round(change.rate, 1), "why": change.why}
 
 
 def is_in_use(report: SiteReport) -> bool:

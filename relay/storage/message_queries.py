@@ -34,6 +34,10 @@ ENTRIES_OF = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? ORDER BY n
 
 DEPTH = f"SELECT lane, state, count(*) FROM entries INDEXED BY entries_open WHERE {OPEN} GROUP BY state, lane"  # noqa: S608
 
+OLDEST = (
+    f"SELECT lane, min(queue_id) FROM entries INDEXED BY entries_open WHERE {OPEN} AND state = 'waiting' GROUP BY lane"  # noqa: S608
+)
+
 DAMAGED = (
     f"SELECT count(*) FROM entries WHERE {OPEN} AND state = 'held' "  # noqa: S608  names only
     f"AND reason IN ({', '.join('?' * len(DAMAGES))})"
@@ -207,6 +211,11 @@ def _entry_with_message(row: Row) -> tuple[Message, Entry]:
 def depth(raw: Connection) -> dict[tuple[str, State], int]:
     """Return the number of open entries by lane and state, from the index on open entries alone."""
     return {(lane, State(state)): count for lane, state, count in raw.execute(DEPTH)}
+
+
+def oldest(raw: Connection) -> dict[str, str]:
+    """Return the smallest queue id of the waiting entries by lane, from the index on open entries alone."""
+    return dict(raw.execute(OLDEST))
 
 
 def damaged(raw: Connection) -> int:

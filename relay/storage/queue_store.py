@@ -81,6 +81,10 @@ class BaseQueueStore(ABC):
         """Return the number of entries that are not final, by lane and state."""
         return await self._database.read(message_queries.depth)
 
+    async def oldest(self) -> Mapping[str, str]:
+        """Return the queue id of the oldest message with a waiting entry, by lane."""
+        return await self._database.read(message_queries.oldest)
+
     async def damaged(self) -> int:
         """Return the number of entries that are held because their stored message is damaged."""
         return await self._database.read(message_queries.damaged)

@@ -296,6 +296,16 @@ async def test_depth_counts_what_is_open(store: Store) -> None:
     }
 
 
+async def test_the_oldest_message_of_a_lane_is_the_one_that_waits_and_arrived_first(store: Store) -> None:
+    assert await store.queue.oldest() == {}
+    for name in ("B", "A"):
+        await store.queue.enqueue(accepted(name, "x@a.test", "y@a.test", due=NOW - 1))
+    await store.queue.enqueue(accepted("C", "x@b.test"))
+    assert await store.queue.oldest() == {"mx:a.test": "A", "mx:b.test": "C"}
+    await store.queue.change(EntryQuery(queue_id="A"), hold)
+    assert await store.queue.oldest() == {"mx:a.test": "B", "mx:b.test": "C"}
+
+
 async def test_content_is_there_until_all_is_final(store: Store) -> None:
     assert await store.queue.content("A") is None
     await store.queue.enqueue(accepted("A"))

@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,6 +21,8 @@ from relay.app.operator_pauses import OperatorPauses
 from relay.app.why import Explainer
 from relay.cli import main
 from relay.config.sites import merge_sites, shipped_sites
+from relay.delivery.connect import TlsContexts
+from relay.delivery.next_hop import NextHopResolver
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
@@ -27,6 +30,7 @@ from relay.queue.nodes import NodeShare
 from relay.queue.outcome import Deferred
 from relay.queue.site import Site
 from relay.render.message_policy import MessagePolicy
+from relay.resolver import AddressAnswer, Addresses, Hosts, MxAnswer, MxHost, NoSuchDomain, Resolver
 from tests.unit.queue_harness import BUSY, CONTENT, NOW, Harness, running, settings
 
 IDENTITY = "news@acme.test"
@@ -38,6 +42,16 @@ SETTINGS = settings(
 )
 
 BIG = Site("big", "192.0.2.1", connections=5)
+
+
+class Zone(Resolver):
+    """All domains but gone.test have one mail exchanger."""
+
+    async def mx(self, domain: str) -> MxAnswer:
+        return NoSuchDomain() if domain == "gone.test" else Hosts((MxHost(10, "mx1.big.test"),))
+
+    async def addresses(self, host: str, *, ipv6: bool = True) -> AddressAnswer:
+        return Addresses((ip_address("8.8.8.8"),))
 
 
 @dataclass
@@ -114,6 +128,7 @@ def tables(side: Side) -> list[Any]:
         share=NodeShare,
         profiles=lambda: merge_sites(SETTINGS.sites, shipped_sites()),
         store_fault=lambda: "",
+        next_hops=lambda: NextHopResolver(SETTINGS, Zone(), TlsContexts()),
         clock=lambda: harness.now,
     )
     pauses = OperatorPauses(
@@ -131,7 +146,12 @@ def tables(side: Side) -> list[Any]:
             pause=pauses.pause,
             resume=pauses.resume,
         ).table(),
-        WhyRoutes(store=harness.store.queue, explain=explainer.explain, sites=explainer.sites).table(),
+        WhyRoutes(
+            store=harness.store.queue,
+            explain=explainer.explain,
+            sites=explainer.sites,
+            servers=explainer.servers,
+        ).table(),
     ]
 
 
@@ -212,7 +232,9 @@ async def test_the_list_shows_sites_in_use_and_all_profiles_on_request(side: Sid
     assert "google" in await side.output("site", "list", "--all")
     (shown,) = (json.loads(line) for line in (await side.output("site", "show", "x.test", "--json")).splitlines())
     assert (shown["site"], shown["rate_found"], shown["rate"], shown["lanes"]) == ("big", 20.0, 10.0, ["mx:x.test"])
-    assert "10 messages a minute" in await side.output("site", "show", "big")
+    shown = await side.output("site", "show", "big")
+    assert "10 messages a minute" in shown
+    assert "slowed to 10 messages a minute: 421 slow down" in shown
 
 
 async def test_why_names_the_back_off_the_lane_and_the_rate(side: Side) -> None:
@@ -227,6 +249,11 @@ async def test_why_names_the_back_off_the_lane_and_the_rate(side: Side) -> None:
     assert [reason["cause"] for reason in entry["reasons"]] == ["back-off", "site rate"]
     assert "451 4.3.2 busy" in entry["reasons"][0]["text"]
     assert entry["reasons"][0]["remedy"] == "relay queue flush 0000000000000A"
+    assert answer["servers"] == [{"lane": "mx:x.test", "endpoints": ["mx1.big.test[8.8.8.8]:25"], "problem": ""}]
+    told = await side.output("why", "x.test")
+    assert "servers of mx:x.test  mx1.big.test[8.8.8.8]:25" in told
+    assert "slowed to" in told
+    assert "none: 550 5.1.2 domain gone.test does not exist" in await side.output("why", "gone.test")
     assert json.loads(await side.output("why", "big", "--json"))["kind"] == "site"
     assert "nothing waits for provider" in await side.output("why", "provider:newsletter")
 

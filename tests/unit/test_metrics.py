@@ -64,12 +64,15 @@ def test_two_relays_in_one_process_have_their_own_metrics() -> None:
 
 def test_the_busiest_sites_have_labels_of_their_own_and_the_others_one_together() -> None:
     metrics = Metrics()
-    metrics.set_sites([SiteFigures(f"site{n}", 20.0 if n == 0 else None, 5, 30 - n) for n in range(25)])
+    metrics.set_sites([SiteFigures(f"site{n}", 20.0 if n == 0 else None, 5, 30 - n, n or None) for n in range(25)])
     text = metrics.exposition().decode()
     assert 'relay_site_rate{site="site0"} 20.0' in text
     assert text.count("relay_site_rate{") == 1
     assert text.count("relay_site_connections{") == 20
     assert text.count("relay_site_waiting{") == 21
     assert 'relay_site_waiting{site="other"} 40.0' in text
+    assert 'relay_site_oldest_seconds{site="site3"} 3.0' in text
+    assert 'relay_site_oldest_seconds{site="other"} 24.0' in text
+    assert text.count("relay_site_oldest_seconds{") == 20
     metrics.set_sites(())
     assert "relay_site_waiting{" not in metrics.exposition().decode()

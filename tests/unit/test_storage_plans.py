@@ -98,7 +98,8 @@ def test_a_lane_is_read_from_the_index_of_open_entries(database: sqlite3.Connect
 
 
 def test_depth_reads_the_index_of_open_entries_only(database: sqlite3.Connection) -> None:
-    assert plan(database, message_queries.DEPTH)[0] == "SEARCH entries USING COVERING INDEX entries_open (state=?)"
+    for statement in (message_queries.DEPTH, message_queries.OLDEST):
+        assert plan(database, statement)[0] == "SEARCH entries USING COVERING INDEX entries_open (state=?)"
 
 
 def test_operators_find_entries_of_a_lane_in_the_index_alone(database: sqlite3.Connection) -> None:

@@ -121,6 +121,10 @@ class PostgresQueueStore(BaseQueueStore):
         """Return the number of entries that are not final, by lane and state, from the index on open entries."""
         return await self._database.read(seeking(message_queries.depth))
 
+    async def oldest(self) -> Mapping[str, str]:
+        """Return the queue id of the oldest message with a waiting entry, by lane, from the index on open entries."""
+        return await self._database.read(seeking(message_queries.oldest))
+
     async def _purge_events(self, before: float) -> None:
         """Delete events from before that time, of any message: whole partitions where possible."""
         with suppress(BusyError):  # A long report holds the table; the next purge tries again.
