@@ -21,12 +21,17 @@ def content(queue_id: str, size: int) -> bytes:
     return random.Random(queue_id).randbytes(size)
 
 
-def say(*words: str) -> None:
-    """Tell the parent at once; a line is one write and arrives whole."""
-    os.write(1, (" ".join(words) + "\n").encode())
+def run(path: Path, prefix: str, size: int, output: Path) -> None:
+    """Enqueue until killed, and write what was promised to a file."""
+    with output.open("ab") as said:
+        asyncio.run(main(path, prefix, size, said.fileno()))
 
 
-async def main(path: Path, prefix: str, size: int) -> None:
+async def main(path: Path, prefix: str, size: int, output: int) -> None:
+    def say(*words: str) -> None:
+        # A line is one write, and arrives whole.
+        os.write(output, (" ".join(words) + "\n").encode())
+
     store = await SqliteStore.open(path, now=NOW)
     await store.queue.recover(NOW, 3600.0)
     serial = count()
@@ -57,4 +62,4 @@ async def main(path: Path, prefix: str, size: int) -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])))
+    asyncio.run(main(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]), output=1))

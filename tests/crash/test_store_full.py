@@ -12,7 +12,8 @@ from relay.queue.entry import State
 from relay.storage.sqlite.store import SqliteStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.crash.store_child import content
-from tests.crash.test_store_kill import ROOT, SIZE
+from tests.crash.test_store_kill import SIZE
+from tests.documentation import ROOT
 from tests.servers.audit import assert_balanced
 
 LIMIT = 16 << 20

@@ -2,10 +2,8 @@
 
 import asyncio
 import random
-import signal
-import subprocess
-import sys
 import time
+from multiprocessing import get_context
 from pathlib import Path
 
 import pytest
@@ -15,25 +13,34 @@ from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
 from relay.storage.sqlite.store import SqliteStore
 from tests.contract.values import NOW, ROOMY
+from tests.crash import store_child
 from tests.crash.store_child import content
 from tests.servers.audit import assert_balanced
-
-ROOT = Path(__file__).resolve().parents[2]
+from tests.servers.waiting import PATIENCE
 
 SIZE = 20_000
 
 
+CONTEXT = get_context("forkserver")
+CONTEXT.set_forkserver_preload(["tests.crash.store_child"])
+
+
 def run_and_kill(path: Path, prefix: str, moments: random.Random) -> list[list[str]]:
     """Start a child, kill it a while after its first message, return what it said."""
-    command = [sys.executable, "-m", "tests.crash.store_child", str(path), prefix, str(SIZE)]
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as child:
-        assert child.stdout is not None
-        first = child.stdout.readline()
-        time.sleep(moments.uniform(0.0, 0.25))
-        child.send_signal(signal.SIGKILL)
-        said, complaint = child.communicate(timeout=30)
-    assert first, complaint
-    return [line.split() for line in (first + said).splitlines()]
+    said = path.with_name(prefix)
+    said.touch()
+    child = CONTEXT.Process(target=store_child.run, args=(path, prefix, SIZE, said))
+    child.start()
+    deadline = time.monotonic() + PATIENCE
+    while not said.stat().st_size:
+        assert child.is_alive(), f"ended with {child.exitcode}"
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+    time.sleep(moments.uniform(0.0, 0.25))
+    child.kill()
+    child.join()
+    return [line.split() for line in said.read_text().splitlines()]
 
 
 @pytest.mark.parametrize("seed", range(3))
