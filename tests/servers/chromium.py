@@ -1,11 +1,15 @@
 """Headless Chromium, steered by its DevTools protocol: pages as people see and use them."""
 
 import asyncio
+import atexit
 import os
 import shutil
 import signal
+import subprocess
 import tempfile
+import time
 from contextlib import AsyncExitStack, suppress
+from functools import cache
 from itertools import count
 from pathlib import Path
 from types import TracebackType
@@ -42,8 +46,56 @@ def chromium() -> str:
     return found
 
 
+class Browser:
+    """A browser process, which serves all tests of this process."""
+
+    def __init__(self, program: str) -> None:
+        self._folder = Path(tempfile.mkdtemp(prefix="relay-chromium-"))
+        profile = self._folder / "profile"
+        self._process = subprocess.Popen(
+            (program, *FLAGS, f"--user-data-dir={profile}", "about:blank"),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            # All that it writes lies in the folder, its temporary files too.
+            env=os.environ | {"TMPDIR": str(self._folder)},
+            start_new_session=True,
+        )
+        try:
+            self.url = f"127.0.0.1:{self._port(profile / 'DevToolsActivePort')}"
+        except BaseException:
+            self._end()
+            raise
+        atexit.register(self._end)
+
+    def _port(self, file: Path) -> int:
+        """Return the port of the DevTools protocol, once the browser has written all of it."""
+        deadline = time.monotonic() + PATIENCE
+        while not (file.exists() and "\n" in file.read_text()):
+            assert self._process.poll() is None, f"Chromium ended with {self._process.returncode}"
+            if time.monotonic() > deadline:
+                raise TimeoutError("Chromium did not start")
+            time.sleep(0.05)
+        return int(file.read_text().split()[0])
+
+    def _end(self) -> None:
+        """End the browser and the processes it started. One that is just ending may still add files to the folder."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        while self._folder.exists():
+            shutil.rmtree(self._folder, ignore_errors=True)
+            time.sleep(0.05)
+
+
+@cache
+def browser(program: str) -> Browser:
+    """Return the browser of this process."""
+    return Browser(program)
+
+
 class Chromium:
-    """One tab of a browser of its own, `width` by `height` CSS pixels, light or dark."""
+    """One tab with cookies and storage of its own, `width` by `height` CSS pixels, light or dark."""
 
     def __init__(self, *, width: int = 1200, height: int = 800, dark: bool = False) -> None:
         self._size = (width, height)
@@ -53,17 +105,17 @@ class Chromium:
         """What the page's console and the browser's security had to say."""
 
     async def __aenter__(self) -> Self:
-        program = chromium()
+        url = (await asyncio.to_thread(browser, chromium())).url
         async with AsyncExitStack() as stack:
-            folder = Path(tempfile.mkdtemp(prefix="relay-chromium-"))
-            stack.push_async_callback(_remove, folder)
-            process = await _start(program, folder)
-            stack.push_async_callback(_end, process)
             client = await stack.enter_async_context(aiohttp.ClientSession())
             async with asyncio.timeout(PATIENCE):
-                port = await _port(process, folder / "profile")
-                tab = await _tab(client, port)
-                self._socket = await client.ws_connect(tab["webSocketDebuggerUrl"], max_msg_size=1 << 26)
+                async with client.get(f"http://{url}/json/version") as answer:
+                    whole = (await answer.json())["webSocketDebuggerUrl"]
+                self._socket = await stack.enter_async_context(client.ws_connect(whole))
+                context = (await self.call("Target.createBrowserContext", disposeOnDetach=True))["browserContextId"]
+                tab = (await self.call("Target.createTarget", url="about:blank", browserContextId=context))["targetId"]
+                page = client.ws_connect(f"ws://{url}/devtools/page/{tab}", max_msg_size=1 << 26)
+                self._socket = await stack.enter_async_context(page)
             await self._prepare()
             self._stack = stack.pop_all()
         return self
@@ -135,51 +187,3 @@ class Chromium:
         )
         if not loads:
             await self.call("Input.dispatchKeyEvent", type="keyUp", key=key, code=key, windowsVirtualKeyCode=code)
-
-
-async def _start(program: str, folder: Path) -> asyncio.subprocess.Process:
-    """Start the browser; all that it writes lies in the folder, its temporary files too."""
-    return await asyncio.create_subprocess_exec(
-        program,
-        *FLAGS,
-        f"--user-data-dir={folder / 'profile'}",
-        "about:blank",
-        stdin=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-        env=os.environ | {"TMPDIR": str(folder)},
-        start_new_session=True,
-    )
-
-
-async def _port(process: asyncio.subprocess.Process, profile: Path) -> int:
-    """Return the port of the DevTools protocol, once the browser has written all of it."""
-    file = profile / "DevToolsActivePort"
-    while not (file.exists() and "\n" in file.read_text()):
-        assert process.returncode is None, f"Chromium ended with {process.returncode}"
-        await asyncio.sleep(0.05)
-    return int(file.read_text().split()[0])
-
-
-async def _tab(client: aiohttp.ClientSession, port: int) -> dict[str, Any]:
-    """Return the tab, once the browser has opened it."""
-    while True:
-        async with client.get(f"http://127.0.0.1:{port}/json/list") as answer:
-            tabs: list[dict[str, Any]] = [one for one in await answer.json() if one["type"] == "page"]
-        if tabs:
-            return tabs[0]
-        await asyncio.sleep(0.05)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """End the browser and the processes it started, which write to the profile too."""
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    await process.wait()
-
-
-async def _remove(folder: Path) -> None:
-    """Remove the folder; a process that is just ending may still add files to it."""
-    while folder.exists():
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-        await asyncio.sleep(0.05)
