@@ -16,7 +16,7 @@ from tests.servers.waiting import PATIENCE
 class Nodes(RelayProcess):
     """A relay of several nodes."""
 
-    options = ("--nodes", "3")
+    options = ("--nodes", "2")
 
 
 def children(pid: int) -> dict[int, int]:
@@ -38,9 +38,9 @@ async def alive(relay: RelayProcess, count: int) -> None:
 async def test_nodes_share_a_port_and_one_that_is_killed_starts_again(postgres: str, tmp_path: Path) -> None:
     async with Sink() as sink, Nodes(tmp_path, sink.port, storage(postgres)) as relay:
         assert isinstance(relay.process, asyncio.subprocess.Process)
-        await alive(relay, 3)
+        await alive(relay, 2)
         nodes = children(relay.process.pid)
-        assert sorted(nodes) == [1, 2, 3]
+        assert sorted(nodes) == [1, 2]
         replies = await asyncio.gather(*(asyncio.to_thread(send, relay.port, number) for number in range(20)))
         assert {code for code, _ in replies} == {250}
 
@@ -51,13 +51,13 @@ async def test_nodes_share_a_port_and_one_that_is_killed_starts_again(postgres: 
         assert [line["node"] for line in relay.log("node.ended")] == [2]
         await until_all(sink, set(range(20)))
         async with asyncio.timeout(PATIENCE):
-            while len(relay.log("server.started")) < 4:
+            while len(relay.log("server.started")) < 3:
                 await asyncio.sleep(0.1)
 
         relay.config.write_text(relay.config.read_text().replace('retry = ["1s"]', 'retry = ["2s"]'))
-        await alive(relay, 3)
+        await alive(relay, 2)
         await relay.run("config", "reload")
-        assert len(relay.log("config.reloaded")) == 3
+        assert len(relay.log("config.reloaded")) == 2
         assert await relay.stop() == 0
         assert children_are_gone(nodes)
 
@@ -69,7 +69,7 @@ def children_are_gone(nodes: dict[int, int]) -> bool:
 async def test_nodes_end_with_the_process_that_runs_them(postgres: str, tmp_path: Path) -> None:
     async with Sink() as sink, Nodes(tmp_path, sink.port, storage(postgres)) as relay:
         assert isinstance(relay.process, asyncio.subprocess.Process)
-        await alive(relay, 3)
+        await alive(relay, 2)
         nodes = children(relay.process.pid)
         relay.process.kill()
         async with asyncio.timeout(PATIENCE):

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from tests.documentation import ROOT, Block, shows, steps_of
-from tests.servers import fork_client
+from tests.servers import documented_user, fork_client
 from tests.servers.actions import Action, Received, Say
 from tests.servers.dns_server import DnsServer
 from tests.servers.fork_client import SERVER
@@ -80,11 +80,12 @@ forward_to = ["owner@example.net"]
 campaign = false
 """
 
-PRELUDE = """
+PRELUDE = f"""
 set -eo pipefail
-send() { python3 -m tests.servers.documented_user send "$@"; }
-await() { python3 -m tests.servers.documented_user await "$@"; }
-read_mail() { python3 -m tests.servers.documented_user read "$@"; }
+documented_user() {{ {sys.executable} -I {documented_user.__file__} "$@"; }}
+send() {{ documented_user send "$@"; }}
+await() {{ documented_user await "$@"; }}
+read_mail() {{ documented_user read "$@"; }}
 """
 """Commands for setup markers.
 
