@@ -121,13 +121,16 @@ class NodeProcesses:
                     return code
 
     async def _run_once(self, number: int, folder: Path) -> int:
-        """Run the process of a node until it ends; return its exit code."""
+        """Run the process of a node until it ends; return its exit code, EX_OSERR if it cannot be started."""
         address = folder / str(number)
         address.unlink(missing_ok=True)
         loop = asyncio.get_running_loop()
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK) as notify:
             notify.bind(str(address))
-            process = self._running[number] = await self._spawn(number, {"NOTIFY_SOCKET": str(address)})
+            try:
+                process = self._running[number] = await self._spawn(number, {"NOTIFY_SOCKET": str(address)})
+            except OSError:  # The system has no memory or no processes left for now.
+                return os.EX_OSERR
             loop.add_reader(notify, self._notified, number, notify)
             try:
                 if self._stopping.is_set():

@@ -28,6 +28,8 @@ class Nodes:
 
     def __init__(self, count: int, script: str = NODE) -> None:
         self.script = script
+        self.spawn_fails = 0
+        """Starts to come that the system refuses."""
         self.started: list[tuple[int, Process]] = []
         self.lines: list[tuple[str, dict[str, Any]]] = []
         self.nodes = NodeProcesses(count, self.spawn, self.log, first_wait=0.01)
@@ -36,6 +38,9 @@ class Nodes:
         self.lines.append((line, fields))
 
     async def spawn(self, number: int, more: Mapping[str, str]) -> Process:
+        if self.spawn_fails:
+            self.spawn_fails -= 1
+            raise BlockingIOError("Resource temporarily unavailable")
         process = await asyncio.create_subprocess_exec(sys.executable, "-S", "-c", self.script, env=os.environ | more)
         self.started.append((number, process))
         return process
@@ -59,6 +64,18 @@ async def test_the_first_one_starts_alone_and_one_that_is_killed_starts_again() 
     os.kill(os.getpid(), signal.SIGTERM)
     assert await running == 0
     assert all(process.returncode is not None for _, process in nodes.started)
+
+
+async def test_a_node_that_the_system_cannot_start_is_tried_again_and_ends_no_other() -> None:
+    nodes = Nodes(2)
+    running = asyncio.create_task(nodes.nodes.run())
+    await nodes.until_started(2)
+    nodes.spawn_fails = 2
+    dict(nodes.started)[2].kill()
+    await nodes.until_started(3)
+    assert [(one["node"], one["code"]) for _, one in nodes.lines] == [(2, -signal.SIGKILL), (2, 71), (2, 71)]
+    os.kill(os.getpid(), signal.SIGTERM)
+    assert await running == 0
 
 
 async def test_a_first_node_that_does_not_start_ends_all_with_its_code() -> None:
