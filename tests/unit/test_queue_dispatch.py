@@ -591,9 +591,9 @@ async def test_each_reply_is_classified_once(
     """Lane feedback, dispatch and settling read one meaning; recipients of one reply share it."""
     classified: list[str] = []
 
-    def counted(rules: Rules, text: str, *more: Any) -> Classification:
+    def counted(rules: Rules, text: str, *more: Any, **named: Any) -> Classification:
         classified.append(text)
-        return classify(rules, text, *more)
+        return classify(rules, text, *more, **named)
 
     monkeypatch.setattr(bounce_policy_module, "classify", counted)
     async with running(tmp_path, settings(**PROVIDERS)) as harness:
@@ -612,7 +612,7 @@ async def test_each_reply_is_classified_once(
 async def test_a_classification_that_raises_leaves_no_entry_active(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def broken(*of: object) -> Classification:
+    def broken(*_: object, **__: object) -> Classification:
         raise ZeroDivisionError("nobody understands it")
 
     monkeypatch.setattr(bounce_policy_module, "classify", broken)
