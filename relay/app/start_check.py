@@ -9,9 +9,9 @@ from contextlib import closing
 from pathlib import Path
 
 from relay.config.errors import Problem
+from relay.config.listening import hosts_of, listening_sections
 from relay.config.settings import Settings
 from relay.config.toml_positions import KeyPath
-from relay.config.values import Listening
 from relay.domains.key_files import TRACKER_KEY_FILE, read_keys, read_tracker_key_file
 from relay.dsn.bounce_rules import RulesError
 from relay.dsn.rules_file import load_bounce_rules
@@ -64,7 +64,12 @@ def find_address_faults(settings: Settings, own_ports: Collection[int] | None) -
 
     A port in `own_ports` is in use by the running relay itself; None for a running relay with unknown ports.
     """
-    for path, address in _listening_addresses(settings):
+    addresses = [
+        (path, (host, section.port))
+        for path, section in listening_sections(settings).items()
+        for host in hosts_of(settings, section)
+    ]
+    for path, address in addresses:
         try:
             found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except OSError as error:
@@ -76,17 +81,6 @@ def find_address_faults(settings: Settings, own_ports: Collection[int] | None) -
             if number and not is_own:
                 yield _bind_problem(path, f"{bound[0]!s} port {bound[1]!s}", number)
                 break
-
-
-def _listening_addresses(settings: Settings) -> Iterator[tuple[KeyPath, Address]]:
-    """Yield key and address of everything that listens on TCP."""
-    sections: list[tuple[KeyPath, Listening]] = [
-        (("listener", index, "address"), listener) for index, listener in enumerate(settings.listeners)
-    ]
-    sections += (((name, "address"), getattr(settings, name)) for name in ("tracker", "admin", "metrics"))
-    for path, section in sections:
-        if section.address:
-            yield from ((path, (host, section.port)) for host in settings.hosts_of(section))
 
 
 def _bind_error(

@@ -20,6 +20,7 @@ from relay.config import Settings
 from relay.config.certificates import CertificateError
 from relay.dsn.bounce_rules import RulesError
 from relay.events.ports import StoreError
+from relay.events.spool import SpoolError
 from relay.mailauth.dkim_keys import KeyFaultError
 
 
@@ -101,7 +102,7 @@ async def _started(make: Callable[[], App | TrackerApp]) -> App | TrackerApp | i
     except (RulesError, CertificateError, KeyFaultError) as error:
         click.echo(f"relay: {error}", err=True)
         return EX_CONFIG
-    except StoreError as error:
+    except (StoreError, SpoolError) as error:
         click.echo(f"relay: {error}", err=True)
         return EX_UNAVAILABLE
     except OSError as error:

@@ -8,9 +8,12 @@ from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from relay.config.errors import Problem
+from relay.config.listening import listening_sections
 from relay.config.settings import Listener, Settings, Tracker
 from relay.config.toml_positions import KeyPath
 from relay.networks import Network
+
+_LOOPBACK = "127.0.0.1"
 
 _SHORTEST_PREFIX_V4, _SHORTEST_PREFIX_V6 = 8, 16
 """Bits. A shorter prefix covers so much of the internet that relaying for it is an open relay."""
@@ -27,14 +30,11 @@ def find_listener_errors(settings: Settings) -> Iterator[Problem]:
         if listener.kind == "submission":
             yield from _open_relay(path, listener)
         yield from _proxy_protocol(path, listener)
-        yield from _address_conflict(in_use, (*path, "address"), listener.host, listener.port)
     yield from _reserved_connections(settings)
     yield from _proxy_protocol(("tracker",), settings.tracker)
 
-    for section in ("tracker", "api", "admin", "metrics"):
-        listening = getattr(settings, section)
-        if listening.address:
-            yield from _address_conflict(in_use, (section, "address"), listening.host, listening.port)
+    for path, section in listening_sections(settings).items():
+        yield from _address_conflict(in_use, path, section.host, section.port)
 
 
 def duplicate_names(table: str, names: Sequence[str]) -> Iterator[Problem]:
@@ -57,9 +57,19 @@ def _reserved_connections(settings: Settings) -> Iterator[Problem]:
 def _address_conflict(in_use: dict[tuple[str, int], str], path: KeyPath, host: str, port: int) -> Iterator[Problem]:
     """Add an address to those in use and yield a problem if it is one already; port 0 is always free."""
     owner = " ".join(str(part + 1) if isinstance(part, int) else part for part in path[:-1])
-    if port and (host, port) in in_use:
-        yield Problem(path, f"{in_use[host, port]} listens there already", "an address for each")
+    for (other, its_port), name in in_use.items():
+        if port and port == its_port and _overlap(host, other):
+            yield Problem(path, f"{name} listens there already", "an address for each")
+            break
     in_use.setdefault((host, port), owner)
+
+
+def _overlap(host: str, other: str) -> bool:
+    """Whether two sections cannot listen on one port of these hosts: one may be all addresses of its version."""
+    one, two = (_LOOPBACK if name.lower() == "localhost" else name.lower() for name in (host, other))
+    if one == two:
+        return True
+    return any(all_of in (one, two) and (":" in one) == (":" in two) == (":" in all_of) for all_of in ("0.0.0.0", "::"))  # noqa: S104
 
 
 def _open_relay(path: KeyPath, listener: Listener) -> Iterator[Problem]:

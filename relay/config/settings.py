@@ -44,7 +44,7 @@ from relay.config.server import (
     Tracker,
 )
 from relay.config.sites import SiteProfile, SiteProfiles, merge_sites, shipped_sites
-from relay.config.values import DomainName, Listening, MailAddress, Name, Section, reject_duplicates
+from relay.config.values import DomainName, MailAddress, Name, Section, reject_duplicates
 from relay.config.webhooks import Api, Webhook
 from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.domain_name import registrable
@@ -202,13 +202,6 @@ class Settings(Section):
     def takes_inbound(self) -> bool:
         """True if there is a listener of kind "inbound"."""
         return any(listener.kind == "inbound" for listener in self.listeners)
-
-    def hosts_of(self, section: Listening) -> tuple[str, ...]:
-        """Return the addresses to bind. `[::]` is IPv4 too, unless others use that port of IPv4, or the port is 0."""
-        sections = (*self.listeners, self.tracker, self.admin, self.metrics)
-        others = [one.host for one in sections if one.address and one is not section and one.port == section.port]
-        is_alone = bool(section.port) and all(":" in host for host in others)
-        return ("::", "0.0.0.0") if section.host == "::" and is_alone else (section.host,)  # noqa: S104
 
     @property
     def inbound_addresses(self) -> frozenset[IPv4Address | IPv6Address]:

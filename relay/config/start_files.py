@@ -1,7 +1,8 @@
 """Files and folders that the start of a relay needs: what would make it fail, and what needs attention."""
 
+import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,7 +15,12 @@ from relay.config.toml_positions import KeyPath
 LONGEST_SOCKET_PATH = 107
 """Octets of the path of a Unix socket, at most (unix(7): `sun_path` has 108 with the final NUL)."""
 
+_NAMES = {stat.S_IFREG: "a regular file", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
+
 _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
+
+_FOLDERS = ("spool", "dkim")
+"""Folders in `data_dir`."""
 
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
@@ -28,7 +34,7 @@ def find_file_errors(settings: Settings) -> Iterator[Problem]:
     if settings.log_file:
         yield from _file_errors(("log", "file"), settings.log_file, settings)
     if settings.sqlite_path:
-        yield from _file_errors(("storage", "url"), settings.sqlite_path, settings)
+        yield from _file_errors(("storage", "url"), settings.sqlite_path, settings, stat.S_ISREG)
     for index, listener in enumerate(settings.listeners):
         if listener.tls != "none" and listener.certificate:
             try:
@@ -75,6 +81,10 @@ def _data_dir_errors(server: Server) -> Iterator[Problem]:
     if not existing.is_dir():
         yield Problem(path, f"{existing} is not a folder", "a folder")
         return
+    for name in _FOLDERS:
+        folder = server.data_dir / name
+        if os.path.lexists(folder) and not folder.is_dir():
+            yield Problem(path, f"{folder} is no folder", "move it away")
     mode = _mode(server.data_dir)
     if mode & _OTHERS_WRITE and not server.allow_open:
         problem = f"other users can write to {server.data_dir}: it has mode {mode:04o}"
@@ -101,20 +111,34 @@ def _socket_errors(settings: Settings) -> Iterator[Problem]:
         problem = f"{socket} has {length} octets, and the path of a socket at most {LONGEST_SOCKET_PATH}"
         yield Problem(path, problem, "a shorter path, such as /run/relay/admin.sock")
         return
-    yield from _file_errors(path, socket, settings)
+    yield from _file_errors(path, socket, settings, stat.S_ISSOCK)
 
 
-def _file_errors(path: KeyPath, file: Path, settings: Settings) -> Iterator[Problem]:
-    """Yield a file that is a folder, or whose folder does not exist. The start creates `data_dir` only."""
+def _file_errors(
+    path: KeyPath, file: Path, settings: Settings, allows: Callable[[int], bool] = bool
+) -> Iterator[Problem]:
+    """Yield a file of another type than `allows`, or whose folder does not exist. The start creates `data_dir` only."""
     try:
-        if file.is_dir():
+        mode = _type_of(file)
+        target = Path(os.path.realpath(file)) if file.is_symlink() else file
+        if stat.S_ISDIR(mode):
             yield Problem(path, f"{file} is a folder", "the name of a file")
-        elif file.parent != settings.server.data_dir and not file.parent.is_dir():
-            yield Problem(path, f"the folder {file.parent} does not exist", "a file in a folder that exists")
+        elif mode and not allows(mode):
+            yield Problem(path, f"{file} is {_NAMES.get(stat.S_IFMT(mode), 'no regular file')}", "the name of a file")
+        elif target.parent != settings.server.data_dir and not target.parent.is_dir():
+            yield Problem(path, f"the folder {target.parent} does not exist", "a file in a folder that exists")
     except PermissionError:
         return  # Another user than that of the server runs the command.
     except OSError as error:
         yield Problem(path, f"{file} cannot be used: {error.strerror}", "the name of a file")
+
+
+def _type_of(file: Path) -> int:
+    """Return the mode of a file, 0 if there is none. Raises OSError, also for links that lead back to themselves."""
+    try:
+        return file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return 0
 
 
 def _mode(folder: Path) -> int:

@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import socket
+from contextlib import suppress
 from dataclasses import replace
 from io import RawIOBase
 from typing import BinaryIO
@@ -69,7 +70,9 @@ def main(fd: int, descriptors: int, max_memory: int) -> None:
     resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     gc.disable()
+    # The relay may end at any time. Closing the sink then fails too.
     with (
+        suppress(BrokenPipeError, ConnectionResetError),
         os.fdopen(fd, "rb") as source,
         os.fdopen(os.dup(fd), "wb") as sink,
         socket.socket(fileno=descriptors) as passing,

@@ -46,6 +46,14 @@ def test_the_defaults_have_no_errors_and_no_warnings() -> None:
             ["listener[1].address: listener 1 listens there already"],
         ),
         (
+            {"api": {"address": "0.0.0.0:8025"}, "tracker": {"base_url": "http://t.test"}},
+            ["api.address: tracker listens there already"],
+        ),
+        (
+            {"tracker": {"address": "localhost:2525"}, "listener": [_listener()]},
+            ["tracker.address: listener 1 listens there already"],
+        ),
+        (
             {"metrics": {"address": "127.0.0.1:8025"}},
             ["metrics.address: tracker listens there already"],
         ),

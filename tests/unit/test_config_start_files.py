@@ -1,5 +1,7 @@
 """Files and folders of the start: what would make it fail is a fault, what only needs a look a warning."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +44,40 @@ def test_a_data_dir_that_does_not_exist_yet_is_fine(tmp_path: Path) -> None:
 def test_folders_that_are_missing_or_in_the_way(tmp_path: Path, tables: dict[str, Any], fault: str) -> None:
     (tmp_path / "data").mkdir()
     assert _errors(tmp_path, **tables) == [fault]
+
+
+def _link(path: Path, target: Path) -> None:
+    path.symlink_to(target)
+
+
+@pytest.mark.parametrize(
+    ("make", "fault"),
+    [
+        (lambda data: _link(data / "relay.db", data / "gone" / "relay.db"), "storage.url: the folder HERE/data/gone"),
+        (lambda data: _link(data / "relay.db", data / "relay.db"), "storage.url: HERE/data/relay.db cannot be used"),
+        (lambda data: os.mkfifo(data / "relay.db"), "storage.url: HERE/data/relay.db is a pipe"),
+        (lambda data: _link(data / "relay.log", data / "gone" / "log"), "log.file: the folder HERE/data/gone does not"),
+        (lambda data: (data / "admin.sock").touch(), "admin.socket: HERE/data/admin.sock is a regular file"),
+        (lambda data: (data / "spool").touch(), "server.data_dir: HERE/data/spool is no folder"),
+        (lambda data: _link(data / "dkim", data / "gone"), "server.data_dir: HERE/data/dkim is no folder"),
+    ],
+)
+def test_files_of_another_type_and_links_that_lead_nowhere(
+    tmp_path: Path, make: Callable[[Path], object], fault: str
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir(mode=0o700)
+    make(data)
+    (found,) = _errors(tmp_path, log={"file": "relay.log"})
+    assert found.startswith(fault)
+
+
+def test_a_database_behind_a_link_is_fine(tmp_path: Path) -> None:
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    data.mkdir(mode=0o700)
+    elsewhere.mkdir()
+    _link(data / "relay.db", elsewhere / "relay.db")
+    assert _errors(tmp_path) == []
 
 
 def test_a_data_dir_below_a_file(tmp_path: Path) -> None:

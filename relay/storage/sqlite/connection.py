@@ -1,5 +1,6 @@
 """Connections to the database file, and running functions in their threads."""
 
+import os
 import sqlite3
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -86,7 +87,7 @@ async def _connect(path: Path, mode: str) -> aiosqlite.Connection:
 
 def uri(path: Path, mode: str) -> str:
     """Return the file as a URI (https://sqlite.org/uri.html); `mode` is ro, rw or rwc."""
-    return f"{path.resolve().as_uri()}?mode={mode}"
+    return f"{Path(os.path.realpath(path)).as_uri()}?mode={mode}"
 
 
 _UNDECODABLE = "decode to UTF-8"
