@@ -61,8 +61,10 @@ $(BUILT): setup.py $(NATIVE) | $(VENV)/.dev
 	mkdir -p $(@D)
 	touch $(VENV)/.installed $@
 
-# A minute of mutated mails through the compiled code, built with sanitizers, and through its twins in Python.
-fuzz-native: $(VENV)/.dev
+# The collection of real mails through the compiled code and its twins in Python, under every switch. Then a minute of
+# mutated mails, with the compiled code built with sanitizers.
+fuzz-native: $(BUILT)
+	RELAY_TEST_EVERY_SWITCH=1 $(BIN)/pytest -n 3 tests/unit/test_rewrite_fast_path.py -k real_mails
 	BIN=$(BIN) tests/native/run $(SECONDS)
 
 # Ten minutes of octets by chance through the parsers that meet strangers, guided by the code they reach (atheris), of

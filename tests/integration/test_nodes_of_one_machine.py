@@ -84,5 +84,5 @@ async def test_sqlite_is_refused(tmp_path: Path) -> None:
         await relay.start()
     assert relay.process is not None
     said = relay.log_file.read_text()
-    assert "--nodes 3 needs PostgreSQL, because one process alone may use a SQLite file" in said
+    assert "--nodes 2 needs PostgreSQL, because one process alone may use a SQLite file" in said
     assert await relay.process.wait() == 78

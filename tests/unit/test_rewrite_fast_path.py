@@ -1,5 +1,6 @@
 """The fast path of rewriting: the same bytes and notes as its twin in Python, or no answer."""
 
+import os
 from random import Random
 
 import pytest
@@ -142,7 +143,10 @@ def corpus() -> list[bytes]:
 
 @every_switch
 def test_real_mails_are_the_same(switch: str) -> None:
-    different = [content for content in corpus() if disagreement(content, SWITCHES[switch])]
+    """Each mail under one of the switches, and with `make fuzz-native` under all of them."""
+    whole = "RELAY_TEST_EVERY_SWITCH" in os.environ
+    mails = corpus()[0 if whole else list(SWITCHES).index(switch) :: 1 if whole else len(SWITCHES)]
+    different = [content for content in mails if disagreement(content, SWITCHES[switch])]
     assert not different
 
 
