@@ -1,5 +1,7 @@
 """`relay imap`: lists the folders of the bounce mailbox."""
 
+import asyncio
+import secrets
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -7,11 +9,16 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, json_option, settings_or_exit, show
+from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, json_option, printable, settings_or_exit, show
+from relay.clock import system_clock
 from relay.config.errors import closest, problem_of
+from relay.config.oauth_checks import IMAP_ACCOUNT
 from relay.config.settings import Imap
 from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_mailbox import Folder, Mailbox, with_prefix
+from relay.oauth.account import Account
+from relay.oauth.answers import Refusal
+from relay.oauth.guidance import guidance_of
 
 _COLUMNS = (("FOLDER", "folder"), ("MESSAGES", "messages"), ("USE", "use"))
 
@@ -80,9 +87,10 @@ def _password(question: str) -> str:
 
 def _folders(account: Imap) -> tuple[Sequence[Folder], str]:
     """Return the folders of the account, and the prefix of their names."""
+    token = _token(account)
     mailbox = Mailbox(account)
     try:
-        mailbox.open()
+        mailbox.open(token)
         folders, prefix = mailbox.folders(), mailbox.prefix()
         mailbox.close()
     except MailboxError as error:
@@ -91,6 +99,26 @@ def _folders(account: Imap) -> tuple[Sequence[Folder], str]:
     finally:
         mailbox.abandon()
     return folders, prefix
+
+
+def _token(account: Imap) -> str:
+    """Return an access token for an account with OAuth2, "" for one with a password; exit with 69 if there is none."""
+    if account.oauth is None:
+        return ""
+    if account.oauth.flow == "user":
+        click.echo(
+            "relay: a person's login is in the store of the relay, where this command does not read it", err=True
+        )
+        sys.exit(EX_UNAVAILABLE)
+    from relay.oauth.endpoint import ask_endpoint  # Not at the top: it loads an HTTP client.
+    from relay.oauth.requests import app_request
+
+    found = Account(IMAP_ACCOUNT, "imap", account.username, account.oauth)
+    answer = asyncio.run(ask_endpoint(*app_request(found, system_clock(), secrets.token_hex(16))))
+    if isinstance(answer, Refusal):
+        click.echo(f"relay: no access token: {printable(answer)}. {guidance_of(answer, found)}", err=True)
+        sys.exit(EX_UNAVAILABLE)
+    return answer.access_token
 
 
 def _uses(account: Imap, names: Sequence[str], prefix: str) -> dict[str, str]:

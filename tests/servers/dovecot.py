@@ -42,7 +42,10 @@ class Dovecot:
     """
 
     def __init__(self, capability: str = "", more: str = "") -> None:
-        """`capability`: what it says it can do, in place of all. `more`: settings, with {mail} for the mail folder."""
+        """`capability`: what it says it can do, in place of all.
+
+        `more`: settings, with {mail} for the mail folder and {folder} for that of the server.
+        """
         self.capability = capability
         self.more = more
         self.port = free_port()
@@ -146,7 +149,7 @@ service imap-login {{
 service stats {{
   chroot =
 }}
-{self.more.replace("{mail}", str(mail))}
+{self.more.replace("{mail}", str(mail)).replace("{folder}", str(folder))}
 """)
         self.rights("INBOX owner lrwstipekxa")
 

@@ -41,12 +41,15 @@ class TokenEndpoint:
         self.forms: list[dict[str, str]] = []
         self.next: deque[Answer] = deque()
         self.given: list[str] = []
+        self.valid: set[str] | None = None
+        """Tokens that are active for whoever asks (RFC 7662); None for all that were given."""
         self.reused = 0
         self.gate = asyncio.Event()
         self.gate.set()
         self.port = 0
         app = web.Application()
         app.add_routes([web.post("/token", self._token), web.post("/device", self._device)])
+        app.add_routes([web.get("/introspect", self._introspect)])
         self._runner = web.AppRunner(app, access_log=None)
 
     @property
@@ -93,6 +96,10 @@ class TokenEndpoint:
             self.refresh_token = f"refresh-{number}"
             body["refresh_token"] = self.refresh_token
         return web.json_response(body)
+
+    async def _introspect(self, request: web.Request) -> web.Response:
+        known = self.given if self.valid is None else self.valid
+        return web.json_response({"active": request.query["token"] in known, "email": "bounces@acme.test"})
 
     async def _device(self, request: web.Request) -> web.Response:
         self.forms.append({name: str(value) for name, value in (await request.post()).items()})
