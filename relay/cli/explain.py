@@ -10,10 +10,15 @@ from typing import BinaryIO, assert_never
 
 import click
 
-from relay.cli.common import EX_DATAERR, json_option, printable, settings_or_exit, show
-from relay.cli.preview import header_recipients, with_line_ends
+from relay.cli.common import EX_DATAERR, json_option, printable, show
+from relay.cli.mail_file import (
+    header_recipients,
+    mail_argument,
+    optional_config_option,
+    settings_or_built_in,
+    with_line_ends,
+)
 from relay.clock import system_clock
-from relay.config import Settings
 from relay.mail.dialects.table import dialect_of, read_statements
 from relay.mail.headers import fields
 from relay.mail.instructions import (
@@ -36,15 +41,8 @@ _TIMES = ("send_at", "expires_at")
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"))
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    envvar="RELAY_CONFIG",
-    help="Configuration with [compat] and the credentials; default: built-in settings.",
-)
+@mail_argument
+@optional_config_option("Configuration with [compat] and the credentials; default: built-in settings.")
 @click.option("--credential", default="", help="Name of the credential that sends it.")
 @click.option("--recipient", "recipients", multiple=True, help="Address of RCPT TO; default: those of To, Cc and Bcc.")
 @json_option
@@ -54,7 +52,7 @@ def explain(file: BinaryIO, path: Path | None, credential: str, recipients: tupl
     Then what relay follows, what it ignores and why, and the fields it removes. Exit code 65: it would be refused.
     """
     content = with_line_ends(file.read())
-    settings = Settings() if path is None else settings_or_exit(path)
+    settings = settings_or_built_in(path)
     if credential and credential not in settings.credentials:
         raise click.UsageError(f"there is no credential {credential!r} in the configuration")
 
@@ -89,7 +87,7 @@ def _meaning(said: Statement) -> str:
     match said.content:
         case Option(name, value):
             return f"{name} = {_shown(name, value)}"
-        case Tag(text):
+        case Tag(text=text):
             return f"tag {text}"
         case Metadata(name, value):
             return f"metadata {name} = {value}"
@@ -112,7 +110,7 @@ def _given(understood: Instructions) -> Iterator[tuple[str, object]]:
     plain = Instructions()
     for one in dataclass_fields(Instructions):
         value = getattr(understood, one.name)
-        if one.name not in ("ignored", "dialects") and value != getattr(plain, one.name):
+        if one.name not in ("ignored", "dialects", "send_at_place") and value != getattr(plain, one.name):
             yield one.name, value
 
 

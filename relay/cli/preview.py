@@ -10,17 +10,21 @@ from typing import BinaryIO
 
 import click
 
-from relay.cli.common import EX_CONFIG, EX_DATAERR, json_option, settings_or_exit, show
+from relay.cli.common import EX_CONFIG, EX_DATAERR, json_option, show
 from relay.cli.link_text import link_texts
+from relay.cli.mail_file import (
+    header_recipients,
+    mail_argument,
+    optional_config_option,
+    settings_or_built_in,
+    with_line_ends,
+)
 from relay.config import Settings
 from relay.domains.key_files import KEY_OCTETS, TRACKER_KEY_FILE, load_signing_keys, read_keyring
 from relay.domains.keys import Keys
 from relay.domains.watcher import default_signing_keys
-from relay.mail.authors import addresses_in
 from relay.mail.canonical_address import domain_of
-from relay.mail.dot_stuffing import normalise
 from relay.mail.header_lines import without_mbox_lines
-from relay.mail.headers import fields
 from relay.mail.instructions import InstructionError
 from relay.mail.queue_id import queue_id
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
@@ -40,15 +44,8 @@ class RefusedError(ValueError):
 
 
 @click.command()
-@click.argument("file", type=click.File("rb"))
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path),
-    envvar="RELAY_CONFIG",
-    help="Configuration with domains and keys; default: built-in settings and a temporary key.",
-)
+@mail_argument
+@optional_config_option("Configuration with domains and keys; default: built-in settings and a temporary key.")
 @click.option("--recipient", default="", help="Add the header fields of a transmission to this recipient.")
 @click.option("--links", is_flag=True, help="List each link with its visible text, the decision and its reason.")
 @json_option
@@ -58,7 +55,7 @@ def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_j
     The output is identical to the sent mail; --recipient also adds the header fields of a transmission.
     """
     content = without_mbox_lines(with_line_ends(file.read()))
-    settings = Settings() if path is None else settings_or_exit(path)
+    settings = settings_or_built_in(path)
     try:
         message = _render_input(settings, content, recipient)
     except RefusedError as error:
@@ -69,25 +66,6 @@ def preview(file: BinaryIO, path: Path | None, recipient: str, links: bool, as_j
         sys.stdout.buffer.write(rendering.content)
         return
     _show_links(rewritten, link_texts(content), as_json=as_json)
-
-
-def header_recipients(content: bytes) -> tuple[str, ...]:
-    """Return the addresses of To, Cc and Bcc, without fields that are unreadable."""
-    found = fields(content)
-    read = [addresses_in(content, found, name) for name in (b"to", b"cc", b"bcc")]
-    return tuple(address for one in read if isinstance(one, tuple) for address in one)
-
-
-def with_line_ends(content: bytes) -> bytes:
-    """Convert LF to CRLF. A file with both is not changed, and a note is printed."""
-    if b"\r" not in content:
-        return normalise(content)
-    bare = content.count(b"\r") + content.count(b"\n") - 2 * content.count(b"\r\n")
-    if bare:
-        click.echo(
-            f"{bare} line ends are a bare CR or LF; the relay converts them to CRLF when it receives the mail", err=True
-        )
-    return content
 
 
 def _render_input(settings: Settings, content: bytes, recipient: str) -> RenderInput:

@@ -58,7 +58,7 @@ def _statements(one: Field, value: str) -> Iterator[Statement]:
         case b"x-relay-priority":
             yield Statement(field, Option("priority", _priority(value)))
         case b"x-relay-send-at":
-            yield Statement(field, Option("send_at", _time(value)))
+            yield Statement("X-Relay-Send-At", Option("send_at", _time(value)))
         case name if name.startswith(_META) and len(name) > len(_META):
             yield Statement(field, Metadata(name[len(_META) :].decode(), value))
         case _:

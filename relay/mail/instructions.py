@@ -50,6 +50,8 @@ class Tag:
     """A tag of the message."""
 
     text: str
+    in_list: bool = False
+    """Whether the application wrote a list of tags, even of one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,8 @@ class Instructions:
     """Name of a pool of addresses at the former provider."""
     send_at: float | None = None
     """Unix seconds."""
+    send_at_place: str = field(default="", compare=False)
+    """Field that gave the time, and the key in it."""
     expires_at: float | None = None
     """Unix seconds after which no attempt is made."""
     sandbox: bool = False
@@ -123,6 +127,8 @@ class Instructions:
     """Whether to add a DKIM signature."""
     priority: str = ""
     tags: tuple[str, ...] = ()
+    tags_were_a_list: bool = False
+    """Whether the application wrote a list: reports in the form of its service have one too."""
     metadata: Mapping[str, str] = field(default_factory=dict)
     copies: tuple[str, ...] = ()
     ignored: tuple[Statement, ...] = ()
@@ -157,7 +163,14 @@ def combine(statements: Iterable[Statement]) -> Instructions:
     for what, count in (("tags", len(tags)), ("metadata keys", len(metadata)), ("copies", len(copies))):
         if count > MAX_ITEMS:
             raise InstructionError(f"the message has {count} {what}, more than {MAX_ITEMS}")
-    found = Instructions(tags=tags, metadata=metadata, copies=copies, ignored=tuple(ignored))
+    found = Instructions(
+        tags=tags,
+        tags_were_a_list=any(isinstance(one.content, Tag) and one.content.in_list for one in given),
+        send_at_place=applied["send_at"].place if "send_at" in applied else "",
+        metadata=metadata,
+        copies=copies,
+        ignored=tuple(ignored),
+    )
     return replace(found, **options)
 
 
@@ -180,7 +193,7 @@ def _check_texts(said: Statement) -> None:
             texts = [name, value]
         case Option(_, value):
             texts = [str(value)]
-        case Tag(text):
+        case Tag(text=text):
             texts = [text]
         case Copy() | Ignored():
             texts = []

@@ -134,6 +134,7 @@ def message_policy(
         is_signed=asked.sign is not False,
         needs_tls=asked.require_tls,
         ignores_lists=asked.ignore_lists,
+        tags_were_a_list=asked.tags_were_a_list,
     )
 
 

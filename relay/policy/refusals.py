@@ -102,7 +102,7 @@ def refuse_facts(settings: Settings, session: Session, facts: MessageFacts, now:
             return refusal
 
     if (facts.instructions.send_at or 0.0) > now + settings.queue.max_send_at:
-        return _too_late(settings.queue.max_send_at)
+        return _too_late(facts.instructions.send_at_place, settings.queue.max_send_at)
     return None
 
 
@@ -113,9 +113,9 @@ def refuse_provider(wanted: str, allowed: Sequence[str]) -> Reply | None:
     return Reply(554, "5.6.0", f'X-Relay-Provider: you have no provider "{wanted}"; you have: {", ".join(allowed)}')
 
 
-def _too_late(horizon: float) -> Reply:
-    """Return the refusal of a release time later than `horizon` seconds from now."""
-    return Reply(554, "5.6.0", f"X-Relay-Send-At: the time is more than {horizon / 86400:g} days ahead")
+def _too_late(place: str, horizon: float) -> Reply:
+    """Return the refusal of a release time later than `horizon` seconds from now, given by the field at `place`."""
+    return Reply(554, "5.6.0", f"{place}: the time is more than {horizon / 86400:g} days ahead")
 
 
 def is_own_sender(settings: Settings, reverse_path: str, authors: Sequence[str]) -> bool:

@@ -54,6 +54,8 @@ class MessagePolicy:
     """Whether it gets DKIM signatures."""
     needs_tls: bool = False
     """Whether it is sent over encrypted connections only."""
+    tags_were_a_list: bool = False
+    """Whether the application wrote its tags as a list: reports in the form of SendGrid have one too."""
     ignores_lists: bool = False
     """Whether suppressed and unsubscribed addresses get it too."""
     send_at: float | None = 0.0

@@ -11,7 +11,7 @@ from relay.rewrite.options import ListUnsubscribe, Tracking
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-_ASKED = ("pixel_text", "unsubscribe_text", "dialects", "is_signed", "needs_tls", "ignores_lists")
+_ASKED = ("pixel_text", "unsubscribe_text", "dialects", "is_signed", "needs_tls", "ignores_lists", "tags_were_a_list")
 """Fields of a policy that few messages set."""
 
 _PLAIN_MAIL = MessagePolicy()

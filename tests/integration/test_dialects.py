@@ -89,8 +89,9 @@ async def test_sendgrid(side: Side) -> None:
         ),
         (b"X-Tag: a\r\nX-Metadata-k: 1\r\n", True, True, ["a"], {"k": "1"}),
         (b"X-Postal-Tag: a\r\nX-AMP: skip\r\n", False, False, ["a"], {}),
+        (b'X-MT-Category: a\r\nX-MT-Custom-Variables: {"k": "1"}\r\n', True, True, ["a"], {"k": "1"}),
     ],
-    ids=["mailgun", "postmark", "sparkpost", "mandrill", "ses", "mailjet", "generic", "postal"],
+    ids=["mailgun", "postmark", "sparkpost", "mandrill", "ses", "mailjet", "generic", "postal", "mailtrap"],
 )
 async def test_the_fields_are_followed_and_removed(
     side: Side, fields: bytes, opens: bool, clicks: bool, tags: list[str], metadata: dict[str, str]

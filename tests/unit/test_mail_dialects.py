@@ -145,6 +145,12 @@ class TestSendGrid:
 
 
 class TestMailgun:
+    def test_an_address_of_the_vendor_is_ignored_and_a_pool_that_is_configured_is_followed(self) -> None:
+        found = read("X-Mailgun-Sending-Ip: 192.0.2.7", "X-Mailgun-Sending-Ip-Pool: marketing")
+        assert found.pool == "marketing"
+        assert ignored(found) == ["X-Mailgun-Sending-Ip: not an address of this relay"]
+        assert found.dialects == ("mailgun",)
+
     def test_an_expiry_counts_from_now_without_a_time_of_delivery(self) -> None:
         assert read("X-Mailgun-Deliver-Within: 30m").expires_at == CONTEXT.now + 1800
 

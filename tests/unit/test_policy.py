@@ -370,6 +370,15 @@ class TestDecide:
         told = refusal(shorter, "X-Relay-Send-At: 2027-01-16T20:00:01Z", reverse_path="")
         assert told == "554 5.6.0 X-Relay-Send-At: the time is more than 1.5 days ahead"
 
+    def test_the_field_of_the_vendor_that_gave_a_time_too_late_is_named(self) -> None:
+        for field, place in (
+            ("X-Mailgun-Deliver-By: Mon, 15 Mar 2027 08:00:00 GMT", "X-Mailgun-Deliver-By"),
+            ('X-SMTPAPI: {"send_at": 1805100000}', "X-SMTPAPI send_at"),
+            ("X-MC-SendAt: 2027-03-15 08:00:00", "X-MC-SendAt"),
+            ('X-MSYS-API: {"options": {"start_time": "2027-03-15T08:00:00Z"}}', "X-MSYS-API options.start_time"),
+        ):
+            assert refusal(settings(), field) == f"554 5.6.0 {place}: the time is more than 30 days ahead"
+
     def test_bounces_of_an_application_are_not_tracked(self) -> None:
         assert route(settings(), "From: a@acme.test", reverse_path="").policy.tracking is None
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from relay.events.event import Event, Kind
+from relay.render.message_policy import MessagePolicy
 from relay.webhooks.build import Record, build
 from relay.webhooks.feed import Position, StoredEvent
 from relay.webhooks.formats import SHAPES, compose
@@ -107,6 +108,13 @@ def test_fields_of_the_vendor_win_over_metadata_of_the_same_name() -> None:
     (found,) = json.loads(posted("sendgrid", build(StoredEvent(Position(), event, message))).body)
     assert (found["email"], found["event"], found["invoice"]) == ("ada@reader.test", "delivered", "1")
     assert found["category"] == "one"
+
+
+def test_a_category_comes_back_to_sendgrid_in_the_form_in_which_it_was_written() -> None:
+    event = Event(Kind.DELIVERED, NOW, "Q1", 0, "ada@reader.test", DATA[Kind.DELIVERED])
+    message = invoice(tags=("one",), policy=MessagePolicy(tags_were_a_list=True))
+    (found,) = json.loads(posted("sendgrid", build(StoredEvent(Position(), event, message))).body)
+    assert found["category"] == ["one"]
 
 
 @pytest.mark.parametrize(("category", "word"), [("blocked", "Reputation"), ("mailbox_full", "Mailbox Unavailable")])

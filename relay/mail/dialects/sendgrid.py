@@ -91,7 +91,7 @@ def _has_text(value: object) -> bool:
 
 def _category(one: VendorField, key: str, value: object) -> Iterator[Statement]:
     if isinstance(value, list):
-        yield from text_items(one, key, value, Tag)
+        yield from text_items(one, key, value, partial(Tag, in_list=True))
     else:
         yield one.says(Tag(value) if isinstance(value, str) else Ignored("not text"), key)
 

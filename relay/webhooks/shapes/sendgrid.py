@@ -80,7 +80,8 @@ def _event(record: Record) -> dict[str, Any]:
         "sg_message_id": f"{event.queue_id}.{event.number}",
     }
     if data.tags:
-        own["category"] = data.tags[0] if len(data.tags) == 1 else list(data.tags)
+        is_list = record.message.policy.tags_were_a_list or len(data.tags) > 1
+        own["category"] = list(data.tags) if is_list else data.tags[0]
     return {**data.metadata, **own, **_specific(record)}
 
 
