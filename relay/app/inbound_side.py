@@ -79,13 +79,12 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
 def _submission(context: AppContext, outbound: OutboundSide, proven: VerifiedSenders) -> SubmissionHandler:
     return SubmissionHandler(
         settings=context.settings,
-        store=context.store.queue,
+        enqueue=outbound.runner.enqueue,
         limits=context.store.limits,
         exclusion=outbound.exclusion,
         clock=context.clock,
         new_id=context.new_id,
         publish=context.observer.publish,
-        wake=outbound.runner.wake,
         is_proven=proven,
         identity_pause=outbound.runner.shared_pauses.identity,
         spam=ConfiguredFilter(context.settings, context.observer),

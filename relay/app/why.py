@@ -8,7 +8,6 @@ from relay.config.sites import SiteProfile
 from relay.delivery.next_hop import NextHopResolver, parse_lane
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry
-from relay.queue.held_entries import hold_subjects
 from relay.queue.lanes import LaneTable
 from relay.queue.message import Message
 from relay.queue.nodes import NodeShare
@@ -43,7 +42,7 @@ class Explainer:
         now = self.clock()
         found = Circumstances(
             now=now,
-            pause=self.pauses.hold(hold_subjects(message, entry, site.name if site else "")),
+            pause=self.pauses.hold_of(message, entry),
             lane_pause=self.lanes.pause(entry.lane, now),
             in_flight=lane.in_flight if lane else 0,
             concurrency=lane.concurrency if lane else 0,

@@ -12,13 +12,12 @@ from relay.queue.bounce_policy import Judged, account_refusal
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State, move
 from relay.queue.exclusion_check import drop_excluded
-from relay.queue.held_entries import held_back, hold_subjects
+from relay.queue.held_entries import held_back
 from relay.queue.lane_feedback import as_deferred
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, Settlement
 from relay.queue.message_limits import ledgers_of
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.pause import Pause
 from relay.queue.routing import (
     LanePause,
     Route,
@@ -59,7 +58,8 @@ class Dispatcher:
 
     async def prepare(self, claimed: ClaimedBatch) -> Selection:
         """Return the entries that may be sent now, and the settlement of all others."""
-        held = [(entry, pause) for entry in claimed.entries if (pause := self._hold(claimed, entry)) is not None]
+        holds = [(entry, self._pauses.hold_of(claimed.message, entry)) for entry in claimed.entries]
+        held = [(entry, pause) for entry, pause in holds if pause is not None]
         if held:
             await self._release_unsent(claimed.message.queue_id, [entry for entry, _ in held])
             numbers = {entry.number for entry, _ in held}
@@ -74,13 +74,6 @@ class Dispatcher:
             return Selection(wanted, settled)
         selection = await self._select(wanted)
         return replace(selection, settlement=replace(settled, entries=settled.entries + selection.settlement.entries))
-
-    def _hold(self, claimed: ClaimedBatch, entry: Entry) -> Pause | None:
-        """Return the pause that holds an entry back, None without one."""
-        if not self._pauses.has_holds:
-            return None
-        site = self._context.rates.site_of(entry.lane)
-        return self._pauses.hold(hold_subjects(claimed.message, entry, site.name if site else ""))
 
     async def _select(self, claimed: ClaimedBatch) -> Selection:
         """Acquire a slot for each entry, at its provider or at a fallback. An entry without one waits for it."""

@@ -31,7 +31,12 @@ class FlowTable:
         """Return the entries that may be claimed of each priority, for the parties in use."""
         parties = [party for party in self.shares.held if isinstance(party, str)]
         flows = [Flow(party, priority) for party in parties for priority in Priority]
-        return {flow: self._room(flow) for flow in flows}
+        return {flow: self.capacity_of(flow) for flow in flows}
+
+    def capacity_of(self, flow: Flow) -> int:
+        """Return the entries that may be claimed of a priority of a party."""
+        reserved = RESERVED - self.shares.held[flow.accountable]
+        return max(reserved, min(self.shares.room(holder, factor) for holder, factor in _holders(flow).items()))
 
     def full(self) -> frozenset[Flow]:
         """Return the priorities of parties of which no entry may be claimed."""
@@ -40,10 +45,6 @@ class FlowTable:
     def initial_capacity(self) -> int:
         """Return the entries that may be claimed for a party that is not in use."""
         return max(RESERVED, int(self.shares.free / 2))
-
-    def _room(self, flow: Flow) -> int:
-        reserved = RESERVED - self.shares.held[flow.accountable]
-        return max(reserved, min(self.shares.room(holder, factor) for holder, factor in _holders(flow).items()))
 
 
 def _holders(flow: Flow) -> Mapping[str | Flow, float]:

@@ -146,11 +146,16 @@ class LaneTable:
 
     def capacity(self, now: float) -> Mapping[str, int]:
         """Return the entries that may be claimed for each lane in use."""
+        return {name: self.capacity_of(name, now) for name in self.lanes}
+
+    def capacity_of(self, name: str, now: float) -> int:
+        """Return the entries that may be claimed for one lane."""
+        lane = self.lanes.get(name)
+        if lane is None:
+            return self.initial_capacity()
         # Entries of a paused lane are settled without a connection, so its concurrency does not limit them.
-        return {
-            name: max(0, (self.max_concurrency if now < lane.down_until else lane.concurrency) - lane.in_flight)
-            for name, lane in self.lanes.items()
-        }
+        concurrency = self.max_concurrency if now < lane.down_until else lane.concurrency
+        return max(0, concurrency - lane.in_flight)
 
     def initial_capacity(self) -> int:
         """Return the entries that may be claimed for a lane not in use."""

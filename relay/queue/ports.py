@@ -49,8 +49,15 @@ class QueueStore(Protocol):
     All methods raise StoreError. The change is then not made at all.
     """
 
+    @property
+    def can_lease(self) -> bool:
+        """Whether this process has a valid lease: only then may it enqueue active entries."""
+
     async def enqueue(self, accepted: NewMessage) -> None:
-        """Store message, content, entries and events in one transaction."""
+        """Store message, content, entries and events in one transaction, and lease active entries to this process.
+
+        When it fails, or the caller is cancelled, they return to the queue, if they were stored at all.
+        """
 
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of earlier processes. Return the number of these entries.
@@ -62,8 +69,7 @@ class QueueStore(Protocol):
     async def leased_by_previous_run(self, keys: Sequence[tuple[str, int]]) -> Sequence[ClaimedBatch]:
         """Return the entries (queue id, number) that are still leased to an earlier process of this node.
 
-        There is one batch for each message, with entries in state ACTIVE. Nothing changes: `apply` may settle them
-        before `recover` voids the other leases.
+        There is one batch for each message. Nothing changes: `apply` may settle them before `recover` voids the others.
         """
 
     async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:

@@ -10,8 +10,10 @@ from dataclasses import replace
 from relay.events.ports import StoreError
 from relay.mail.lane import DIRECT
 from relay.queue.context import QueueContext, retry_store
-from relay.queue.entry import State
+from relay.queue.entry import Entry, State
+from relay.queue.held_entries import hold_subjects
 from relay.queue.lanes import LaneTable
+from relay.queue.message import Message
 from relay.queue.operator_actions import release_held, retry_after_pause
 from relay.queue.pause import Pause, paused_outcome
 from relay.queue.ports import EntryChange, EntryQuery
@@ -110,10 +112,12 @@ class SharedPauses:
         until = lane_pause.until if lane_pause else stored.until if stored else None
         return None if until is None else await self._make_due(EntryQuery(lane=subject), retry_after_pause(now, until))
 
-    @property
-    def has_holds(self) -> bool:
-        """Whether any pause holds entries back."""
-        return bool(self._holding)
+    def hold_of(self, message: Message, entry: Entry) -> Pause | None:
+        """Return the pause in force that holds an entry back, None without one."""
+        if not self._holding:
+            return None
+        site = self._context.rates.site_of(entry.lane)
+        return self.hold(hold_subjects(message, entry, site.name if site else ""))
 
     def hold(self, subjects: Iterable[str]) -> Pause | None:
         """Return the first pause in force that holds entries of these subjects back, None without one."""

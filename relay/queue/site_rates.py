@@ -76,6 +76,11 @@ class SiteRates:
         shut = {group for group, site in self._limited_groups() if self._free(site, now) <= 0}
         return [lane for lane, group in self._group_of.items() if group in shut] if shut else []
 
+    def is_limited(self, lane: str) -> bool:
+        """Whether the site of a lane has a rate, or this node may have no connection to it."""
+        site = self._sites.get(lane)
+        return site is not None and (self._is_limited(site) or not self._part(site))
+
     def next_release(self, now: float) -> float | None:
         """Return when the next message of a site with a rate may leave, None without such a site."""
         at = [

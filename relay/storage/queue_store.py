@@ -31,9 +31,14 @@ class BaseQueueStore(ABC):
         self._lanes = lanes
         self._unreadable = Unreadable()
 
+    @property
+    @abstractmethod
+    def can_lease(self) -> bool:
+        """Whether this process has a valid lease."""
+
     @abstractmethod
     async def enqueue(self, accepted: NewMessage) -> None:
-        """Store message, content, entries and events in one transaction."""
+        """Store message, content, entries and events in one transaction; lease the active entries."""
 
     @abstractmethod
     async def recover(self, now: float, longest_wait: float) -> int:
@@ -136,3 +141,8 @@ class BaseQueueStore(ABC):
 def size_of(accepted: NewMessage) -> int:
     """Return the octets that storing a message takes."""
     return len(accepted.content) + ROW_COST * (1 + len(accepted.entries))
+
+
+def active_entries(accepted: NewMessage) -> list[Entry]:
+    """Return the entries of a new message that are leased at once."""
+    return [entry for entry in accepted.entries if entry.state is State.ACTIVE]

@@ -1,7 +1,7 @@
 """Writes to the queue: enqueue, settle, record events, operator changes."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain
 
 from relay.events.event import READER_KINDS, Event
@@ -21,9 +21,11 @@ from relay.storage.rows import (
     INSERT_EVENT,
     INSERT_EVENTS,
     INSERT_LABEL,
+    INSERT_LEASED,
     INSERT_MESSAGE,
     UNFINISHED,
     UPDATE_ENTRY,
+    Row,
     entry_row,
     entry_update,
     event_rows,
@@ -57,16 +59,29 @@ FIND_LABELS = (
 )
 
 
-def enqueue(lanes: DueLanes, *accepted: NewMessage) -> Callable[[Connection], None]:
+@dataclass(frozen=True, slots=True)
+class NewLeases:
+    """The leases of active entries of new messages."""
+
+    values: Mapping[str, Row]
+    """Values of the lease columns, by queue id."""
+    statement: str = INSERT_LEASED
+    """Inserts an entry with its lease columns."""
+
+
+_NO_LEASES = NewLeases({})
+
+
+def enqueue(lanes: DueLanes, accepted: Sequence[NewMessage], leases: NewLeases) -> Callable[[Connection], None]:
     """Store messages with their contents, entries and events. A content is kept while an entry needs it."""
 
     def operation(raw: Connection) -> None:
-        insert(raw, lanes, accepted)
+        insert(raw, lanes, accepted, leases)
 
     return operation
 
 
-def insert(raw: Connection, lanes: DueLanes, accepted: Sequence[NewMessage]) -> None:
+def insert(raw: Connection, lanes: DueLanes, accepted: Sequence[NewMessage], leases: NewLeases = _NO_LEASES) -> None:
     """Insert the rows of messages, table by table, and add their lanes."""
     messages = [message_row(one.message) for one in accepted]
     raw.executemany(INSERT_MESSAGE, messages)
@@ -75,7 +90,7 @@ def insert(raw: Connection, lanes: DueLanes, accepted: Sequence[NewMessage]) -> 
         insert_contents(raw, contents)
 
     entries = [entry for one in accepted for entry in one.entries]
-    raw.executemany(INSERT_ENTRY, map(entry_row, entries))
+    _insert_entries(raw, entries, leases)
 
     labelled = (one.message for one in accepted)
     labels = [row for one in labelled for row in label_rows(one.queue_id, one.tags, one.metadata)]
@@ -87,6 +102,14 @@ def insert(raw: Connection, lanes: DueLanes, accepted: Sequence[NewMessage]) -> 
         raw.executemany(INSERT_EVENT, event_rows(events))
 
     _add_lanes(lanes, entries)
+
+
+def _insert_entries(raw: Connection, entries: Sequence[Entry], leases: NewLeases) -> None:
+    leased = [(*entry_row(one), *leases.values[one.queue_id]) for one in entries if one.state is State.ACTIVE]
+    if leased:
+        raw.executemany(leases.statement, leased)
+    if len(leased) < len(entries):
+        raw.executemany(INSERT_ENTRY, [entry_row(one) for one in entries if one.state is not State.ACTIVE])
 
 
 def _is_done(accepted: NewMessage) -> bool:

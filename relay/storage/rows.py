@@ -46,18 +46,22 @@ def qualified(columns: str, table: str) -> str:
     return ", ".join(f"{table}.{column}" for column in columns.split(", "))
 
 
-def _insert(table: str, columns: str) -> str:
+def insertion(table: str, columns: str) -> str:
+    """Return the statement that inserts one row."""
     places = ", ".join("?" * (columns.count(",") + 1))
     return f"INSERT INTO {table} ({columns}) VALUES ({places})"  # noqa: S608  names of this module, values bound
 
 
-INSERT_MESSAGE = _insert("messages", MESSAGE_COLUMNS)
+INSERT_MESSAGE = insertion("messages", MESSAGE_COLUMNS)
 
-INSERT_CONTENT = _insert("contents", "queue_id, content, digest")
+INSERT_CONTENT = insertion("contents", "queue_id, content, digest")
 
-INSERT_ENTRY = _insert("entries", CLAIM_COLUMNS)
+INSERT_ENTRY = insertion("entries", CLAIM_COLUMNS)
 
-INSERT_EVENT = _insert("events", EVENT_COLUMNS)
+INSERT_LEASED = insertion("entries", f"{CLAIM_COLUMNS}, lease")
+"""Inserts an active entry."""
+
+INSERT_EVENT = insertion("events", EVENT_COLUMNS)
 
 AT_ONCE = 100
 """Events of one statement: each statement waits once for the network or the interpreter's lock."""

@@ -4,7 +4,7 @@ A message answered with 250 is on disk. Any other reply leaves nothing stored.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from relay.clock import Clock
@@ -22,7 +22,6 @@ from relay.policy.facts import MessageFacts, parse_facts
 from relay.policy.refusals import is_own_sender, refuse_relaying, refuse_sender, refuse_unverified
 from relay.queue.message import NewMessage, Origin
 from relay.queue.pause import Pause
-from relay.queue.ports import QueueStore
 from relay.submission.build import build_message, fields_to_add
 from relay.submission.reserve import reserve_slots, waiting_for_probation
 from relay.submission.spam import SpamFilter, SpamResult, Unchecked, refuse_for_now, spam_request
@@ -40,14 +39,13 @@ class SubmissionHandler:
     """Puts the messages of submission listeners into the queue (`relay.smtp.context.MessageHandler`)."""
 
     settings: Callable[[], Settings]
-    store: QueueStore
+    enqueue: Callable[[NewMessage], Awaitable[None]]
+    """Stores a message, and has the queue runner send it. Raises StoreError."""
     limits: LimitStore
     exclusion: Exclusion
     clock: Clock
     new_id: Callable[[float], str]
     publish: Publish
-    wake: Callable[[], None]
-    """Wakes the queue runner."""
     is_proven: Callable[[str], bool]
     """Whether an address, or its domain, is verified."""
     identity_pause: Callable[[str], Pause | None]
@@ -93,7 +91,6 @@ class SubmissionHandler:
         if isinstance(accepted, Reply):
             return accepted
         self.publish(accepted.events)
-        self.wake()
         return Reply(250, "2.0.0", f"Ok: queued as {accepted.message.queue_id}")
 
     def _pause(self, facts: MessageFacts, decision: Acceptance) -> Pause | None:
@@ -150,7 +147,7 @@ class SubmissionHandler:
             accepted = build_message(
                 queue_id, transaction, facts, decision, routes, excluded, settings, now, self.origin, checked
             )
-            await self.store.enqueue(accepted)
+            await self.enqueue(accepted)
         except StoreError:
             await self.limits.release(queue_id, numbers)
             raise

@@ -1,4 +1,4 @@
-"""Queue, leases and nodes against a plain model: accept, claim, deliver, die at any point, come back, clock steps.
+"""Queue, leases and nodes against a plain model: accept, hand over, claim, deliver, die, come back, clock steps.
 
 It holds at any time, in any order: an accepted recipient is in exactly one state; none is in the hands of two live
 nodes; a final state stays; the audit balances. A server gets a second copy only where nobody could know of the first.
@@ -24,7 +24,9 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from relay.queue.entry import Entry, State
+from relay.queue.entry import Entry, State, move
+from relay.queue.hand_over import with_active
+from relay.queue.message import ClaimedBatch, NewMessage
 from relay.queue.operator_actions import delete, flush, hold, release
 from relay.queue.ports import ClaimLimits, EntryQuery
 from tests.contract.queue_world import LIFETIME, OUTCOMES, Batch, Key, Moment, Node, Tracked, World, live
@@ -68,7 +70,7 @@ class QueueModel(RuleBasedStateMachine):
         for node in self.nodes:
             self.run(node.start())
         for number in range(4):
-            self.accept(number, list(DOMAINS[: 1 + number % 3]), "never")
+            self.accept(number, list(DOMAINS[: 1 + number % 3]), set(), "never")
 
     @property
     def is_any_up(self) -> bool:
@@ -84,17 +86,44 @@ class QueueModel(RuleBasedStateMachine):
     # What applications, time and operators do
 
     @precondition(lambda self: self.is_any_up)
-    @rule(node=PICK, domains=st.lists(st.sampled_from(DOMAINS), min_size=1, max_size=3), dies=DEATHS)
-    def accept(self, node: int, domains: list[str], dies: Moment) -> None:
+    @rule(
+        node=PICK,
+        domains=st.lists(st.sampled_from(DOMAINS), min_size=1, max_size=3),
+        handed_over=st.sets(st.sampled_from(DOMAINS)),
+        dies=DEATHS,
+    )
+    def accept(self, node: int, domains: list[str], handed_over: set[str], dies: Moment) -> None:
+        """Accept a message. Its entries in some lanes are handed over: they are active from the beginning."""
         taking, now = self.pick(node), self.world.now
         if dies != "before":
             new = accepted(self.world.new_id(now), *(f"u@{domain}" for domain in domains), due=now, at=now)
             entries = tuple(replace(one, expires_at=now + LIFETIME) for one in new.entries)
-            self.run(taking.store.queue.enqueue(replace(new, entries=entries)))
+            new = replace(new, entries=entries)
+            batches = self._handed_over(new, handed_over)
+            if batches:
+                self.run(taking.beat())
+            self.run(taking.store.queue.enqueue(with_active(new, batches)))
             for one in entries:
                 self.world.entries[one.queue_id, one.number] = Tracked(one.lane, self.world.steady)
+            for claimed in batches:
+                self._take(taking, claimed)
         if dies != "never":
             self._die(taking)
+
+    def _handed_over(self, new: NewMessage, domains: set[str]) -> list[ClaimedBatch]:
+        lanes = {f"mx:{domain}" for domain in domains}
+        chosen: dict[str, list[Entry]] = {one.lane: [] for one in new.entries if one.lane in lanes}
+        for one in new.entries:
+            if one.lane in chosen:
+                chosen[one.lane].append(move(one, State.ACTIVE))
+        return [ClaimedBatch(new.message, new.content, tuple(entries)) for entries in chosen.values()]
+
+    def _take(self, node: Node, claimed: ClaimedBatch) -> None:
+        """Put a batch into the hands of a node."""
+        batch = Batch(claimed, node.guard.offset())
+        for entry in claimed.entries:
+            self._known((entry.queue_id, entry.number), entry.lane).held_by = batch
+        node.hands.append(batch)
 
     @rule(seconds=st.sampled_from([1.0, 30.0, 600.0, 7200.0, 100_000.0]))
     def pass_time(self, seconds: float) -> None:
@@ -135,14 +164,12 @@ class QueueModel(RuleBasedStateMachine):
         claimed = self.run(claiming.store.queue.claim(self.world.now, ROOM))
         for one in claimed:
             assert not one.damage, one.damage
-            batch = Batch(one, claiming.guard.offset())
             for entry in one.entries:
                 tracked = self._known((entry.queue_id, entry.number), entry.lane)
                 assert tracked.final is None, "an entry in a final state was claimed"
                 assert tracked.held_by is None or tracked.held_by.is_void, "a live node has it in hand"
                 assert entry.next_attempt_at <= self.world.now
-                tracked.held_by = batch
-            claiming.hands.append(batch)
+            self._take(claiming, one)
         if dies == "after":
             self._die(claiming)
 

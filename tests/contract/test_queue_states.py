@@ -17,7 +17,8 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from relay.queue.entry import State
+from relay.queue.entry import State, move
+from relay.queue.hand_over import with_active
 from relay.queue.message import ClaimedBatch
 from relay.queue.operator_actions import delete, hold, release
 from relay.queue.ports import ClaimLimits, EntryQuery
@@ -76,6 +77,18 @@ class QueueMachine(RuleBasedStateMachine):
         self.runner.run(self.store.queue.enqueue(one))
         for entry in one.entries:
             self.model.entries[entry.queue_id, entry.number] = Known(entry.lane, due)
+
+    @rule(domain=st.sampled_from(DOMAINS), recipients=st.integers(1, 3))
+    def hand_over(self, domain: str, recipients: int) -> None:
+        """Enqueue a message whose entries are active from the beginning."""
+        self.serial += 1
+        new = accepted(f"M{self.serial:05}", *(f"u{number}@{domain}" for number in range(recipients)))
+        active = tuple(move(one, State.ACTIVE) for one in new.entries)
+        batch = ClaimedBatch(new.message, new.content, active)
+        self.runner.run(self.store.queue.enqueue(with_active(new, [batch])))
+        self.model.leased.append(batch)
+        for entry in active:
+            self.model.entries[entry.queue_id, entry.number] = Known(entry.lane, entry.next_attempt_at, State.ACTIVE)
 
     @rule(seconds=st.integers(-3, 6))
     def pass_time(self, seconds: int) -> None:

@@ -1,31 +1,29 @@
-"""A queue runner over a real store, with a scripted delivery and a store that fails on demand."""
+"""A queue runner over a real store, with a scripted delivery, and a store that fails on demand."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from functools import cache
 from itertools import count
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from relay.config.settings import Settings
 from relay.content_file import ContentFile
 from relay.delivery.delivery_journal import DeliveryJournalFile
 from relay.domains.keys import Keys
+from relay.dsn.bounce_rules import Rules
 from relay.dsn.rules_file import load_bounce_rules
 from relay.events.event import Event
 from relay.events.ports import StoreError
-from relay.limits.ports import Slot, Usage
 from relay.limits.priority import Flow
-from relay.limits.window import Window
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.context import QueueContext
 from relay.queue.entry import Entry, State
-from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
-from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
+from relay.queue.message import ClaimedBatch, Message, NewMessage
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.ports import ClaimLimits, Delivery, DeliveryJob, EntryQuery
+from relay.queue.ports import Delivery, DeliveryJob, EntryQuery
 from relay.queue.runner import Runner
 from relay.queue.site_limits import RateChange
 from relay.queue.site_rates import SiteRates
@@ -36,6 +34,7 @@ from relay.rewrite.tokens import new_key, parse_keyring
 from relay.storage.sqlite.store import SqliteStore
 from relay.suppression.exclusion import Exclusion
 from tests.servers.waiting import PATIENCE
+from tests.unit.flaky_store import FlakyStore
 
 NOW = 1_800_000_000.0
 
@@ -62,6 +61,9 @@ TRACKING = Tracking(
     exclude_hosts=(),
     pixel="end",
 )
+
+RELAY = Flow()
+"""Mail of the relay itself."""
 
 EVERY = (State.WAITING, State.HELD, State.ACTIVE, State.DELIVERED, State.BOUNCED, State.DROPPED)
 
@@ -94,76 +96,9 @@ class ScriptedDelivery:
         return [answer] * len(job.entries)
 
 
-@dataclass
-class FlakyStore:
-    """The store that fails on demand: the next calls of a method raise StoreError."""
-
-    store: SqliteStore
-    failures: dict[str, int] = field(default_factory=dict)
-    turn: int = 0
-    """Changes with each wait for an idle queue."""
-    idle_turn: int = -1
-    """The turn in which the last claim began that found nothing."""
-
-    def _fail_if_due(self, method: str) -> None:
-        if self.failures.get(method, 0) > 0:
-            self.failures[method] -= 1
-            raise StoreError(f"{method}: disk I/O error")
-
-    async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
-        self._fail_if_due("shift_clock")
-        await self.store.queue.shift_clock(now, step, longest_wait, lifetime)
-
-    async def leased_by_previous_run(self, keys: Sequence[tuple[str, int]]) -> Sequence[ClaimedBatch]:
-        return await self.store.queue.leased_by_previous_run(keys)
-
-    async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
-        self._fail_if_due("claim")
-        turn = self.turn
-        claimed = await self.store.queue.claim(now, room)
-        if not claimed:
-            self.idle_turn = turn
-        return claimed
-
-    async def copy_content(self, queue_id: str, file: BinaryIO) -> str:
-        self._fail_if_due("copy_content")
-        return await self.store.queue.copy_content(queue_id, file)
-
-    async def next_due(
-        self, busy: Sequence[str], flows: Collection[Flow] = (), connections: NodeConnections = ALL_CONNECTIONS
-    ) -> float | None:
-        self._fail_if_due("next_due")
-        return await self.store.queue.next_due(busy, flows, connections)
-
-    async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
-        self._fail_if_due("apply")
-        return await self.store.queue.apply(settlements)
-
-    async def enqueue(self, accepted: NewMessage) -> None:
-        await self.store.queue.enqueue(accepted)
-
-    async def recover(self, now: float, longest_wait: float) -> int:
-        return await self.store.queue.recover(now, longest_wait)
-
-    async def acquire(self, slot: Slot, now: float) -> float:
-        self._fail_if_due("acquire")
-        return await self.store.limits.acquire(slot, now)
-
-    async def reserve(self, slots: Sequence[Slot], at: Sequence[float]) -> Sequence[float]:
-        return await self.store.limits.reserve(slots, at)
-
-    async def advance(self, slots: Sequence[Slot], at: Sequence[float], before: Sequence[float]) -> Sequence[float]:
-        self._fail_if_due("advance")
-        return await self.store.limits.advance(slots, at, before)
-
-    async def release(self, queue_id: str, numbers: Sequence[int]) -> None:
-        await self.store.limits.release(queue_id, numbers)
-
-    async def commit(self, queue_id: str, numbers: Sequence[int]) -> None:
-        await self.store.limits.commit(queue_id, numbers)
-
-    async def usage(self, windows: Mapping[str, tuple[Window, ...]], now: float) -> Mapping[str, Usage]:
-        return await self.store.limits.usage(windows, now)
+@cache
+def _rules() -> Rules:
+    return load_bounce_rules(None)
 
 
 class Harness:
@@ -188,7 +123,7 @@ class Harness:
         self.asked_to_prove: list[str] = []
         serial = count()
         keys = Keys(parse_keyring([new_key(bytes(range(32)))]))
-        policy = BouncePolicy(load_bounce_rules(None), 3)
+        policy = BouncePolicy(_rules(), 3)
         self.context = QueueContext(
             settings=lambda: settings,
             bounce_policy=lambda: policy,
@@ -241,18 +176,38 @@ class Harness:
     def store_trouble(self, error: StoreError) -> None:
         self.store_errors.append(str(error))
 
-    async def enqueue(
-        self, *recipients: str, queue_id: str = "0000000000000A", content: bytes = CONTENT, **policy: Any
-    ) -> None:
+    def new(
+        self,
+        *recipients: str,
+        queue_id: str = "0000000000000A",
+        content: bytes = CONTENT,
+        flow: Flow = RELAY,
+        **policy: Any,
+    ) -> NewMessage:
+        """Return a message of that flow whose recipients are due now."""
         lifetime = 3 * 86400.0
         message = Message(
             queue_id, NOW, "app@acme.test", MessagePolicy(**policy), header_from="app@acme.test", size=len(content)
         )
         entries = tuple(
-            Entry(queue_id, number, address, f"mx:{address.partition('@')[2]}", NOW, NOW + lifetime, NOW)
+            Entry(
+                queue_id,
+                number,
+                address,
+                f"mx:{address.partition('@')[2]}",
+                NOW,
+                NOW + lifetime,
+                NOW,
+                principal=flow.principal,
+                priority=flow.priority,
+            )
             for number, address in enumerate(recipients)
         )
-        await self.store.queue.enqueue(NewMessage(message, content, entries))
+        return NewMessage(message, content, entries)
+
+    async def enqueue(self, *recipients: str, **given: Any) -> None:
+        """Store a message, and have it claimed."""
+        await self.store.queue.enqueue(self.new(*recipients, **given))
         self.runner.wake()
 
     async def entries(self) -> list[Entry]:

@@ -94,7 +94,7 @@ async def states(harness: Harness, expected: dict[State, int]) -> list[Entry]:
 def use(harness: Harness, **answers: Outcome) -> ByLane:
     """Make the harness deliver by lane. Keyword arguments name the providers."""
     delivery = ByLane({f"provider:{name}": outcome for name, outcome in answers.items()})
-    harness.runner._transmitter._context = replace(harness.context, delivery=delivery)
+    harness.runner._attempt._transmitter._context = replace(harness.context, delivery=delivery)
     return delivery
 
 

@@ -450,7 +450,7 @@ async def test_a_settlement_that_cannot_be_stored_is_made_plainly_and_reported(
 ) -> None:
     async with running(tmp_path) as harness:
         picky = PickyStore(harness.flaky_store, refused)
-        harness.runner._settler._context = replace(harness.context, store=picky)
+        harness.runner._attempt._settler._context = replace(harness.context, store=picky)
         harness.delivery.answers = [NO]
         await harness.enqueue("a@x.test")
         (entry,) = await harness.until_settled()

@@ -106,18 +106,18 @@ class Harness:
         self.settings = Settings.model_validate({"server": {"hostname": "relay.test"}, **sections})
         self.handler = SubmissionHandler(
             settings=lambda: self.settings,
-            store=store.queue,
+            enqueue=self.enqueue,
             limits=store.limits,
             exclusion=Exclusion(store.suppressions, store.unsubscribes),
             clock=lambda: self.now,
             new_id=lambda now: f"Q{next(self.serial):013}",
             publish=self.events.extend,
-            wake=self.wake,
             is_proven=lambda address: address in self.proven,
             identity_pause=self.pauses.get,
         )
 
-    def wake(self) -> None:
+    async def enqueue(self, accepted: NewMessage) -> None:
+        await self.store.queue.enqueue(accepted)
         self.wakes += 1
 
     async def take(
@@ -285,7 +285,7 @@ class TestLargeHeaders:
 class TestRefusals:
     async def test_a_message_that_cannot_be_stored_keeps_no_place(self, store: SqliteStore) -> None:
         harness = Harness(store, **LIMITED)
-        handler = replace(harness.handler, store=FaultyStore(StoreError("disk I/O error")))
+        handler = replace(harness.handler, enqueue=FaultyStore(StoreError("disk I/O error")).enqueue)
         envelope = Envelope("app@acme.test", (Recipient("u@rcpt.test"), Recipient("v@rcpt.test")))
         with pytest.raises(StoreError):
             await handler.accept_message(Transaction(SESSION, envelope, CONTENT))

@@ -6,13 +6,13 @@ it is tried again.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from itertools import count
 
 from relay.events.ports import StoreError
-from relay.queue.entry import StateError
+from relay.queue.entry import Entry, StateError
 from relay.queue.message import ClaimedBatch, Settlement
 from relay.queue.ports import ClaimLimits
 from relay.storage import claim
@@ -53,9 +53,31 @@ class InFlight:
         """Drop all entries but those claimed under the current lease."""
         self._held = {key: lease for key, lease in self._held.items() if lease.node == self._heartbeat.lease}
 
+    @property
+    def can_lease(self) -> bool:
+        """Whether this node has a valid lease."""
+        return self._heartbeat.lease_valid
+
+    def hold(self, entries: Iterable[Entry]) -> leases.Lease:
+        """Return a lease for entries of a new message, which the transaction of the message stores."""
+        lease = leases.Lease(self._heartbeat.lease, next(self._numbers))
+        self._held |= {(entry.queue_id, entry.number): lease for entry in entries}
+        return lease
+
+    def abandon(self, entries: Iterable[Entry]) -> None:
+        """Forget entries of a new message. The next claim returns them to the queue, if they were stored."""
+        for entry in entries:
+            self._held.pop((entry.queue_id, entry.number), None)
+        self._result_lost = True
+
+    def inserted(self, entries: Iterable[Entry]) -> None:
+        """Have the next claim return those that were abandoned while their transaction ran."""
+        if any((entry.queue_id, entry.number) not in self._held for entry in entries):
+            self._result_lost = True
+
     async def claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         """Lease due entries, none without a valid lease of this node. When the caller is cancelled, return them."""
-        if not self._heartbeat.lease_valid:
+        if not self.can_lease:
             return ()
         if self._result_lost:
             await self._return_lost()

@@ -16,7 +16,7 @@ from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
 from relay.storage.integrity import STORED, Unreadable, read_stored
 from relay.storage.message_queries import EntryKey
-from relay.storage.rows import CLAIM_COLUMNS, UNFINISHED, UPDATED_COLUMNS, Row, entry_update, qualified
+from relay.storage.rows import CLAIM_COLUMNS, UNFINISHED, UPDATED_COLUMNS, Row, entry_update, insertion, qualified
 
 T = TypeVar("T")
 
@@ -39,6 +39,9 @@ CONTENTS = (
     f"SELECT {STORED.format(condition='messages.queue_id = ANY(?::text[])')} FROM messages "  # noqa: S608
     "LEFT JOIN contents ON contents.queue_id = messages.queue_id WHERE messages.queue_id = ANY(?::text[])"
 )
+
+INSERT_LEASED = insertion("entries", f"{CLAIM_COLUMNS}, lease, lease_number")
+"""Inserts an active entry."""
 
 TAKE = (
     "UPDATE entries SET state = 'active', lease = ?, lease_number = ? "

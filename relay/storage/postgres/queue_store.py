@@ -21,7 +21,7 @@ from relay.storage.postgres.errors import BusyError
 from relay.storage.postgres.heartbeat import Notifier
 from relay.storage.postgres.in_flight import InFlight
 from relay.storage.postgres.nodes import NodeRegistry
-from relay.storage.queue_store import BaseQueueStore, size_of
+from relay.storage.queue_store import BaseQueueStore, active_entries, size_of
 from relay.storage.writer import MAX_WAITING_BYTES
 
 T = TypeVar("T")
@@ -47,7 +47,7 @@ class PostgresQueueStore(BaseQueueStore):
         self._nodes = nodes
         self._notifier = notifier
         self._log = log
-        self._enqueue = Batcher[NewMessage, None](self._insert)
+        self._enqueue = Batcher[tuple[NewMessage, leases.Lease | None], None](self._insert)
         self._waiting_bytes = 0
 
     async def close(self) -> None:
@@ -55,21 +55,37 @@ class PostgresQueueStore(BaseQueueStore):
         await self.in_flight.close()
         await self._enqueue.close()
 
+    @property
+    def can_lease(self) -> bool:
+        """Whether this node has a valid lease."""
+        return self.in_flight.can_lease
+
     async def enqueue(self, accepted: NewMessage) -> None:
-        """Store message, content, entries and events in one transaction."""
+        """Store message, content, entries and events in one transaction; lease the active entries."""
         size = size_of(accepted)
         if self._waiting_bytes + size > MAX_WAITING_BYTES > size:
             raise StoreError(f"PostgreSQL is behind: {self._waiting_bytes} octets wait to be written; try again soon")
+        leased = active_entries(accepted)
+        lease = self.in_flight.hold(leased) if leased else None
         self._waiting_bytes += size
         try:
-            await self._enqueue(accepted)
+            await self._enqueue((accepted, lease))
+        except BaseException:
+            if lease is not None:
+                self.in_flight.abandon(leased)
+            raise
         finally:
             self._waiting_bytes -= size
 
         self._announce(accepted.entries)
 
-    async def _insert(self, batch: Sequence[NewMessage]) -> Sequence[None]:
-        await self._database.write(queue_writes.enqueue(self._lanes, *batch))
+    async def _insert(self, batch: Sequence[tuple[NewMessage, leases.Lease | None]]) -> Sequence[None]:
+        values = {one.message.queue_id: (lease.node, lease.number) for one, lease in batch if lease is not None}
+        new = queue_writes.NewLeases(values, leases.INSERT_LEASED)
+        try:
+            await self._database.write(queue_writes.enqueue(self._lanes, [one for one, _ in batch], new))
+        finally:
+            self.in_flight.inserted(entry for one, _ in batch for entry in active_entries(one))
         return [None] * len(batch)
 
     async def recover(self, now: float, longest_wait: float) -> int:

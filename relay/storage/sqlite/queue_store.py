@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from relay.events.ports import StoreError
+from relay.queue.entry import Entry
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.ports import ClaimLimits
 from relay.storage import claim, purge, queue_writes
@@ -14,7 +15,7 @@ from relay.storage.due_lanes import DueLanes
 from relay.storage.integrity import leaving_out
 from relay.storage.message_queries import EntryKey
 from relay.storage.operations import StoreDatabase
-from relay.storage.queue_store import BaseQueueStore, size_of
+from relay.storage.queue_store import BaseQueueStore, active_entries, size_of
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.writer import Writer
 
@@ -33,9 +34,21 @@ class SqliteQueueStore(BaseQueueStore):
         self.boot = uuid.uuid4().hex
         """Lease of all entries claimed since this store was opened."""
 
+    @property
+    def can_lease(self) -> bool:
+        """Whether this process has a valid lease: always."""
+        return True
+
     async def enqueue(self, accepted: NewMessage) -> None:
-        """Store message, content, entries and events in one transaction."""
-        await self._database.write_mail(queue_writes.enqueue(self._lanes, accepted), size_of(accepted))
+        """Store message, content, entries and events in one transaction; lease the active entries."""
+        leased = active_entries(accepted)
+        leases = queue_writes.NewLeases({accepted.message.queue_id: (self.boot,)} if leased else {})
+        try:
+            await self._database.write_mail(queue_writes.enqueue(self._lanes, [accepted], leases), size_of(accepted))
+        except BaseException:
+            # The transaction may have been committed all the same.
+            self._release(leased)
+            raise
 
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of earlier processes and clamp waits; return how many leases were voided."""
@@ -63,7 +76,10 @@ class SqliteQueueStore(BaseQueueStore):
     def _return(self, claiming: asyncio.Future[Sequence[ClaimedBatch]]) -> None:
         if claiming.cancelled() or claiming.exception() is not None:
             return
-        entries = [entry for claimed in claiming.result() for entry in claimed.entries]
+        self._release([entry for claimed in claiming.result() for entry in claimed.entries])
+
+    def _release(self, entries: Sequence[Entry]) -> None:
+        """Return leased entries to the queue, after all operations that were submitted before."""
         if entries:
             with suppress(StoreError):  # A closed store: the next start voids the leases.
                 self._writer.post(claim.release(self._lanes, entries, self.boot))

@@ -1,0 +1,149 @@
+"""One attempt for claimed entries: prepare, render and deliver, feedback, settle, apply."""
+
+import asyncio
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import replace
+
+from relay.queue.bounce_policy import Judged
+from relay.queue.clock_guard import ClockGuard
+from relay.queue.context import INTERNAL_ERROR, ErrorBoundary, QueueContext, retry_store
+from relay.queue.damage import hold_damaged
+from relay.queue.dispatch import Dispatcher, Selection
+from relay.queue.entry import State
+from relay.queue.lane_feedback import LaneFeedback
+from relay.queue.lanes import LaneTable
+from relay.queue.message import ClaimedBatch, Settlement
+from relay.queue.outcome import Deferred, Delivered, Outcome
+from relay.queue.settler import Settler
+from relay.queue.shared_pauses import SharedPauses
+from relay.queue.site_limits import Permit
+from relay.queue.transmitter import Transmitter
+
+
+class AttemptRunner:
+    """Runs the attempts of one process."""
+
+    def __init__(
+        self,
+        context: QueueContext,
+        lanes: LaneTable,
+        pauses: SharedPauses,
+        transmitter: Transmitter,
+        wake: Callable[[], None],
+    ) -> None:
+        """Call `wake` when an attempt has put entries into the queue, and when the clock was set."""
+        self._context = context
+        self._lanes = lanes
+        self._pauses = pauses
+        self._transmitter = transmitter
+        self._wake = wake
+        self._settler = Settler(context)
+        self._clock_guard = ClockGuard(context)
+        self._dispatcher = Dispatcher(context, lanes, pauses)
+        self._feedback = LaneFeedback(context, lanes, pauses)
+
+    async def run(self, claimed: ClaimedBatch) -> None:
+        """Make one attempt for entries of one message in one lane, and settle it."""
+        offset = self._clock_guard.offset()
+        if claimed.damage:
+            await self._apply(hold_damaged(claimed, self._context.clock()))
+            return
+
+        selection = await self._prepare(claimed)
+        if selection.settlement.entries:
+            await self._apply(selection.settlement)
+
+        if selection.claimed.entries:
+            split, lane = transactions(selection.claimed), selection.claimed.entries[0].lane
+            permit = self._context.rates.permit(lane, len(split), self._context.clock())
+            await _run_all([self._transact(one, selection.answer, offset, permit) for one in split])
+
+    async def check_clock(self) -> None:
+        """Move waiting times and pauses by the step of the clock since the last check. Raises StoreError."""
+        step = await self._clock_guard.check(self._settler.schedule())
+        if step:
+            self._lanes.clock_set(step)
+            self._context.rates.clock_set(step)
+            self._wake()
+
+    async def _prepare(self, claimed: ClaimedBatch) -> Selection:
+        """Return the entries to send now. An exception defers all of them."""
+        now = self._context.clock()
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
+            return await self._dispatcher.prepare(claimed)
+        judged = self._judge(claimed, [INTERNAL_ERROR] * len(claimed.entries))
+        return Selection(replace(claimed, entries=()), self._settler.settle(claimed, judged, now, now, {}))
+
+    async def _transact(
+        self, claimed: ClaimedBatch, answer: Deferred | None, offset: float, permit: Permit | None
+    ) -> None:
+        """Deliver the entries of one transaction, apply the outcomes to the lane, and settle them.
+
+        Entries whose site accepts no message now return to the queue.
+        """
+        started_at = self._context.clock()
+        notes: dict[str, object] = {}
+        failure = answer or self._lanes.failure(claimed.entries[0].lane, started_at)
+        if failure is not None:
+            judged = self._judge(claimed, [failure] * len(claimed.entries))
+        else:
+            outcomes = await self._transmitter.transmit(claimed, notes, permit)
+            if isinstance(outcomes, str):
+                await self._apply(hold_damaged(replace(claimed, damage=outcomes), self._context.clock()))
+                return
+            if not outcomes:
+                await self._apply(await self._dispatcher.give_back(claimed))
+                return
+            judged = self._judge(claimed, outcomes)
+            judged = self._give_feedback(claimed, judged, started_at)
+            await self._pauses.save()
+
+        current = await self._with_lifetime(claimed, offset)
+        settlement = await self._settler.settle_proven(current, judged, started_at, self._context.clock(), notes)
+        await self._apply(await self._reroute(claimed, judged, settlement))
+
+    def _judge(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome]) -> Sequence[Judged]:
+        """Classify the replies, once for all later steps. The meaning is None when that raises."""
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
+            return self._context.bounce_policy().judge_all(outcomes, claimed.entries[0].lane, claimed.parties)
+        return [Judged(outcome) for outcome in outcomes]
+
+    def _give_feedback(self, claimed: ClaimedBatch, judged: Sequence[Judged], started_at: float) -> Sequence[Judged]:
+        """Apply the outcomes to the lane. Return them, with refusals that may concern our account as deferrals."""
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
+            recorded = self._feedback.record(claimed.entries[0].lane, claimed.entries, judged, started_at)
+            return self._dispatcher.defer_to_fallback(claimed, recorded)
+        outcomes = [one.outcome if isinstance(one.outcome, Delivered) else INTERNAL_ERROR for one in judged]
+        return self._judge(claimed, outcomes)
+
+    async def _reroute(self, claimed: ClaimedBatch, judged: Sequence[Judged], settlement: Settlement) -> Settlement:
+        """Return the settlement with entries routed to a fallback; unchanged where that raises."""
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
+            return await self._dispatcher.after_attempt(claimed, judged, settlement)
+        return settlement
+
+    async def _with_lifetime(self, claimed: ClaimedBatch, offset: float) -> ClaimedBatch:
+        """Return the entries with their expiry adjusted to steps of the clock since the attempt began."""
+        await retry_store(self._context, self.check_clock)
+        return self._clock_guard.adjust_lifetime(claimed, offset, self._settler.schedule())
+
+    async def _apply(self, settlement: Settlement) -> None:
+        await self._settler.apply(settlement)
+        # Notifications are new entries in the queue, and waiting entries have a new due time.
+        if settlement.dsns or any(entry.state is State.WAITING for entry in settlement.entries):
+            self._wake()
+
+
+def transactions(claimed: ClaimedBatch) -> list[ClaimedBatch]:
+    """Split a claim into mail transactions: one per recipient where the bytes differ, else one for all."""
+    if claimed.message.policy.is_per_recipient:
+        return [replace(claimed, entries=(entry,)) for entry in claimed.entries]
+    return [claimed]
+
+
+async def _run_all(attempts: list[Coroutine[None, None, None]]) -> None:
+    """Run the transactions concurrently. Most messages have one, which needs no task of its own."""
+    if len(attempts) == 1:
+        await attempts[0]
+    else:
+        await asyncio.gather(*attempts)

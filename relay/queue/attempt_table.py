@@ -1,0 +1,98 @@
+"""The attempts in flight in one process, and the capacity that is left for others."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+
+from relay.queue.flow_table import FlowTable
+from relay.queue.lanes import LaneTable
+from relay.queue.message import ClaimedBatch
+from relay.queue.ports import QueueObserver
+from relay.queue.transmitter import Transmitter
+
+MAX_ENTRIES = 2000
+"""Entries in flight in one process, shared out among the accountable parties."""
+
+MAX_RESERVED = 2000
+"""Entries in flight beyond these, of parties that have few: the others hold all of them."""
+
+MAX_CONTENT = 64 * 1024 * 1024
+"""Octets of contents and renderings in memory. Beyond it contents are read into files, when their turn comes."""
+
+
+class AttemptTable:
+    """Counts entries and contents in flight, here, in their lanes and in their flows, and runs attempts as tasks."""
+
+    def __init__(
+        self,
+        lanes: LaneTable,
+        flows: FlowTable,
+        transmitter: Transmitter,
+        watch: QueueObserver,
+        attempt: Callable[[ClaimedBatch], Coroutine[None, None, None]],
+        ended: Callable[[str], None],
+    ) -> None:
+        """Run `attempt` for each batch; call `ended` with the name of the lane when its capacity is free again."""
+        self._lanes = lanes
+        self._flows = flows
+        self._transmitter = transmitter
+        self._watch = watch
+        self._attempt = attempt
+        self._ended = ended
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._entries = 0
+        self._content = 0
+
+    def __len__(self) -> int:
+        return len(self._tasks)
+
+    @property
+    def entries_left(self) -> int:
+        """Return the number of entries that may be put in flight now."""
+        return MAX_ENTRIES + MAX_RESERVED - self._entries
+
+    @property
+    def content_left(self) -> int:
+        """Return the octets of content that may be read into memory now."""
+        return max(0, MAX_CONTENT - self._content - self._transmitter.in_memory)
+
+    def reserve(self, batch: ClaimedBatch) -> None:
+        """Count a batch as in flight."""
+        self._lanes.start(batch.entries[0].lane, len(batch.entries))
+        self._flows.start(batch.entries[0].flow, len(batch.entries))
+        self._entries += len(batch.entries)
+        self._content += _octets(batch)
+
+    def release(self, batch: ClaimedBatch) -> None:
+        """Count a batch as in flight no more."""
+        self._lanes.finish(batch.entries[0].lane, len(batch.entries))
+        self._flows.finish(batch.entries[0].flow, len(batch.entries))
+        self._entries -= len(batch.entries)
+        self._content -= _octets(batch)
+
+    def start(self, batch: ClaimedBatch) -> None:
+        """Begin the attempt for a reserved batch, at the next turn of the event loop. Its end releases the batch."""
+        task = asyncio.create_task(self._attempt(batch))
+        self._tasks.add(task)
+
+        def ended(done: asyncio.Task[None]) -> None:
+            self._tasks.discard(done)
+            self.release(batch)
+            if not done.cancelled() and (error := done.exception()) is not None:
+                self._watch.unexpected(batch.message.queue_id, error)
+            self._ended(batch.entries[0].lane)
+
+        task.add_done_callback(ended)
+
+    async def finish(self, grace: float) -> None:
+        """Wait for the attempts in flight. After `grace` seconds cancel them."""
+        if not self._tasks:
+            return
+        _, late = await asyncio.wait(self._tasks, timeout=grace)
+        for task in late:
+            task.cancel()
+        await asyncio.gather(*late, return_exceptions=True)
+
+
+def _octets(batch: ClaimedBatch) -> int:
+    """Return the octets of content that a batch keeps in memory."""
+    return len(batch.content) if isinstance(batch.content, bytes) else 0
