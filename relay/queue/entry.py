@@ -33,8 +33,8 @@ MOVES: dict[State, frozenset[State]] = {
 }
 """States that may follow each state.
 
-Claim: waiting → active. Operator: waiting ↔ held, either → dropped. Settle: active → delivered, bounced, dropped or
-waiting; held if the stored message is damaged. Recovery after a crash: active → waiting.
+Claim and hand-over: waiting → active. Operator: waiting ↔ held, either → dropped. Settle: active → delivered, bounced,
+dropped or waiting; held if the stored message is damaged. Recovery after a crash: active → waiting.
 """
 
 
