@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from relay.dsn.bounce_rules import Reply, Rules
 from relay.dsn.categories import CATEGORIES, Category
+from relay.dsn.normal_form import normal_form
 from relay.dsn.reply_parts import requested_delay, smtp_code, status_in
 from relay.dsn.report import Recipient, Report
-from relay.dsn.wording import normal_form
 
 _MAILBOX = frozenset(("bad_mailbox", "mailbox_disabled", "recipient_refused"))
 _EXCLUDED: Mapping[str, frozenset[str]] = {

@@ -8,6 +8,7 @@ from typing import Literal, assert_never
 
 from relay.clock import Clock
 from relay.config.webhooks import Webhook
+from relay.webhooks.batches import batches, partitions
 from relay.webhooks.build import Record
 from relay.webhooks.cursor import Cursor
 from relay.webhooks.feed import Position
@@ -15,7 +16,6 @@ from relay.webhooks.formats import SHAPES, compose, sender_of
 from relay.webhooks.poster import Poster
 from relay.webhooks.progress import Answer
 from relay.webhooks.report import PostLog, WebhookReport
-from relay.webhooks.units import lanes, units
 from relay.webhooks.verdict import (
     FAILING_AFTER,
     LONGEST_PROBE,
@@ -76,32 +76,32 @@ class Posting:
         After a failure one post tests the receiver first.
         """
         size = 1 if apart else self._context.webhook.batch
-        pending = list(units(records, size))
+        pending = list(batches(records, size))
         if self._context.cursor.progress.failures and pending:
             await self._post(pending.pop(0))
-        rest = [record for unit in pending for record in unit]
+        rest = [record for batch in pending for record in batch]
         if rest and not self._halted:
             count = 1 if size > 1 else self._context.webhook.concurrency
-            await asyncio.gather(*(self._post_lane(lane, size) for lane in lanes(rest, count)))
+            await asyncio.gather(*(self._post_partition(partition, size) for partition in partitions(rest, count)))
         return self._outcomes
 
-    async def _post_lane(self, records: Sequence[Record], size: int) -> None:
-        for unit in units(records, size):
+    async def _post_partition(self, records: Sequence[Record], size: int) -> None:
+        for batch in batches(records, size):
             if self._halted:
                 return
-            await self._post(unit)
+            await self._post(batch)
 
-    async def _post(self, unit: Sequence[Record]) -> None:
+    async def _post(self, batch: Sequence[Record]) -> None:
         context = self._context
         now = context.clock()
-        post = compose(self._shape, unit, self._sender, now, context.token())
+        post = compose(self._shape, batch, self._sender, now, context.token())
         response = await context.poster.post(post.body, post.headers)
         verdict = classify_response(response, now)
-        self._note(unit, response, verdict, now)
-        await self._apply(unit, verdict, Answer(now, response.status, response.text))
+        self._note(batch, response, verdict, now)
+        await self._apply(batch, verdict, Answer(now, response.status, response.text))
 
-    def _note(self, unit: Sequence[Record], response: Response, verdict: Verdict, now: float) -> None:
-        context, first = self._context, unit[0]
+    def _note(self, batch: Sequence[Record], response: Response, verdict: Verdict, now: float) -> None:
+        context, first = self._context, batch[0]
         result = type(verdict).__name__.lower()
         context.report.posted(context.webhook.name, result)
         context.posts.append(
@@ -111,7 +111,7 @@ class Posting:
                 event_id=first.id,
                 queue_id=first.event.queue_id,
                 recipient=first.event.address,
-                events=len(unit),
+                events=len(batch),
                 status=response.status,
                 text=response.text,
                 seconds=response.seconds,
@@ -119,35 +119,35 @@ class Posting:
             )
         )
 
-    async def _apply(self, unit: Sequence[Record], verdict: Verdict, answer: Answer) -> None:
+    async def _apply(self, batch: Sequence[Record], verdict: Verdict, answer: Answer) -> None:
         match verdict:
             case Accepted():
-                self._accept(unit, answer)
+                self._accept(batch, answer)
             case Unavailable(wait):
                 self._fail(answer, wait)
             case Gone():
                 self.gone = True
                 self._fail(answer, 0.0)
             case Failed():
-                self._end(unit, "retry", answer)
+                self._end(batch, "retry", answer)
                 self._fail(answer, 0.0, alone=True)
-            case Refused() if len(unit) > 1:
-                for record in unit:  # One of them is refused, and which one the answer does not say.
+            case Refused() if len(batch) > 1:
+                for record in batch:  # One of them is refused, and which one the answer does not say.
                     if not self._halted:
                         await self._post([record])
             case Refused():
-                self._refuse(unit[0], answer)
+                self._refuse(batch[0], answer)
             case _:
                 assert_never(verdict)
 
-    def _end(self, unit: Sequence[Record], step: Literal["delivered", "retry", "give_up"], answer: Answer) -> None:
-        for record in unit:
+    def _end(self, batch: Sequence[Record], step: Literal["delivered", "retry", "give_up"], answer: Answer) -> None:
+        for record in batch:
             self._outcomes[record.stored.position] = Outcome(record, step, answer)
 
-    def _accept(self, unit: Sequence[Record], answer: Answer) -> None:
+    def _accept(self, batch: Sequence[Record], answer: Answer) -> None:
         cursor, before = self._context.cursor, self._context.cursor.progress
-        self._end(unit, "delivered", answer)
-        cursor.progress = before.accept(frozenset(map(self._shape.type_of, unit)), len(unit), answer)
+        self._end(batch, "delivered", answer)
+        cursor.progress = before.accept(frozenset(map(self._shape.type_of, batch)), len(batch), answer)
         if before.failures >= FAILING_AFTER:
             self._context.report.recovered(self._context.webhook.name, answer.at - before.failing_since)
 
@@ -162,7 +162,7 @@ class Posting:
             self._fail(answer, 0.0)
 
     def _fail(self, answer: Answer, wait: float, *, alone: bool = False) -> None:
-        """Count a failure of the receiver, once for all lanes, and post nothing for a while.
+        """Count a failure of the receiver, once for all partitions, and post nothing for a while.
 
         A failure at one event (`alone`) halts the others only if it is the third in a row.
         """

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from relay.dsn.bounce_rules import load_rules
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import classify
+from relay.dsn.normal_form import MAX_TEXT, normal_form
 from relay.dsn.phrases import compile_phrase
-from relay.dsn.wording import MAX_TEXT, normal_form
 
 RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
 

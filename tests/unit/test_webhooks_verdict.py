@@ -3,8 +3,8 @@
 import pytest
 
 from relay.events.event import Kind
+from relay.webhooks.batches import batches, partitions
 from relay.webhooks.progress import Answer, Progress
-from relay.webhooks.units import lanes, units
 from relay.webhooks.verdict import (
     Accepted,
     Failed,
@@ -70,10 +70,10 @@ def test_a_type_is_stopped_only_when_others_are_accepted_meanwhile() -> None:
     assert accepted.refusals == {}
 
 
-def test_records_of_one_message_stay_in_one_lane_in_order() -> None:
+def test_records_of_one_message_stay_in_one_partition_in_order() -> None:
     records = [record(Kind.OPEN, id=str(number)) for number in range(9)]
-    (lane,) = lanes(records, 4)
-    assert lane == records
-    assert [len(unit) for unit in units(records, 4)] == [4, 4, 1]
-    assert [len(unit) for unit in units(records, 1)] == [1] * 9
-    assert list(units([], 4)) == []
+    (partition,) = partitions(records, 4)
+    assert partition == records
+    assert [len(batch) for batch in batches(records, 4)] == [4, 4, 1]
+    assert [len(batch) for batch in batches(records, 1)] == [1] * 9
+    assert list(batches([], 4)) == []

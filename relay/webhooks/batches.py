@@ -9,23 +9,23 @@ BATCH_OCTETS = 512 * 1024
 """Octets of the bodies in one post, at most. SendGrid's limit is 768 kB, and its shape is about as long as the body."""
 
 
-def units(records: Sequence[Record], size: int) -> Iterator[list[Record]]:
+def batches(records: Sequence[Record], size: int) -> Iterator[list[Record]]:
     """Yield the records of one post each: at most `size`, and within the limit of octets."""
-    unit: list[Record] = []
+    batch: list[Record] = []
     octets = 0
     for record in records:
         length = len(record.body.encode()) if size > 1 else 0
-        if unit and (len(unit) == size or octets + length > BATCH_OCTETS):
-            yield unit
-            unit, octets = [], 0
-        unit.append(record)
+        if batch and (len(batch) == size or octets + length > BATCH_OCTETS):
+            yield batch
+            batch, octets = [], 0
+        batch.append(record)
         octets += length
-    if unit:
-        yield unit
+    if batch:
+        yield batch
 
 
-def lanes(records: Sequence[Record], count: int) -> list[list[Record]]:
-    """Return the records in lanes that are posted side by side. Those of one message stay in one lane, in order."""
+def partitions(records: Sequence[Record], count: int) -> list[list[Record]]:
+    """Return the records in parts that are posted side by side. Those of one message stay in one part, in order."""
     found: list[list[Record]] = [[] for _ in range(count)]
     for record in records:
         found[crc32(record.event.queue_id.encode()) % count].append(record)
