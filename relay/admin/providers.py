@@ -16,7 +16,7 @@ from relay.limits.window import DAY, HOUR, Window, windows
 from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT, lane_of
 from relay.queue.ports import QueueStore
-from relay.queue.probe import Probe, probe_message
+from relay.queue.provider_test import ProviderTest, provider_test_message
 from relay.queue.routing import LanePause, provider_of
 from relay.reports.serialize import JsonObject, time_json
 
@@ -78,7 +78,7 @@ class ProviderRoutes:
         domain = domain_of(from_address)
         listed = domain in settings.domains
         return_path = settings.domain_for(from_address).return_path if listed else ""
-        probe = Probe(
+        test = ProviderTest(
             provider=name,
             from_address=from_address,
             to_address=to_address,
@@ -88,7 +88,7 @@ class ProviderRoutes:
             bounce_address="" if return_path else settings.bounces.address,
         )
 
-        accepted = probe_message(probe, self.new_id(now), now)
+        accepted = provider_test_message(test, self.new_id(now), now)
         await self.store.enqueue(accepted)
         self.publish(accepted.events)
         self.wake()

@@ -25,12 +25,12 @@ from relay.mail.received import helo_in
 from relay.mailauth.sender import prove_sender
 from relay.oauth.service import OAuthService
 from relay.queue.context import QueueContext
+from relay.queue.earlier_slots import SlotAdvancer
 from relay.queue.message import ClaimedBatch
 from relay.queue.ports import JournalRecord, QueueAdminStore
 from relay.queue.runner import Runner
 from relay.queue.settler import Settler
 from relay.queue.site_rates import SiteRates
-from relay.queue.slot_advance import SlotAdvancer
 from relay.render.pool import make_renderer
 from relay.render.renderer import MonitoredRenderer
 from relay.resolver import Resolver

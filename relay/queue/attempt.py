@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import replace
 
-from relay.queue.bounce_policy import Judged
+from relay.queue.bounce_policy import Classified
 from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import INTERNAL_ERROR, ErrorBoundary, QueueContext, retry_store
 from relay.queue.damage import hold_damaged
@@ -71,8 +71,8 @@ class AttemptRunner:
         now = self._context.clock()
         with ErrorBoundary(self._context.watch, claimed.message.queue_id):
             return await self._dispatcher.prepare(claimed)
-        judged = self._judge(claimed, [INTERNAL_ERROR] * len(claimed.entries))
-        return Selection(replace(claimed, entries=()), self._settler.settle(claimed, judged, now, now, {}))
+        classified = self._classify(claimed, [INTERNAL_ERROR] * len(claimed.entries))
+        return Selection(replace(claimed, entries=()), self._settler.settle(claimed, classified, now, now, {}))
 
     async def _transact(
         self, claimed: ClaimedBatch, answer: Deferred | None, offset: float, permit: Permit | None
@@ -85,7 +85,7 @@ class AttemptRunner:
         notes: dict[str, object] = {}
         failure = answer or self._lanes.failure(claimed.entries[0].lane, started_at)
         if failure is not None:
-            judged = self._judge(claimed, [failure] * len(claimed.entries))
+            classified = self._classify(claimed, [failure] * len(claimed.entries))
         else:
             outcomes = await self._transmitter.transmit(claimed, notes, permit)
             if isinstance(outcomes, str):
@@ -94,32 +94,36 @@ class AttemptRunner:
             if not outcomes:
                 await self._apply(await self._dispatcher.give_back(claimed))
                 return
-            judged = self._judge(claimed, outcomes)
-            judged = self._give_feedback(claimed, judged, started_at)
+            classified = self._classify(claimed, outcomes)
+            classified = self._give_feedback(claimed, classified, started_at)
             await self._pauses.save()
 
         current = await self._with_lifetime(claimed, offset)
-        settlement = await self._settler.settle_proven(current, judged, started_at, self._context.clock(), notes)
-        await self._apply(await self._reroute(claimed, judged, settlement))
+        settlement = await self._settler.settle_proven(current, classified, started_at, self._context.clock(), notes)
+        await self._apply(await self._reroute(claimed, classified, settlement))
 
-    def _judge(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome]) -> Sequence[Judged]:
+    def _classify(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome]) -> Sequence[Classified]:
         """Classify the replies, once for all later steps. The meaning is None when that raises."""
         with ErrorBoundary(self._context.watch, claimed.message.queue_id):
-            return self._context.bounce_policy().judge_all(outcomes, claimed.entries[0].lane, claimed.parties)
-        return [Judged(outcome) for outcome in outcomes]
+            return self._context.bounce_policy().classify_all(outcomes, claimed.entries[0].lane, claimed.parties)
+        return [Classified(outcome) for outcome in outcomes]
 
-    def _give_feedback(self, claimed: ClaimedBatch, judged: Sequence[Judged], started_at: float) -> Sequence[Judged]:
+    def _give_feedback(
+        self, claimed: ClaimedBatch, classified: Sequence[Classified], started_at: float
+    ) -> Sequence[Classified]:
         """Apply the outcomes to the lane. Return them, with refusals that may concern our account as deferrals."""
         with ErrorBoundary(self._context.watch, claimed.message.queue_id):
-            recorded = self._feedback.record(claimed.entries[0].lane, claimed.entries, judged, started_at)
+            recorded = self._feedback.record(claimed.entries[0].lane, claimed.entries, classified, started_at)
             return self._dispatcher.defer_to_fallback(claimed, recorded)
-        outcomes = [one.outcome if isinstance(one.outcome, Delivered) else INTERNAL_ERROR for one in judged]
-        return self._judge(claimed, outcomes)
+        outcomes = [one.outcome if isinstance(one.outcome, Delivered) else INTERNAL_ERROR for one in classified]
+        return self._classify(claimed, outcomes)
 
-    async def _reroute(self, claimed: ClaimedBatch, judged: Sequence[Judged], settlement: Settlement) -> Settlement:
+    async def _reroute(
+        self, claimed: ClaimedBatch, classified: Sequence[Classified], settlement: Settlement
+    ) -> Settlement:
         """Return the settlement with entries routed to a fallback; unchanged where that raises."""
         with ErrorBoundary(self._context.watch, claimed.message.queue_id):
-            return await self._dispatcher.after_attempt(claimed, judged, settlement)
+            return await self._dispatcher.after_attempt(claimed, classified, settlement)
         return settlement
 
     async def _with_lifetime(self, claimed: ClaimedBatch, offset: float) -> ClaimedBatch:

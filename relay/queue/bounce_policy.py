@@ -32,7 +32,7 @@ _SLOWING = frozenset({"slow-down", "pause", "pause-provider"})
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class Classified:
     """The outcome of an attempt, with the meaning of its reply in the lane of the attempt."""
 
     outcome: Outcome
@@ -64,21 +64,23 @@ class BouncePolicy:
     expire: Mapping[str, float] = field(default_factory=dict)
     """Seconds of a suppression by category; those of other categories do not end."""
 
-    def judge_all(self, outcomes: Sequence[Outcome], lane: str, parties: Parties = UNKNOWN_PARTIES) -> Sequence[Judged]:
+    def classify_all(
+        self, outcomes: Sequence[Outcome], lane: str, parties: Parties = UNKNOWN_PARTIES
+    ) -> Sequence[Classified]:
         """Classify the outcomes of one transaction. A reply that several recipients share is classified once."""
-        judged = {outcome: self.judge(outcome, lane, parties) for outcome in dict.fromkeys(outcomes)}
-        return [judged[outcome] for outcome in outcomes]
+        classified = {outcome: self.classify(outcome, lane, parties) for outcome in dict.fromkeys(outcomes)}
+        return [classified[outcome] for outcome in outcomes]
 
-    def judge(self, outcome: Outcome, lane: str, parties: Parties = UNKNOWN_PARTIES) -> Judged:
+    def classify(self, outcome: Outcome, lane: str, parties: Parties = UNKNOWN_PARTIES) -> Classified:
         """Classify a reply in its lane: a provider that refuses relaying or login refuses our account."""
         if isinstance(outcome, Delivered):
-            return Judged(outcome)
+            return Classified(outcome)
         reply, text = outcome.reply, str(outcome.reply)
         about_sender = parties.is_sender_named(text)
         meaning = classify(self.rules, text, reply.code, reply.status, outcome.phase, about_sender=about_sender)
         if _is_provider(lane) and (_is_locked_out(outcome) or meaning.category == "relay_denied"):
             meaning = replace(meaning, category=ACCOUNT)
-        return Judged(outcome, meaning)
+        return Classified(outcome, meaning)
 
     def evidence(
         self, meaning: Classification, suppression: Suppression, *, permanent: bool, late: bool = False
@@ -107,13 +109,13 @@ class BouncePolicy:
         return (Evidence(ends, threshold, late),)
 
 
-def disposition(judged: Judged, attempts: int) -> Disposition:
+def disposition(classified: Classified, attempts: int) -> Disposition:
     """Decide about an entry after its attempt number `attempts`.
 
     The action of a category can retry an entry after a 5yz and bounce it after a 4yz. This applies to replies of remote
     servers only. A failure that relay itself found keeps its kind, and an uncertain outcome is retried.
     """
-    outcome, meaning = judged.outcome, judged.meaning
+    outcome, meaning = classified.outcome, classified.meaning
     if isinstance(outcome, Delivered):
         return Disposition("deliver")
     if meaning is None:
@@ -132,30 +134,30 @@ def disposition(judged: Judged, attempts: int) -> Disposition:
     return Disposition("bounce" if once and attempts > 1 else "retry", at_least)
 
 
-def asks_to_slow_down(judged: Judged) -> bool:
+def asks_to_slow_down(classified: Classified) -> bool:
     """Whether the reply of a server asks for fewer connections, or refuses all mail from this host."""
-    meaning = judged.meaning
-    return meaning is not None and bool(judged.outcome.remote) and meaning.about.lane in _SLOWING
+    meaning = classified.meaning
+    return meaning is not None and bool(classified.outcome.remote) and meaning.about.lane in _SLOWING
 
 
-def asks_all_to_slow_down(judged: Judged) -> bool:
+def asks_all_to_slow_down(classified: Classified) -> bool:
     """Whether a temporary reply asks for a lower rate of all mail.
 
     A permanent one refuses a message. Status X.2.X is about a mailbox (RFC 3463 section 3.3).
     """
-    outcome, meaning = judged.outcome, judged.meaning
+    outcome, meaning = classified.outcome, classified.meaning
     if meaning is None or not outcome.remote or not isinstance(outcome, Deferred):
         return False
     return meaning.about.lane == "slow-down" and outcome.reply.status.split(".")[1:2] != ["2"]
 
 
-def lane_pause(judged: Judged, lane: str) -> Classification | None:
+def lane_pause(classified: Classified, lane: str) -> Classification | None:
     """Return the meaning of a reply that pauses the whole lane, None for any other.
 
     A destination that blocks us pauses its own lane. A provider pauses its lane when it refuses our account. The reply
     of a destination that a provider passes on pauses nothing.
     """
-    outcome, meaning = judged.outcome, judged.meaning
+    outcome, meaning = classified.outcome, classified.meaning
     if meaning is None or not outcome.remote:
         return None
 
@@ -166,12 +168,12 @@ def lane_pause(judged: Judged, lane: str) -> Classification | None:
     return meaning if is_account else None
 
 
-def account_refusal(judged: Judged, lane: str) -> str:
+def account_refusal(classified: Classified, lane: str) -> str:
     """Return the masked reply of a provider's refusal that may concern our account, "" for any other outcome.
 
     Another provider may accept the message. When a provider refuses every message alike, the account is the cause.
     """
-    outcome, meaning = judged.outcome, judged.meaning
+    outcome, meaning = classified.outcome, classified.meaning
     if meaning is None or not isinstance(outcome, Refused) or not outcome.remote or not _is_provider(lane):
         return ""
     return mask_reply(str(outcome.reply)) if meaning.category in _MAY_BE_US else ""

@@ -8,7 +8,7 @@ from typing import assert_never
 from relay.limits.ports import Slot
 from relay.limits.window import Ledgers
 from relay.mail.lane import DIRECT, lane_of
-from relay.queue.bounce_policy import Judged, account_refusal
+from relay.queue.bounce_policy import Classified, account_refusal
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State, move
 from relay.queue.exclusion_check import drop_excluded
@@ -113,15 +113,15 @@ class Dispatcher:
             await self._release_unsent(message.queue_id, claimed.entries)
         return Settlement(tuple(move(entry, State.WAITING) for entry in claimed.entries))
 
-    def defer_to_fallback(self, claimed: ClaimedBatch, judged: Sequence[Judged]) -> Sequence[Judged]:
+    def defer_to_fallback(self, claimed: ClaimedBatch, classified: Sequence[Classified]) -> Sequence[Classified]:
         """Defer refusals by a provider that may not apply at the next provider of the policy."""
         lane = claimed.entries[0].lane
         if not fallbacks_after(provider_of(lane), claimed.message.policy):
-            return judged
-        return [as_deferred(one, elsewhere=True) if account_refusal(one, lane) else one for one in judged]
+            return classified
+        return [as_deferred(one, elsewhere=True) if account_refusal(one, lane) else one for one in classified]
 
     async def after_attempt(
-        self, claimed: ClaimedBatch, judged: Sequence[Judged], settlement: Settlement
+        self, claimed: ClaimedBatch, classified: Sequence[Classified], settlement: Settlement
     ) -> Settlement:
         """Release the slots of entries that were not sent, and route them to a fallback that is open.
 
@@ -131,7 +131,7 @@ class Dispatcher:
         waiting = [entry for entry in settlement.entries if entry.state is State.WAITING]
         unsent = [
             entry
-            for entry, one in zip(settlement.entries, judged, strict=True)
+            for entry, one in zip(settlement.entries, classified, strict=True)
             if entry.is_final and _is_unsent(one.outcome)
         ]
         if (waiting or unsent) and ledgers_of(self._context.settings(), message, here):
@@ -143,7 +143,7 @@ class Dispatcher:
         now = self._context.clock()
         refused = {
             entry.number: str(one.outcome.reply)
-            for entry, one in zip(claimed.entries, judged, strict=True)
+            for entry, one in zip(claimed.entries, classified, strict=True)
             if isinstance(one.outcome, Deferred) and one.outcome.elsewhere
         }
         routes: dict[int, Route] = {}

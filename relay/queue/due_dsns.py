@@ -9,7 +9,7 @@ from relay.mail.address import is_ascii
 from relay.mail.lane import DIRECT
 from relay.mail.reply import Reply
 from relay.mail.transaction import Recipient
-from relay.queue.bounce_policy import Judged
+from relay.queue.bounce_policy import Classified
 from relay.queue.entry import Entry, State
 from relay.queue.message import NO_DSN, ClaimedBatch, Message, NewMessage, own_message
 from relay.queue.outcome import Delivered
@@ -62,7 +62,7 @@ class PendingDsn:
 def due_dsns(
     message: Message,
     settled: Sequence[Entry],
-    judged: Sequence[Judged],
+    classified: Sequence[Classified],
     now: float,
     schedule: RetrySchedule,
 ) -> tuple[list[Entry], list[tuple[Action, list[NumberedStatus]]]]:
@@ -75,7 +75,7 @@ def due_dsns(
     statuses: dict[Action, list[NumberedStatus]] = {Action.FAILED: [], Action.DELAYED: [], Action.RELAYED: []}
     entries: list[Entry] = []
 
-    for entry, one in zip(settled, judged, strict=True):
+    for entry, one in zip(settled, classified, strict=True):
         marked = entry
         wants = entry.envelope_recipient.wants
         if entry.state is State.BOUNCED and wants("FAILURE") and not _would_be_backscatter(message, one):
@@ -148,15 +148,15 @@ def _delay_is_due(message: Message, entry: Entry, now: float, schedule: RetrySch
     return not (message.campaign or message.policy.forward_domain)
 
 
-def _would_be_backscatter(message: Message, judged: Judged) -> bool:
+def _would_be_backscatter(message: Message, classified: Classified) -> bool:
     """Whether a notification may go to an address that did not send the mail: spam often has a forged reverse-path."""
-    meaning = judged.meaning
+    meaning = classified.meaning
     return bool(message.policy.forward_domain) and meaning is not None and meaning.category in _FORGED
 
 
-def _recipient_status(entry: Entry, judged: Judged, now: float) -> RecipientStatus:
+def _recipient_status(entry: Entry, classified: Classified, now: float) -> RecipientStatus:
     reply = entry.last_reply or Reply(451, "4.4.7", "no attempt was answered")
     if entry.state is State.BOUNCED and entry.reason:
         reply = Reply(reply.code, "4.4.7", f"{entry.reason}; the last reply was: {reply}")
-    explanation = judged.meaning.guidance if judged.meaning else ""
+    explanation = classified.meaning.guidance if classified.meaning else ""
     return RecipientStatus(entry.recipient, reply, entry.orcpt, entry.last_remote, now, explanation=explanation)

@@ -7,7 +7,7 @@ from relay.dsn.classify import Classification
 from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
 from relay.queue.bounce_policy import (
-    Judged,
+    Classified,
     account_refusal,
     asks_all_to_slow_down,
     asks_to_slow_down,
@@ -37,48 +37,48 @@ class LaneFeedback:
         self._pauses = pauses
 
     def record(
-        self, lane: str, entries: Sequence[Entry], judged: Sequence[Judged], started_at: float
-    ) -> Sequence[Judged]:
+        self, lane: str, entries: Sequence[Entry], classified: Sequence[Classified], started_at: float
+    ) -> Sequence[Classified]:
         """Adjust the lane to the outcomes of one transaction, one for each entry.
 
         Return the outcomes. Refusals of a provider that refuses every message become deferrals.
         """
-        self._adjust_site(lane, judged, started_at)
-        recorded = self._record(lane, entries, judged, started_at)
+        self._adjust_site(lane, classified, started_at)
+        recorded = self._record(lane, entries, classified, started_at)
         self._report_changes()
         return recorded
 
     def _record(
-        self, lane: str, entries: Sequence[Entry], judged: Sequence[Judged], started_at: float
-    ) -> Sequence[Judged]:
-        for one in judged:
+        self, lane: str, entries: Sequence[Entry], classified: Sequence[Classified], started_at: float
+    ) -> Sequence[Classified]:
+        for one in classified:
             if (meaning := lane_pause(one, lane)) is not None:
                 self._pause(lane, one.outcome, meaning)
                 self._pause_site(lane, one.outcome, meaning)
-                return judged
-        for one in judged:
+                return classified
+        for one in classified:
             if isinstance(one.outcome, Deferred) and one.outcome.lane_down:
                 self._pause_unreachable(lane, one.outcome, one.meaning)
-                return judged
+                return classified
 
-        refusal = self._refuses_everything(lane, entries, judged)
+        refusal = self._refuses_everything(lane, entries, classified)
         if refusal is not None:
             self._pause(lane, refusal.outcome, refusal.meaning_as_account)
-            return [as_deferred(one) if account_refusal(one, lane) else one for one in judged]
+            return [as_deferred(one) if account_refusal(one, lane) else one for one in classified]
 
-        if any(map(asks_to_slow_down, judged)):
+        if any(map(asks_to_slow_down, classified)):
             self._lanes.slow_down(lane)
-        elif any(isinstance(one.outcome, Delivered | Refused) for one in judged):
+        elif any(isinstance(one.outcome, Delivered | Refused) for one in classified):
             self._lanes.succeeded(lane, started_at)
-        return judged
+        return classified
 
-    def _adjust_site(self, lane: str, judged: Sequence[Judged], started_at: float) -> None:
+    def _adjust_site(self, lane: str, classified: Sequence[Classified], started_at: float) -> None:
         """Adjust the rate of the site: a transaction counts as one message."""
         rates, now = self._context.rates, self._context.clock()
-        slow = next((one for one in judged if asks_all_to_slow_down(one)), None)
+        slow = next((one for one in classified if asks_all_to_slow_down(one)), None)
         if slow is not None:
             rates.slowed(lane, started_at, now, str(slow.outcome.reply))
-        elif any(isinstance(one.outcome, Delivered) for one in judged):
+        elif any(isinstance(one.outcome, Delivered) for one in classified):
             rates.accepted(lane, started_at, now)
 
     def _report_changes(self) -> None:
@@ -86,14 +86,16 @@ class LaneFeedback:
         while rates.changes:
             self._context.watch.site_changed(rates.changes.pop(0))
 
-    def _refuses_everything(self, lane: str, entries: Sequence[Entry], judged: Sequence[Judged]) -> Judged | None:
+    def _refuses_everything(
+        self, lane: str, entries: Sequence[Entry], classified: Sequence[Classified]
+    ) -> Classified | None:
         """Return the last refusal when the provider refuses every message, whatever the recipient; else None."""
-        if any(isinstance(one.outcome, Delivered) for one in judged):
+        if any(isinstance(one.outcome, Delivered) for one in classified):
             self._lanes.accepted(lane)
             return None
 
-        found: Judged | None = None
-        for entry, one in zip(entries, judged, strict=True):
+        found: Classified | None = None
+        for entry, one in zip(entries, classified, strict=True):
             if not (kind := account_refusal(one, lane)):
                 continue
             # A refusal of MAIL concerns no recipient: it counts once, and for no domain.
@@ -136,9 +138,11 @@ class LaneFeedback:
             self._context.watch.alert(lane, meaning.category, str(outcome.reply), meaning.guidance)
 
 
-def as_deferred(judged: Judged, *, elsewhere: bool = False) -> Judged:
+def as_deferred(classified: Classified, *, elsewhere: bool = False) -> Classified:
     """Return a refusal as a temporary failure of the same meaning, any other outcome unchanged."""
-    outcome = judged.outcome
+    outcome = classified.outcome
     if not isinstance(outcome, Refused):
-        return judged
-    return replace(judged, outcome=Deferred(outcome.reply, outcome.remote, phase=outcome.phase, elsewhere=elsewhere))
+        return classified
+    return replace(
+        classified, outcome=Deferred(outcome.reply, outcome.remote, phase=outcome.phase, elsewhere=elsewhere)
+    )

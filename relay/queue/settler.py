@@ -4,13 +4,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from relay.events.ports import RejectedError, StoreError
-from relay.queue.bounce_policy import Judged
+from relay.queue.bounce_policy import Classified
 from relay.queue.context import ErrorBoundary, QueueContext, pause, pause_after
 from relay.queue.due_dsns import DsnSender
 from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.ports import JournalRecord
 from relay.queue.retry import RetrySchedule
-from relay.queue.settle import AttemptInfo, plain, settle, settle_minimal
+from relay.queue.settlement import AttemptInfo, plain, settle, settle_minimal
 from relay.suppression.model import session_scope
 
 TRIES = 5
@@ -42,14 +42,19 @@ class Settler:
         return RetrySchedule(queue.retry, queue.lifetime, queue.delay_notice)
 
     def settle(
-        self, claimed: ClaimedBatch, judged: Sequence[Judged], started_at: float, now: float, notes: dict[str, object]
+        self,
+        claimed: ClaimedBatch,
+        classified: Sequence[Classified],
+        started_at: float,
+        now: float,
+        notes: dict[str, object],
     ) -> Settlement:
         """Settle by the settings in force, with `settle`, or with `settle_minimal` when that raises."""
         attempt = AttemptInfo(started_at, now, self._context.jitter(), notes)
         with ErrorBoundary(self._context.watch, claimed.message.queue_id):
             return settle(
                 claimed,
-                judged,
+                classified,
                 attempt,
                 self.schedule(),
                 self._dsn_sender(claimed.message),
@@ -59,10 +64,15 @@ class Settler:
             )
 
         # An entry without a settlement would stay active until the next start.
-        return settle_minimal(claimed, judged, attempt, self.schedule())
+        return settle_minimal(claimed, classified, attempt, self.schedule())
 
     async def settle_proven(
-        self, claimed: ClaimedBatch, judged: Sequence[Judged], started_at: float, now: float, notes: dict[str, object]
+        self,
+        claimed: ClaimedBatch,
+        classified: Sequence[Classified],
+        started_at: float,
+        now: float,
+        notes: dict[str, object],
     ) -> Settlement:
         """Settle. A notification to a submitted reverse-path that nothing proves yet is made if SPF or DKIM proves it.
 
@@ -70,9 +80,9 @@ class Settler:
         """
         policy = claimed.message.policy
         if not policy.unproven_sender or policy.forward_domain:
-            return self.settle(claimed, judged, started_at, now, notes)
+            return self.settle(claimed, classified, started_at, now, notes)
         proven = replace(claimed.message, policy=replace(policy, unproven_sender=False))
-        settlement = self.settle(replace(claimed, message=proven), judged, started_at, now, notes)
+        settlement = self.settle(replace(claimed, message=proven), classified, started_at, now, notes)
         if not settlement.dsns or await self._is_proven(claimed):
             return settlement
         # The delay counts as reported, so that later attempts do not ask again.
@@ -141,7 +151,7 @@ class Settler:
 
     def _settle_recorded(self, claimed: ClaimedBatch, records: Sequence[JournalRecord]) -> Settlement:
         at = max(record.at for record in records)
-        return self.settle(claimed, [Judged(record.outcome) for record in records], at, at, dict(FROM_JOURNAL))
+        return self.settle(claimed, [Classified(record.outcome) for record in records], at, at, dict(FROM_JOURNAL))
 
     def _publish(self, settlement: Settlement, written: Settlement) -> None:
         """Publish the events, which are durable now, and remove the entries from the journal."""

@@ -219,8 +219,10 @@ class QueueModel(RuleBasedStateMachine):
             OUTCOMES[batch.answer],
             self.world.now,
         )
-        judged = node.context.bounce_policy().judge_all([outcome] * len(batch.keys), batch.claimed.entries[0].lane)
-        settlement = node.settler.settle(current, judged, now, now, {})
+        classified = node.context.bounce_policy().classify_all(
+            [outcome] * len(batch.keys), batch.claimed.entries[0].lane
+        )
+        settlement = node.settler.settle(current, classified, now, now, {})
         (written,) = self.run(node.store.queue.apply([settlement]))
         if dies == "never":
             for queue_id, number in batch.keys:

@@ -12,7 +12,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.outcome import Outcome
 from relay.queue.retry import RetrySchedule
-from relay.queue.settle import AttemptInfo, settle
+from relay.queue.settlement import AttemptInfo, settle
 
 POLICY = BouncePolicy(load_bounce_rules(None), threshold=3)
 
@@ -43,5 +43,5 @@ def ids() -> Iterator[str]:
 def settled(entries: list[Entry], outcomes: list[Outcome], now: float = 10.0, message: Message = MESSAGE) -> Settlement:
     claimed = ClaimedBatch(message, CONTENT, tuple(entries))
     attempt = AttemptInfo(now - 1, now, 0.0, {"pixel": True})
-    judged = POLICY.judge_all(outcomes, LANE)
-    return settle(claimed, judged, attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, "").composed()
+    classified = POLICY.classify_all(outcomes, LANE)
+    return settle(claimed, classified, attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, "").composed()

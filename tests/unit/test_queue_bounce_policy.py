@@ -16,8 +16,8 @@ from relay.queue.bounce_policy import (
     LONGEST_WAIT,
     SLOW_WAIT,
     BouncePolicy,
+    Classified,
     Disposition,
-    Judged,
     asks_to_slow_down,
     disposition,
     lane_pause,
@@ -42,8 +42,8 @@ def outcome(text: str) -> Deferred | Refused:
     return Refused(reply, REMOTE) if reply.is_permanent else Deferred(reply, REMOTE)
 
 
-def judged(text: str) -> Judged:
-    return POLICY.judge(outcome(text), DESTINATION)
+def classified(text: str) -> Classified:
+    return POLICY.classify(outcome(text), DESTINATION)
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def judged(text: str) -> Judged:
 )
 def test_a_reply_that_names_our_address_only_never_suppresses(text: str, about_sender: bool) -> None:
     parties = Parties.of(["app@acme.test", ""], ["bounces.acme.test", ""], ["to@x.test"])
-    meaning = POLICY.judge(outcome(text), DESTINATION, parties).meaning
+    meaning = POLICY.classify(outcome(text), DESTINATION, parties).meaning
     assert meaning is not None
     assert (meaning.about.suppression == "never") == about_sender, meaning
 
@@ -73,9 +73,9 @@ def test_an_address_of_our_domain_is_a_recipient_where_recipients_have_that_doma
     assert parties.is_sender_named("550 5.1.1 <app@acme.test>: user unknown")
 
 
-def category(judged: Judged) -> str:
-    assert judged.meaning is not None
-    return judged.meaning.category
+def category(classified: Classified) -> str:
+    assert classified.meaning is not None
+    return classified.meaning.category
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,11 @@ def category(judged: Judged) -> str:
     ],
 )
 def test_the_category_decides_the_disposition(text: str, attempts: int, expected: str, step: str) -> None:
-    assert (category(judged(text)), disposition(judged(text), attempts).step) == (expected, step)
+    assert (category(classified(text)), disposition(classified(text), attempts).step) == (expected, step)
 
 
 def test_retry_once_gives_up_the_second_time() -> None:
-    rejected = judged("450 4.7.1 Message content rejected")
+    rejected = classified("450 4.7.1 Message content rejected")
     assert CATEGORIES[category(rejected)].on_temporary == "retry-once"
     assert [disposition(rejected, attempts).step for attempts in (1, 2)] == ["retry", "bounce"]
 
@@ -115,7 +115,7 @@ def test_retry_once_gives_up_the_second_time() -> None:
     ],
 )
 def test_waits(text: str, at_least: float) -> None:
-    assert disposition(judged(text), 1).at_least == at_least
+    assert disposition(classified(text), 1).at_least == at_least
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_waits(text: str, at_least: float) -> None:
     ],
 )
 def test_a_lane_slows_down_when_the_server_asks_or_refuses_all_mail(text: str, slows: bool) -> None:
-    assert asks_to_slow_down(judged(text)) is slows
+    assert asks_to_slow_down(classified(text)) is slows
     lanes = LaneTable(max_concurrency=20)
     lanes.start("mx:x.test", 1)
     lanes.slow_down("mx:x.test")
@@ -142,13 +142,13 @@ def test_a_failure_found_by_the_relay_itself_keeps_its_kind() -> None:
     tls = Reply(550, "5.7.10", "STARTTLS is required but mx.x.test does not offer it")
     too_large = Reply(452, "4.3.4", "Message size exceeds fixed limit")
     found = (Refused(tls), Deferred(too_large), Deferred(too_large, REMOTE, uncertain=True))
-    steps = [disposition(one, 1).step for one in POLICY.judge_all(found, DESTINATION)]
+    steps = [disposition(one, 1).step for one in POLICY.classify_all(found, DESTINATION)]
     assert steps == ["bounce", "retry", "retry"]
 
 
 @pytest.mark.parametrize("of", [outcome("550 5.1.1 User unknown"), outcome("450 4.2.2 Mailbox full")])
 def test_a_failure_without_a_meaning_is_tried_again(of: Outcome) -> None:
-    assert disposition(Judged(of), 9) == Disposition("retry")
+    assert disposition(Classified(of), 9) == Disposition("retry")
 
 
 @pytest.mark.parametrize("name", sorted(CATEGORIES))
@@ -212,7 +212,7 @@ def test_an_address_suppressed_by_a_provider_is_dropped_without_a_notification()
 )
 def test_the_failed_step_decides_where_the_text_matches_no_rule(phase: Phase, expected: str) -> None:
     refused = Refused(Reply(550, "", "no"), REMOTE, phase)
-    assert category(POLICY.judge(refused, DESTINATION)) == expected
+    assert category(POLICY.classify(refused, DESTINATION)) == expected
 
 
 LOGIN = Deferred(Reply(454, "4.7.0", "AUTH was refused: 535 5.7.8 no"), REMOTE, lane_down=True, locked_out=True)
@@ -220,7 +220,7 @@ LOGIN = Deferred(Reply(454, "4.7.0", "AUTH was refused: 535 5.7.8 no"), REMOTE, 
 
 @pytest.mark.parametrize("refusal", [LOGIN, outcome("554 5.7.1 Relay access denied")])
 def test_a_refused_account_is_one_in_the_lane_of_a_provider_only(refusal: Deferred | Refused) -> None:
-    by_destination, by_provider = (POLICY.judge(refusal, lane) for lane in (DESTINATION, PROVIDER))
+    by_destination, by_provider = (POLICY.classify(refusal, lane) for lane in (DESTINATION, PROVIDER))
     assert category(by_destination) != ACCOUNT
     assert by_provider.meaning == by_destination.meaning_as_account
     assert (asks_to_slow_down(by_destination), asks_to_slow_down(by_provider)) == (False, True)
@@ -230,11 +230,11 @@ def test_a_refused_account_is_one_in_the_lane_of_a_provider_only(refusal: Deferr
 
 @pytest.mark.parametrize("lane", [DESTINATION, PROVIDER])
 def test_the_meaning_as_account_differs_in_the_category_alone(lane: str) -> None:
-    refused = POLICY.judge(outcome("550 5.1.1 User unknown"), lane)
+    refused = POLICY.classify(outcome("550 5.1.1 User unknown"), lane)
     assert refused.meaning is not None
     assert category(refused) == "bad_mailbox"
     assert refused.meaning_as_account == replace(refused.meaning, category=ACCOUNT)
-    assert Judged(refused.outcome).meaning_as_account is None
+    assert Classified(refused.outcome).meaning_as_account is None
 
 
 PHASES: tuple[Phase, ...] = ("rcpt", "")
@@ -248,7 +248,7 @@ def test_an_event_names_the_failed_step() -> None:
 def test_evidence_has_the_end_that_its_category_is_given() -> None:
     policy = replace(POLICY, expire={"mailbox_full": 14 * 86400.0})
     for text, expires_at in (("552 5.2.2 mailbox full", 100 + 14 * 86400.0), ("550 5.1.1 User unknown", 0.0)):
-        meaning = judged(text).meaning
+        meaning = classified(text).meaning
         assert meaning is not None
         (evidence,) = policy.evidence(meaning, Suppression("a@x.test", created_at=100.0), permanent=True)
         assert evidence.suppression.expires_at == expires_at

@@ -10,7 +10,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message
 from relay.queue.outcome import Deferred
 from relay.queue.retry import RetrySchedule, next_attempt
-from relay.queue.settle import AttemptInfo, settle
+from relay.queue.settlement import AttemptInfo, settle
 
 MINUTE, HOUR = 60.0, 3600.0
 
@@ -46,8 +46,8 @@ def test_72_hours_of_attempts_end_in_a_bounce_at_the_last_moment() -> None:
         attempts.append(now)
         claimed = ClaimedBatch(message, b"Subject: x\r\n\r\nbody\r\n", (replace_active(entry),))
         attempt, policy = AttemptInfo(now, now, 0.0, {}), BouncePolicy(Rules(()), threshold=3)
-        judged = [policy.judge(Deferred(reply), entry.lane)]
-        settlement = settle(claimed, judged, attempt, DEFAULT, DsnSender("mx.test"), ids, policy, "")
+        classified = [policy.classify(Deferred(reply), entry.lane)]
+        settlement = settle(claimed, classified, attempt, DEFAULT, DsnSender("mx.test"), ids, policy, "")
         (entry,) = settlement.entries
     expected, at = [0.0], 0.0
     for wait in (*DEFAULT.retry, *[6 * HOUR] * 20):

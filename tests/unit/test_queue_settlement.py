@@ -12,7 +12,7 @@ from relay.queue.due_dsns import MAX_RETURNED, DsnSender
 from relay.queue.entry import MOVES, State, StateError, move
 from relay.queue.message import ClaimedBatch, Message
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.settle import AttemptInfo, settle
+from relay.queue.settlement import AttemptInfo, settle
 from relay.render.message_policy import MessagePolicy
 from tests.unit.settle_helpers import BUSY, CONTENT, LANE, MESSAGE, NO, OK, POLICY, SCHEDULE, entry, ids, settled
 
@@ -131,7 +131,9 @@ def test_a_large_message_is_not_returned_whole(size: int, returned: bool) -> Non
     claimed = ClaimedBatch(replace(MESSAGE, ret="FULL"), content, (entry(),))
     attempt = AttemptInfo(9.0, 10.0, 0.0, {})
     (report,) = (
-        settle(claimed, [POLICY.judge(Refused(NO), LANE)], attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, "")
+        settle(
+            claimed, [POLICY.classify(Refused(NO), LANE)], attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, ""
+        )
         .composed()
         .reports
     )
@@ -172,8 +174,8 @@ def test_a_sender_that_nothing_proves_is_never_notified() -> None:
 def test_a_notification_is_about_the_entries_that_were_updated() -> None:
     claimed = ClaimedBatch(MESSAGE, CONTENT, (entry(0), entry(1)))
     attempt = AttemptInfo(9.0, 10.0, 0.0, {})
-    judged = POLICY.judge_all([Refused(NO, "mx.x.test"), Refused(NO, "mx.x.test")], LANE)
-    both = settle(claimed, judged, attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, "")
+    classified = POLICY.classify_all([Refused(NO, "mx.x.test"), Refused(NO, "mx.x.test")], LANE)
+    both = settle(claimed, classified, attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, "")
     (whole,) = both.composed().reports
     assert whole.content.count(b"Final-Recipient") == 2
 

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from relay.events.event import Event, Kind
 from relay.mail.canonical_address import canonical
-from relay.queue.bounce_policy import BouncePolicy, Disposition, Judged, disposition, event_fields
+from relay.queue.bounce_policy import BouncePolicy, Classified, Disposition, disposition, event_fields
 from relay.queue.due_dsns import DsnSender, PendingDsn, due_dsns
 from relay.queue.entry import Entry, State, StateError, move
 from relay.queue.message import ClaimedBatch, Settlement, owner_fields
@@ -32,7 +32,7 @@ class AttemptInfo:
 
 def settle(
     claimed: ClaimedBatch,
-    judged: Sequence[Judged],
+    classified: Sequence[Classified],
     attempt: AttemptInfo,
     schedule: RetrySchedule,
     sender: DsnSender,
@@ -42,16 +42,16 @@ def settle(
 ) -> Settlement:
     """Return the new entries, their events, the evidence against addresses, and the notifications due.
 
-    `judged` has one outcome for each claimed entry, in order. Evidence counts for the sending domain or identity
+    `classified` has one outcome for each claimed entry, in order. Evidence counts for the sending domain or identity
     `scope`, "" for all mail; for None there is none. Mail with a null reverse-path causes no notification (RFC 3464
     section 2). Other mail causes the kinds in the recipient's NOTIFY (RFC 3461 section 4.1).
     """
     settled = [
         _settle_one(entry, one, disposition(one, entry.attempts + 1), attempt, schedule)
-        for entry, one in zip(claimed.entries, judged, strict=True)
+        for entry, one in zip(claimed.entries, classified, strict=True)
     ]
 
-    entries, dsns = due_dsns(claimed.message, settled, judged, attempt.now, schedule)
+    entries, dsns = due_dsns(claimed.message, settled, classified, attempt.now, schedule)
     pending = tuple(
         PendingDsn(claimed, action, tuple(statuses), sender, next(report_ids), attempt.now, schedule.lifetime)
         for action, statuses in dsns
@@ -59,21 +59,21 @@ def settle(
     )
     evidence = tuple(
         found
-        for after, one in zip(entries, judged, strict=True)
+        for after, one in zip(entries, classified, strict=True)
         if after.state is State.BOUNCED and claimed.message.reverse_path
         for found in _evidence(after, one, attempt, policy, scope)
     )
-    return Settlement(tuple(entries), _all_events(claimed, entries, judged, attempt), (), evidence, pending)
+    return Settlement(tuple(entries), _all_events(claimed, entries, classified, attempt), (), evidence, pending)
 
 
 def settle_minimal(
-    claimed: ClaimedBatch, judged: Sequence[Judged], attempt: AttemptInfo, schedule: RetrySchedule
+    claimed: ClaimedBatch, classified: Sequence[Classified], attempt: AttemptInfo, schedule: RetrySchedule
 ) -> Settlement:
     """Return a minimal settlement, for when `settle` raises: delivered entries are final, all others are deferred.
 
     It has no notification and no evidence. The next attempt gets the same refusal, and settles it.
     """
-    unclassified = [Judged(one.outcome) for one in judged]
+    unclassified = [Classified(one.outcome) for one in classified]
     entries = [
         move(_tried(entry, one.outcome), State.DELIVERED)
         if isinstance(one.outcome, Delivered)
@@ -97,9 +97,9 @@ def plain(settlement: Settlement) -> Settlement:
 
 
 def _settle_one(
-    entry: Entry, judged: Judged, decision: Disposition, attempt: AttemptInfo, schedule: RetrySchedule
+    entry: Entry, classified: Classified, decision: Disposition, attempt: AttemptInfo, schedule: RetrySchedule
 ) -> Entry:
-    outcome, tried = judged.outcome, _tried(entry, judged.outcome)
+    outcome, tried = classified.outcome, _tried(entry, classified.outcome)
     match decision.step:
         case "deliver":
             return move(tried, State.DELIVERED)
@@ -140,10 +140,10 @@ def _deferred(tried: Entry, outcome: Outcome, attempt: AttemptInfo, schedule: Re
 
 
 def _evidence(
-    entry: Entry, judged: Judged, attempt: AttemptInfo, policy: BouncePolicy, scope: str | None
+    entry: Entry, classified: Classified, attempt: AttemptInfo, policy: BouncePolicy, scope: str | None
 ) -> tuple[Evidence, ...]:
     """Return the evidence of a bounced entry against its address."""
-    reply, meaning = entry.last_reply, judged.meaning
+    reply, meaning = entry.last_reply, classified.meaning
     if meaning is None or scope is None:
         return ()
     found = Suppression(
@@ -161,12 +161,12 @@ def _evidence(
 
 
 def _all_events(
-    claimed: ClaimedBatch, entries: Sequence[Entry], judged: Sequence[Judged], attempt: AttemptInfo
+    claimed: ClaimedBatch, entries: Sequence[Entry], classified: Sequence[Classified], attempt: AttemptInfo
 ) -> tuple[Event, ...]:
     message, labels = claimed.message, claimed.message.labels
     return tuple(
         event
-        for before, after, one in zip(claimed.entries, entries, judged, strict=True)
+        for before, after, one in zip(claimed.entries, entries, classified, strict=True)
         for event in _events(before, after, one, attempt, owner_fields(message, after.number), labels)
     )
 
@@ -174,17 +174,17 @@ def _all_events(
 def _events(
     before: Entry,
     after: Entry,
-    judged: Judged,
+    classified: Classified,
     attempt: AttemptInfo,
     sender_fields: dict[str, object],
     labels: dict[str, object],
 ) -> Iterator[Event]:
-    outcome, meaning = judged.outcome, judged.meaning
+    outcome, meaning = classified.outcome, classified.meaning
     lane = sender_fields | {"lane": after.lane} | ({"way": before.reason} if before.reason else {})
     if before.attempts == 0:
         yield Event(Kind.PROCESSED, attempt.started_at, after.queue_id, after.number, after.recipient, lane, labels)
 
-    kind, specific = _final_event(after, judged)
+    kind, specific = _final_event(after, classified)
     data = lane | {
         "attempt": after.attempts,
         "remote": after.last_remote,
@@ -199,13 +199,13 @@ def _events(
     yield Event(kind, attempt.now, after.queue_id, after.number, after.recipient, data, labels)
 
 
-def _final_event(after: Entry, judged: Judged) -> tuple[Kind, dict[str, object]]:
+def _final_event(after: Entry, classified: Classified) -> tuple[Kind, dict[str, object]]:
     """Return the kind of the event that ends an attempt, and the fields of that kind."""
     match after.state:
         case State.DELIVERED:
             return Kind.DELIVERED, {}
         case State.BOUNCED:
-            advice: dict[str, object] = {"guidance": judged.meaning.guidance} if judged.meaning else {}
+            advice: dict[str, object] = {"guidance": classified.meaning.guidance} if classified.meaning else {}
             return Kind.BOUNCED, advice | ({"status": "4.4.7", "reason": after.reason} if after.reason else {})
         case State.DROPPED:
             return Kind.DROPPED, {"reason": after.reason}
