@@ -11,7 +11,6 @@ from prometheus_client.core import GaugeMetricFamily
 _DELAYS = (0.05, 0.1, 0.5, 1, 5, 30, 60, 300, 3600, 21600, 86400, 259200)
 """Seconds: upper bounds of the buckets of the delivery delay."""
 
-
 MOST_SITES = 20
 """Sites with labels of their own; the others are "other" together."""
 

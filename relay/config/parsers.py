@@ -34,16 +34,12 @@ MAX_DURATION = 36500 * 86400.0
 MAX_SIZE = 1 << 50
 """Octets of a size, at most."""
 
-
 MAX_RATE = 1e9
 """Messages in the unit of a rate, at most."""
 
-
 _RATE = re.compile(r"(\d{1,10}(?:\.\d{1,6})?)\s*/\s*(s|min|h|d)")
 
-
 _RATE_SECONDS = {"s": 1.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-
 
 _RATE_ALLOWED = 'messages in a unit of time, above zero: "50/s", "20/min", "1000/h" or "5000/d"'
 

@@ -170,7 +170,6 @@ PositiveSeconds = Annotated[float, BeforeValidator(parse_duration), AfterValidat
 Rate = Annotated[str, _unless_empty(_rate)]
 """Messages in a unit of time, such as "20/min"; "" for no bound."""
 
-
 Octets = Annotated[int, BeforeValidator(parse_size), AfterValidator(_positive)]
 """A size in octets above zero."""
 

@@ -26,10 +26,8 @@ _NEEDS_TLS = Reply(451, "4.7.10", "the application requires TLS for this message
 _ASK_NEXT_AFTER: Collection[Phase] = ("mail", "rcpt", "data")
 """Phases of a temporary failure after which the next host is asked. Failures before them concern the connection."""
 
-
 MAX_SITES = 5
 """Times that a job takes the slot of another site because DNS changed, at most."""
-
 
 SITES_DIFFER = Deferred(Reply(451, "4.4.3", "the mail exchangers of the domain differ at each look at DNS"))
 

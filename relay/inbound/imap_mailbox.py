@@ -17,7 +17,6 @@ LARGEST = 2 << 20
 _WINDOW = 10_000
 """Mails per SEARCH: the response is one line, and the length of a line is limited."""
 
-
 _UIDS = 100
 """UIDs in a command: a line of a command is limited too."""
 

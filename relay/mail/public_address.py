@@ -6,14 +6,11 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 IPAddress = IPv4Address | IPv6Address
 IPNetwork = IPv4Network | IPv6Network
 
-
 _NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
 """Well-known prefix (RFC 6052) and local-use prefix (RFC 8215): the IPv4 address is in the last 32 bits."""
 
-
 _COMPATIBLE = IPv6Network("::/96")
 """IPv4-compatible addresses (RFC 4291 section 2.5.5.1), long deprecated."""
-
 
 _SPECIAL = (IPv4Network("192.0.0.0/24"), IPv6Network("fec0::/10"))
 """IETF protocol assignments (RFC 6890) and the old site-local addresses (RFC 3879), which Python calls global."""

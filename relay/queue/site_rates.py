@@ -20,7 +20,6 @@ IDLE = 600.0
 QUANTUM = 0.1
 """Seconds between two claims for a site that waits for its rate, at least."""
 
-
 MIN_REFUSING = 3
 """Domains of a site that must refuse our mail until the site counts as blocking us."""
 

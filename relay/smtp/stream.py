@@ -30,7 +30,6 @@ if _missing:
 # The log of aiosmtpd repeats client input, with control characters and secrets.
 logging.getLogger("mail.log").setLevel(logging.CRITICAL)
 
-
 CLOSED_IN_HANDSHAKE = "the client closed the connection in the handshake"
 """Reason of a failed handshake where the system gives none."""
 

@@ -121,7 +121,6 @@ def _base64_forms(text: bytes) -> Iterator[bytes]:
 _track_opens = switch("opens", {**_FLAG, "htmlonly": True}, f"{_YES_OR_NO}, htmlonly")
 _track_clicks = switch("clicks", _LINKS, f"{_YES_OR_NO}, htmlonly")
 
-
 FIELDS: dict[str, Reader | None] = {
     "x-mailgun-tag": tag,
     "x-mailgun-variables": metadata_object,
