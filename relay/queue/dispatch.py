@@ -12,18 +12,18 @@ from relay.queue.bounce_policy import Classified, account_refusal
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State, move
 from relay.queue.exclusion_check import drop_excluded
-from relay.queue.held_entries import held_back
 from relay.queue.lane_feedback import as_deferred
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, Settlement
-from relay.queue.message_limits import ledgers_of
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
+from relay.queue.pause import held_back
 from relay.queue.routing import (
     LanePause,
     Route,
     candidates,
     choose_route,
     fallbacks_after,
+    ledgers_of,
     next_fallback,
     paused_reason,
     provider_of,

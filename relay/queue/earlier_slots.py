@@ -10,9 +10,8 @@ from relay.mail.lane import DIRECT, lane_of
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
-from relay.queue.message_limits import ledgers_of
 from relay.queue.ports import EntryChange, EntryQuery, QueueAdminStore
-from relay.queue.routing import LanePause, Route, candidates, provider_of
+from relay.queue.routing import LanePause, Route, candidates, ledgers_of, provider_of
 
 BATCH = 200
 """Entries whose slots are computed together, at most: computing blocks the event loop."""

@@ -1,10 +1,15 @@
-"""Pauses of lanes, identities, campaigns, domains and sites, as the store keeps them. Pure."""
+"""Pauses of lanes, identities, campaigns, domains and sites, and the queued mail that they hold back. Pure."""
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from relay.mail.canonical_address import domain_of
 from relay.mail.reply import Reply
+from relay.queue.entry import Entry
+from relay.queue.message import Message, Settlement
 from relay.queue.outcome import Deferred
+from relay.queue.routing import Route, provider_of, reschedule
 
 HeldKind = Literal["identity", "campaign", "domain", "site", "provider"]
 """What an operator can pause."""
@@ -13,6 +18,9 @@ _HELD_KINDS: tuple[HeldKind, ...] = ("identity", "campaign", "domain", "site")
 
 HOLD = "hold"
 """Category of a pause by which an operator holds mail back: it is accepted, and waits."""
+
+WAIT = 900.0
+"""Seconds after which a held entry is checked again, at most; a resumption makes it due at once."""
 
 BLOCKED_SITE = "site-blocked"
 """Category of the pause of a site that refuses mail of several domains."""
@@ -79,3 +87,29 @@ def subject_of(kind: HeldKind, value: str) -> str:
 def paused_outcome(why: str) -> Deferred:
     """Return the outcome of attempts in a paused lane; `why` is the reply that caused the pause."""
     return Deferred(Reply(451, "4.7.1", f"delivery is paused after: {why}"))
+
+
+def hold_subjects(message: Message, entry: Entry, site: str) -> Iterable[str]:
+    """Yield the subjects whose pause holds an entry back. `site` is "" for one that is not known.
+
+    Pauses of identities and campaigns apply to mail of applications, not to tests, notifications and forwarded mail.
+    """
+    if not message.origin:
+        if message.policy.identity:
+            yield subject_of("identity", message.policy.identity)
+        if message.campaign:
+            yield subject_of("campaign", message.campaign)
+    yield subject_of("domain", domain_of(entry.recipient))
+    yield subject_of("provider", provider_of(entry.lane))
+    if site:
+        yield subject_of("site", site)
+
+
+def held_back(held: Sequence[tuple[Entry, Pause]], now: float) -> Settlement:
+    """Return the settlement by which the entries wait, without an attempt. They keep their lifetime."""
+    return Settlement(tuple(_held(entry, pause, now) for entry, pause in held))
+
+
+def _held(entry: Entry, pause: Pause, now: float) -> Entry:
+    until = min(now + WAIT, pause.until) if pause.until else now + WAIT
+    return reschedule(entry, Route(provider_of(entry.lane), until, pause.reason), now)

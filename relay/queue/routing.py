@@ -8,11 +8,14 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+from relay.config.settings import Settings
 from relay.events.event import Kind
+from relay.limits.principal import limits_for, principal_of, provider_limits
+from relay.limits.window import Ledgers
 from relay.mail.lane import DIRECT, lane_of, split_lane
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State, move
-from relay.queue.message import Settlement
+from relay.queue.message import Message, Settlement
 from relay.render.message_policy import MessagePolicy
 
 
@@ -146,3 +149,17 @@ def _why(here: str, to: str, asked: Sequence[tuple[str, float]], paused: Mapping
     free_at = next((at for provider, at in asked if provider == here), 0.0)
     moment = datetime.fromtimestamp(free_at, UTC).strftime("%Y-%m-%d %H:%M UTC")
     return f"{provider_label(here)} has no capacity before {moment}; {waits or f'sent by {to}'}"
+
+
+def ledgers_of(settings: Settings, message: Message, provider: str, *, is_copy: bool = False) -> Ledgers:
+    """Return the windows of a message, or of its copies, at that provider. Notifications have none.
+
+    Copies and forwarded mail count against the provider's limits only. Mail of an application counts even with a null
+    reverse-path.
+    """
+    if not message.reverse_path and (not message.client or message.policy.forward_domain):
+        return {}
+    if is_copy or message.policy.forward_domain:
+        return provider_limits(settings, provider)
+    author = message.header_from or message.reverse_path
+    return limits_for(settings, principal_of(settings, author, message.credential, message.client), provider)

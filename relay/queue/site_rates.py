@@ -257,8 +257,7 @@ class SiteRates:
             traffic.history.append(change)
 
     def _keys_of(self, lane: str) -> tuple[str, ...]:
-        site = self._sites.get(lane)
-        return site.keys if site is not None else ()
+        return site.keys if (site := self._sites.get(lane)) is not None else ()
 
     def _limited_groups(self) -> list[tuple[str, Site]]:
         """Return the groups with a rate, and those of which this node may have no connection."""

@@ -13,10 +13,9 @@ from relay.mail.lane import lane_of
 from relay.queue.earlier_slots import BATCH, SlotAdvancer
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
-from relay.queue.message_limits import ledgers_of
 from relay.queue.operator_actions import delete
 from relay.queue.ports import EntryQuery
-from relay.queue.routing import LanePause
+from relay.queue.routing import LanePause, ledgers_of
 from relay.render.message_policy import MessagePolicy
 from relay.storage.sqlite.store import SqliteStore
 from relay.submission.reserve import reserve_slots
