@@ -39,6 +39,9 @@ COLUMNS = (("DIALECT", "dialect"), ("FIELD", "field"), ("KEY", "key"), ("MEANS",
 
 _TIMES = ("send_at", "expires_at")
 
+_NOT_SHOWN = ("ignored", "dialects", "send_at_place", "tags_were_a_list")
+"""Instructions that have lines of their own, or only say how others were written."""
+
 
 @click.command()
 @mail_argument
@@ -110,7 +113,7 @@ def _given(understood: Instructions) -> Iterator[tuple[str, object]]:
     plain = Instructions()
     for one in dataclass_fields(Instructions):
         value = getattr(understood, one.name)
-        if one.name not in ("ignored", "dialects", "send_at_place") and value != getattr(plain, one.name):
+        if one.name not in _NOT_SHOWN and value != getattr(plain, one.name):
             yield one.name, value
 
 

@@ -1,0 +1,211 @@
+"""The pages for people who move: each example mail through one relay, and the settings in the real client libraries."""
+
+import asyncio
+import configparser
+import os
+import re
+import shutil
+import smtplib
+import ssl
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+import trustme
+from click.testing import CliRunner
+
+from relay.cli.explain import explain
+from relay.config.credentials import new_key
+from relay.config.secret_hash import hash_secret
+from tests.documentation import Block, blocks_of, steps_of, text_of
+from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.sink import Sink
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PAGES = [f"docs/from-{name}.md" for name in ("sendgrid", "mailgun", "postmark", "ses", "postal")]
+
+APPLICATIONS = "docs/applications.md"
+
+RECIPES = (
+    "Django",
+    "Rails",
+    "Laravel",
+    "WordPress",
+    "Nodemailer",
+    "Spring Boot",
+    "Odoo",
+    "listmonk",
+    "Mautic",
+    "Discourse",
+)
+
+KEY = new_key("app1", bytes(20))
+
+FROM, TO, SUBJECT = "billing@example.com", "you@example.net", "Hello from a recipe"
+
+
+@dataclass
+class World:
+    """A relay with a TLS listener that asks for a login, what leaves it, and the file of its authority."""
+
+    relay: RelayProcess
+    sink: Sink
+    port: int
+    authority: Path
+
+    async def arrived(self, before: int) -> bytes:
+        return (await self.sink.received(before + 1))[before].content
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    folder = tmp_path_factory.mktemp("pages")
+    authority, port = trustme.CA(), free_port()
+    authority.cert_pem.write_to_path(str(folder / "authority.pem"))
+    authority.issue_cert("localhost").private_key_and_cert_chain_pem.write_to_path(str(folder / "relay.pem"))
+    more = f"""
+[[listener]]
+name = "applications"
+address = "127.0.0.1:{port}"
+tls = "starttls"
+certificate = "relay.pem"
+auth = "required"
+[credentials.app1]
+secret_hash = "{hash_secret(KEY, bytes(16))}"
+"""
+    async with Sink() as sink, RelayProcess(folder, sink.port, more) as relay:
+        yield World(relay, sink, port, folder / "authority.pem")
+
+
+def block_of(page: str, language: str, index: int = 0) -> Block:
+    return [one for one in blocks_of(text_of(page)) if one.language == language][index]
+
+
+def recipe(name: str, world: World | None = None) -> str:
+    """Return the settings of one application, with the address of the relay of the test in place of the example."""
+    text = text_of(APPLICATIONS)
+    section = text.partition(f"\n## {name}\n")[2].partition("\n## ")[0]
+    found = re.findall(r"^```\w+\n(.*?)^```", section, re.MULTILINE | re.DOTALL)
+    settings = found[0] if found else section
+    if world is None:
+        return settings
+    return settings.replace("relay.example.com", "localhost").replace("587", str(world.port)).replace("rk_app1_…", KEY)
+
+
+@pytest.mark.parametrize("page", PAGES)
+async def test_the_mail_of_the_page_is_explained_as_shown_and_leaves_without_the_fields(
+    world: World, page: str, tmp_path: Path
+) -> None:
+    mail = block_of(page, "text").text
+    (tmp_path / "mail.eml").write_text(mail)
+    (step,) = steps_of(block_of(page, "console").text)
+    done = await asyncio.to_thread(CliRunner().invoke, explain, [str(tmp_path / "mail.eml")])
+    assert done.exit_code == 0
+    assert done.output.strip() == step.output.strip()
+
+    before = len(world.sink.messages)
+    queue_id = await asyncio.to_thread(_submit, world, mail.replace("\n", "\r\n").encode())
+    header = (await world.arrived(before)).partition(b"\r\n\r\n")[0].lower()
+    for name in re.findall(r"^removed: (.+)$", step.output, re.MULTILINE):
+        assert f"\r\n{name.lower()}:".encode() not in header
+    assert b"message-id: <1042@example.com>" in header
+
+    (story,) = await world.relay.json("trace", queue_id)
+    shown = dict(re.findall(r"^understood: (tags|metadata): (.+)$", step.output, re.MULTILINE))
+    assert ", ".join(story["tags"]) == shown.get("tags", "")
+    assert ", ".join(f"{name}={value}" for name, value in story["metadata"].items()) == shown.get("metadata", "")
+    ignored = re.findall(r"^ignored: (.+)$", step.output, re.MULTILINE)
+    assert story["events"][0].get("ignored_fields", []) == ignored
+
+
+async def test_every_application_has_its_settings() -> None:
+    for name in RECIPES:
+        settings = recipe(name)
+        assert "587" in settings or name == "WordPress", name
+        assert "587" in settings or "Port" in settings, name
+
+
+async def test_the_settings_of_django_send_a_mail(world: World) -> None:
+    """In a process of its own, because Django is configured once a process."""
+    script = f"""
+{recipe("Django", world)}
+from django.conf import settings
+from django.core.mail import send_mail
+settings.configure(**{{name: value for name, value in globals().items() if name.isupper()}})
+assert send_mail("{SUBJECT}", "Hello", None, ["{TO}"]) == 1
+"""
+    await _run(world, [sys.executable, "-c", script], {"SSL_CERT_FILE": str(world.authority)})
+
+
+async def test_the_settings_of_odoo_send_a_mail(world: World) -> None:
+    """Odoo sends by smtplib: connect, STARTTLS, login."""
+    parser = configparser.ConfigParser(comment_prefixes=("#",))
+    parser.read_string(f"[options]\n{recipe('Odoo', world)}")
+    options = parser["options"]
+
+    def send() -> None:
+        with smtplib.SMTP(options["smtp_server"], int(options["smtp_port"]), timeout=20) as client:
+            assert options.getboolean("smtp_ssl")
+            client.starttls(context=ssl.create_default_context(cafile=str(world.authority)))
+            client.login(options["smtp_user"], options["smtp_password"])
+            client.sendmail(options["email_from"], [TO], f"From: {FROM}\r\nSubject: {SUBJECT}\r\n\r\nHello\r\n")
+
+    before = len(world.sink.messages)
+    await asyncio.to_thread(send)
+    assert SUBJECT.encode() in await world.arrived(before)
+
+
+async def test_the_settings_of_nodemailer_send_a_mail(world: World) -> None:
+    node = shutil.which("node")
+    if (
+        node is None
+        or subprocess.run([node, "-e", "require('nodemailer')"], capture_output=True, check=False).returncode
+    ):
+        pytest.skip("needs node with nodemailer (NODE_PATH)")
+    script = f"""
+const nodemailer = require("nodemailer");
+{recipe("Nodemailer", world)}
+transport.sendMail({{ from: "{FROM}", to: "{TO}", subject: "{SUBJECT}", text: "Hello" }}).then(() => transport.close());
+"""
+    await _run(world, [node, "-e", script], {"NODE_EXTRA_CA_CERTS": str(world.authority), "RELAY_KEY": KEY})
+
+
+async def test_the_mailer_dsn_of_mautic_sends_a_mail(world: World) -> None:
+    """Mautic hands it to Symfony's mailer, as Laravel does with its settings."""
+    php, autoload = shutil.which("php"), Path("/usr/share/php/Symfony/Component/Mailer/autoload.php")
+    if php is None or not autoload.exists():
+        pytest.skip("needs Debian's php-symfony-mailer")
+    found = re.search(r"'(smtp://[^']+)'", recipe("Mautic", world))
+    assert found is not None
+    script = f"""
+require '{autoload}';
+$mail = (new Symfony\\Component\\Mime\\Email())->from('{FROM}')->to('{TO}')->subject('{SUBJECT}')->text('Hello');
+$mailer = new Symfony\\Component\\Mailer\\Mailer(Symfony\\Component\\Mailer\\Transport::fromDsn('{found[1]}'));
+$mailer->send($mail);
+"""
+    await _run(world, [php, "-d", f"openssl.cafile={world.authority}", "-r", script], {})
+
+
+async def _run(world: World, command: list[str], environment: dict[str, str]) -> None:
+    before = len(world.sink.messages)
+    process = await asyncio.create_subprocess_exec(
+        *command, env=os.environ | environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == 0, output.decode()
+    assert SUBJECT.encode() in await world.arrived(before)
+
+
+def _submit(world: World, mail: bytes) -> str:
+    with smtplib.SMTP("127.0.0.1", world.relay.port, timeout=20) as client:
+        client.ehlo()
+        client.mail(FROM)
+        client.rcpt(TO)
+        code, text = client.data(mail)
+        assert code == 250, text
+        return text.decode().rsplit(" ", 1)[1]
