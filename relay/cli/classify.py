@@ -114,7 +114,7 @@ def _meaning(found: Classification) -> dict[str, Any]:
         "on_permanent": about.on_permanent,
         "suppression": about.suppression,
         "lane": about.lane,
-        "guidance": list(about.guidance),
+        "guidance": [found.rule_guidance] if found.rule_guidance else list(about.guidance),
     }
 
 

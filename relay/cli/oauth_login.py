@@ -17,6 +17,8 @@ PATIENCE = 900.0
 
 _DONE = "You are logged in. Close this page."
 
+_NOT_THIS = "This address is not of the login that is under way."
+
 _FAILED = "The login failed; the command has the reason. Close this page."
 
 
@@ -41,8 +43,11 @@ async def _by_code(account: Account) -> Grant | Refusal:
 
 async def _by_browser(account: Account, *, paste: bool) -> Grant | Refusal:
     led_to: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    state = secrets.token_urlsafe(16)
 
     async def answer(request: web.Request) -> web.Response:
+        if request.query.get("state") != state:  # Any page in the browser may open this address.
+            return web.Response(status=400, text=_NOT_THIS)
         if not led_to.done():
             led_to.set_result(str(request.rel_url))
         return web.Response(text=_FAILED if "error" in request.query else _DONE)
@@ -55,7 +60,7 @@ async def _by_browser(account: Account, *, paste: bool) -> Grant | Refusal:
         site = web.TCPSite(runner, "127.0.0.1", 0)
         await site.start()
         port = runner.addresses[0][1]
-        login = BrowserLogin(account, f"http://127.0.0.1:{port}/", secrets.token_urlsafe(16), secrets.token_urlsafe(48))
+        login = BrowserLogin(account, f"http://127.0.0.1:{port}/", state, secrets.token_urlsafe(48))
         return await _finish(login, led_to, paste=paste)
     finally:
         await runner.cleanup()

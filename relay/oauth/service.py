@@ -55,6 +55,8 @@ class OAuthService:
         self._log = log
         self._alert = alert
         self._sources: dict[str, TokenSource] = {}
+        self._replaced: list[TokenSource] = []
+        """Sources of former settings with a request in flight: it may bring a refresh token."""
         self._accounts: tuple[Settings | None, Mapping[str, Account]] = (None, {})
         self._logged: dict[str, str] = {}
         """The failure of each account that was logged last."""
@@ -79,8 +81,9 @@ class OAuthService:
     async def run(self) -> None:
         """Keep a token of each account ready, until cancelled."""
         while True:
-            for name, account in self.accounts().items():
-                await self._source(name).token()
+            accounts = self.accounts()
+            await asyncio.gather(*[self._source(name).token() for name in accounts])
+            for account in accounts.values():
                 self._warn_of_secret(account)
             await asyncio.sleep(INTERVAL)
 
@@ -112,13 +115,15 @@ class OAuthService:
 
     async def close(self) -> None:
         """Wait for requests in flight."""
-        await asyncio.gather(*(source.close() for source in self._sources.values()))
+        await asyncio.gather(*(source.close() for source in (*self._sources.values(), *self._replaced)))
 
     def _source(self, name: str) -> TokenSource:
         """Return the source of an account; a new one after its settings changed."""
         account = self.accounts()[name]
         source = self._sources.get(name)
         if source is None or source.account != account:
+            former = (*self._replaced, *([source] if source else []))
+            self._replaced = [one for one in former if one.is_fetching]
             source = self._sources[name] = TokenSource(
                 account,
                 self._refresh_tokens,

@@ -2,14 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from relay.clock import Clock
 from relay.events.ports import StoreError
 from relay.oauth.account import Account, host_of
 from relay.oauth.answers import Grant, Refusal
-from relay.oauth.endpoint import Ask
+from relay.oauth.endpoint import TIMEOUT, Ask
 from relay.oauth.guidance import guidance_of
 from relay.oauth.requests import app_request, service_account_url
 from relay.oauth.rotation import RefreshTokens
@@ -80,6 +79,11 @@ class TokenSource:
         self._failed_at = float("-inf")
 
     @property
+    def is_fetching(self) -> bool:
+        """Whether a request is in flight."""
+        return self._fetching is not None
+
+    @property
     def last(self) -> AccessToken | NoToken | None:
         """The result of the last request, None before the first."""
         return self._last
@@ -116,9 +120,9 @@ class TokenSource:
     async def close(self) -> None:
         """Wait for a request in flight: it may bring a refresh token that has to be stored."""
         if self._fetching is not None:
-            with suppress(asyncio.CancelledError):
-                await asyncio.wait((self._fetching,), timeout=PATIENCE)
-            self._fetching.cancel()
+            fetching = self._fetching
+            await asyncio.wait((fetching,), timeout=TIMEOUT)
+            fetching.cancel()
 
     def _begin(self) -> None:
         """Ask the endpoint, unless a request is in flight or failed just now."""

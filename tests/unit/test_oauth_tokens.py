@@ -58,7 +58,7 @@ class Side:
 
     async def settled(self) -> None:
         """Wait until no request is in flight."""
-        while self.source._fetching is not None:
+        while self.source.is_fetching:
             await asyncio.sleep(0)
 
     def stored(self) -> str:
