@@ -9,10 +9,10 @@ from relay.config.toml_positions import KeyPath
 from relay.config.webhooks import BATCHES, OperatorEvents, Webhook
 from relay.mail.public_address import is_blocked
 
-_SIGNED = frozenset({"standard", "cloudevents"})
+_SIGNED = frozenset({"standard", "cloudevents", "cloudevents-binary"})
 """Formats that a receiver accepts with a signature or without one."""
 
-_PLAIN = frozenset({"standard", "cloudevents", "slack"})
+_PLAIN = frozenset({"standard", "cloudevents", "cloudevents-binary", "slack"})
 """Formats that have a form for events of the relay itself."""
 
 _SECRET_NEEDED = frozenset({"sendgrid", "mailgun"})

@@ -24,7 +24,9 @@ from relay.config.values import (
     Text,
 )
 
-WebhookFormat = Literal["standard", "sendgrid", "mailgun", "postmark", "ses", "cloudevents", "slack"]
+WebhookFormat = Literal[
+    "standard", "sendgrid", "mailgun", "postmark", "ses", "cloudevents", "cloudevents-binary", "slack"
+]
 
 MessageEvents = Literal[
     "created",

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from relay.config.webhooks import Webhook, WebhookFormat
 from relay.webhooks.build import Record
-from relay.webhooks.shapes.cloudevents import CLOUDEVENTS
+from relay.webhooks.shapes.cloudevents import CLOUDEVENTS, CLOUDEVENTS_BINARY
 from relay.webhooks.shapes.mailgun import MAILGUN
 from relay.webhooks.shapes.post import Post, Sender, Shape
 from relay.webhooks.shapes.postmark import POSTMARK
@@ -21,6 +21,7 @@ SHAPES: Mapping[WebhookFormat, Shape] = {
     "postmark": POSTMARK,
     "ses": SES,
     "cloudevents": CLOUDEVENTS,
+    "cloudevents-binary": CLOUDEVENTS_BINARY,
     "slack": SLACK,
 }
 

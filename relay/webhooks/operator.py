@@ -15,7 +15,7 @@ from relay.webhooks.bodies import EventBody, OperatorEvent
 from relay.webhooks.build import rfc3339
 from relay.webhooks.formats import sender_of, signed
 from relay.webhooks.poster import Poster
-from relay.webhooks.shapes.cloudevents import cloudevents_post
+from relay.webhooks.shapes.cloudevents import cloudevents_binary_post, cloudevents_post
 from relay.webhooks.shapes.post import Post, Sender
 from relay.webhooks.shapes.slack import slack_post
 from relay.webhooks.shapes.standard import standard_post
@@ -38,6 +38,7 @@ _TEXT = 1000
 _SHAPES: Mapping[str, Callable[[EventBody, Sender], Post]] = {
     "standard": standard_post,
     "cloudevents": cloudevents_post,
+    "cloudevents-binary": cloudevents_binary_post,
     "slack": slack_post,
 }
 

@@ -46,7 +46,7 @@ async def test_an_event_is_posted_with_the_fields_of_its_log_line_and_tried_agai
         assert len({post.id for post in found}) == 1
 
 
-@pytest.mark.parametrize("format", ["standard", "cloudevents", "slack"])
+@pytest.mark.parametrize("format", ["standard", "cloudevents", "cloudevents-binary", "slack"])
 async def test_an_alert_reaches_a_chat(format: str) -> None:
     async with Receiver() as receiver, posting(receiver, "alert", format=format) as posts:
         alerts = AlertQueue(Settings, lambda: NOW)  # Without recipients of mail.
@@ -57,7 +57,7 @@ async def test_an_alert_reaches_a_chat(format: str) -> None:
             alerts.send(Alert("store", "the store did not answer for 9 seconds", "details"))
         (post,) = await receiver.wait_for(1)
         body = post.json
-        text = body["text"] if format == "slack" else body["data"]["text"]
+        text = body["text"] if format in ("slack", "cloudevents-binary") else body["data"]["text"]
         assert "the store did not answer for 9 seconds" in text
 
 

@@ -7,9 +7,11 @@ import pytest
 
 from relay.events.event import Event, Kind
 from relay.render.message_policy import MessagePolicy
+from relay.webhooks.bodies import MessageEvent
 from relay.webhooks.build import Record, build
 from relay.webhooks.feed import Position, StoredEvent
 from relay.webhooks.formats import SHAPES, compose
+from relay.webhooks.shapes.cloudevents import cloudevents_binary_post
 from relay.webhooks.shapes.post import Sender
 from relay.webhooks.signing import parse_key, sendgrid_key, sendgrid_public
 from tests.contract.values import NOW
@@ -143,6 +145,31 @@ def test_cloudevents_has_the_data_of_the_format_standard() -> None:
     assert (event["specversion"], event["id"], event["type"]) == ("1.0", one.id, "message.bounced")
     assert event["subject"] == "ada@reader.test"
     assert post.headers["Content-Type"].startswith("application/cloudevents+json")
+
+
+def test_cloudevents_in_binary_mode_has_the_attributes_in_header_fields() -> None:
+    one = record(Kind.BOUNCED)
+    post = posted("cloudevents-binary", one)
+    given = json.loads(one.body.encode())
+    assert json.loads(post.body) == given["data"]
+    assert post.headers["Content-Type"] == "application/json"
+    assert {name: value for name, value in post.headers.items() if name.startswith("ce-")} == {
+        "ce-specversion": "1.0",
+        "ce-id": one.id,
+        "ce-source": "/relay/relay.test",
+        "ce-type": "message.bounced",
+        "ce-time": given["timestamp"],
+        "ce-subject": "ada@reader.test",
+    }
+
+
+def test_attributes_beyond_ascii_are_percent_encoded_in_header_fields() -> None:
+    """The example of the HTTP Protocol Binding 1.0, section 3.1.3.2, as a recipient."""
+    body = record(Kind.BOUNCED).body
+    assert isinstance(body.data, MessageEvent)
+    data = body.data.model_copy(update={"recipient": "Euro € 😀 100%"})
+    post = cloudevents_binary_post(body.model_copy(update={"data": data}), Sender("crm", "relay.test"))
+    assert post.headers["ce-subject"] == "Euro%20%E2%82%AC%20%F0%9F%98%80%20100%25"
 
 
 def test_slack_gets_one_sentence_without_markup() -> None:
