@@ -12,6 +12,9 @@ from relay.mail.headers import Field, body_start
 LINE_LIMIT = 998
 """Octets of a line without its CRLF, at most (RFC 5321 section 4.5.3.1.6)."""
 
+MAX_FOLDED = 64 * 1024
+"""Octets of the fields with lines over the limit, at most: the event loop folds them before a message is accepted."""
+
 _MBOX_LINES = re.compile(rb"(?>(?:>?From (?![ \t]*:)[^\r\n]*+\r\n)+)")
 """Lines that mbox files have between two messages (RFC 4155)."""
 
@@ -66,14 +69,25 @@ def line_fault(content: bytes, found: Sequence[Field], kept: Iterable[Field]) ->
         if at == 0 or (following is not None and b"\n--" not in content[max(at - 1, 0) : following]):
             return _no_field(content, at)
 
+    to_fold = 0
     for field in kept:
-        if field.end - field.start > LINE_LIMIT and fold(content[field.start : field.end]) is None:
+        raw = content[field.start : field.end]
+        if len(raw) <= LINE_LIMIT or not _has_long_line(raw):
+            continue
+        to_fold += len(raw)
+        if to_fold > MAX_FOLDED:
+            return f"The fields with lines of more than {LINE_LIMIT} octets have more than {MAX_FOLDED} octets"
+        if fold(raw) is None:
             name = field.name.decode("ascii")
             return (
                 f"The field {name} has a line of more than {LINE_LIMIT} octets without a blank to fold it at "
                 "(RFC 5322 section 2.1.1)"
             )
     return ""
+
+
+def _has_long_line(field: bytes) -> bool:
+    return any(len(line) > LINE_LIMIT for line in field.split(b"\r\n"))
 
 
 def fold_fields(content: bytes, found: Iterable[Field]) -> bytes:
@@ -100,10 +114,10 @@ def fold(field: bytes) -> bytes | None:
     Only CRLFs are inserted. Blanks outside quoted strings are preferred, and none right behind the name is used unless
     there is no other.
     """
-    lines = field.split(b"\r\n")
-    if all(len(line) <= LINE_LIMIT for line in lines):
+    if not _has_long_line(field):
         return field
 
+    lines = field.split(b"\r\n")
     quoted = [found.span() for found in _QUOTED.finditer(field)]
     folded: list[bytes] = []
     start = 0

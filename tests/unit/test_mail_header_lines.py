@@ -75,6 +75,17 @@ def test_folding_takes_linear_time(value: bytes) -> None:
     assert time.process_time() - began < 2
 
 
+def test_what_has_to_be_folded_is_bounded() -> None:
+    """The lines are folded on the event loop: quotes without end took a hundred milliseconds."""
+    for line in (b"X: " + b'" ' * 30_000, b"X: " + b"a " * 30_000):
+        content = line + b"\r\n\r\nbody"
+        assert line_fault(content, fields(content), fields(content)) == ""
+        content = b"Y" + line + b"\r\n" + content
+        assert "more than 65536 octets" in line_fault(content, fields(content), fields(content))
+    many = b"To: " + b",\r\n ".join([b"a" * 90 + b"@x.test"] * 1000) + b"\r\n\r\nbody"
+    assert line_fault(many, fields(many), fields(many)) == ""
+
+
 def test_other_fields_stay_the_same_bytes() -> None:
     before, after = b"A: b\r\n", b"C: d\r\n e\r\n\r\n" + b"x" * 2000
     content = before + b"References: " + IDS + b"\r\n" + after
