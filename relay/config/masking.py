@@ -10,6 +10,12 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(.*)", re.DOTALL)
 _PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;]+)=(.*?)(?=[&#;][^=&#;]+=|$)", re.DOTALL)
 """A parameter; its value ends before the next one, because a secret may have unescaped "&" and "#"."""
 
+_KEYWORD = re.compile(r"(\w+)(\s*=\s*)('(?:[^'\\]|\\.)*'?|\S+)", re.DOTALL)
+"""A keyword of libpq with its value."""
+
+_SCHEMELESS = re.compile(r"^([^@\s]*?):\S*@")
+"""The user of a URL that lacks its "//", up to the password."""
+
 _SECRET_NAME = re.compile(r"pass|secret|token|pwd|credential|api_?key|signature", re.IGNORECASE)
 """Names of parameters with a secret value, such as `password` and `sslpassword`."""
 
@@ -19,13 +25,15 @@ _NOT_SECRET = frozenset({"passfile"})
 
 
 def mask_url(text: str) -> str:
-    """Return a URL without the password of its user and without secret parameters; any other text unchanged.
+    """Return a URL without the password of its user and without secret parameters.
+
+    Text that is meant as one is masked too: without a scheme, or as the keywords of libpq. Other text is unchanged.
 
     A password with unescaped "/", "?" or "@" is masked too: all from the first colon to the last "@" counts as one.
     """
     found = _URL.fullmatch(text)
     if found is None:
-        return text
+        return _SCHEMELESS.sub(rf"\1:{MASK}@", _KEYWORD.sub(_masked_keyword, text), count=1)
     scheme, rest = found.groups()
     rest = _PARAMETER.sub(_masked_parameter, rest)
     user, at, host = rest.rpartition("@")
@@ -41,6 +49,11 @@ def mask_url(text: str) -> str:
 def _masked_parameter(found: re.Match[str]) -> str:
     name = unquote(found[1])
     return f"{found[1]}={MASK}" if _SECRET_NAME.search(name) and name not in _NOT_SECRET and found[2] else found[0]
+
+
+def _masked_keyword(found: re.Match[str]) -> str:
+    is_secret = _SECRET_NAME.search(found[1]) and found[1] not in _NOT_SECRET
+    return f"{found[1]}{found[2]}{MASK}" if is_secret else found[0]
 
 
 def _is_in_query(rest: str, at: int) -> bool:

@@ -160,6 +160,12 @@ def test_nesting_within_bounds_is_read() -> None:
         ("postgresql://db:5432/d?application_name=a@b", "postgresql://db:5432/d?application_name=a@b"),
         ("https://t.test/x#access_token=pw", "https://t.test/x#access_token=***"),
         ("sqlite:///relay.db", "sqlite:///relay.db"),
+        ("relay:pw@db/relay", "relay:***@db/relay"),
+        ("postgresql:relay:pw@db", "postgresql:***@db"),
+        ("host=db password=pw user=relay", "host=db password=*** user=relay"),
+        ("host=db password = 'p w' passfile=/f", "host=db password = *** passfile=/f"),
+        ("Ann: <ann@acme.test>", "Ann: <ann@acme.test>"),
+        ("[::1]:8025", "[::1]:8025"),
         ("no URL: a password@host", "no URL: a password@host"),
     ],
 )
