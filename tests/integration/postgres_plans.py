@@ -10,7 +10,17 @@ from relay.events.event import Kind
 from relay.queue.entry import State
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
-from relay.storage import audit, due_lanes, message_queries, purge, queue_writes, report_queries, rows, timelines
+from relay.storage import (
+    audit,
+    due_lanes,
+    events,
+    message_queries,
+    purge,
+    queue_writes,
+    report_queries,
+    rows,
+    timelines,
+)
 from relay.storage.database import Connection, Rows
 from relay.storage.postgres import leases, ledgers, partitions, schema
 from relay.storage.postgres.connection import SEEKING, PostgresSession, Target, connect
@@ -89,7 +99,7 @@ def hot(count: int) -> dict[str, Statement]:
             ("mx:1.test", 0.0, 0.0, 0.0, "waiting", 0, None, "", "", False, False, IDS[1], 0),
         ),
         "drop content": (queue_writes.DROP_CONTENT, (IDS[1],)),
-        "recipient": (queue_writes.FIND_RECIPIENT, (IDS[1], 0)),
+        "recipient": (events.FIND_RECIPIENT, (IDS[1], 0)),
         "keys of": (ledgers.KEYS_OF, (IDS, NUMBERS)),
         "ledger": (ledgers.LOCK, (["identity:1", "identity:2"],)),
         "changed": (ledgers.CHANGED, (["identity:1", "identity:2"], [count - 500, count - 10])),
