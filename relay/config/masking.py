@@ -1,6 +1,7 @@
 """Masks the secrets in URLs, so that no output shows them."""
 
 import re
+from collections.abc import Iterable
 from urllib.parse import unquote
 
 MASK = "***"
@@ -44,6 +45,13 @@ def mask_url(text: str) -> str:
     if not at or ":" not in user:
         return scheme + rest
     return f"{scheme}{user.partition(':')[0]}:{MASK}@{host}"
+
+
+def mask_secrets(text: str, secrets: Iterable[str]) -> str:
+    """Return a text of another program without these secrets: it may repeat what it was sent."""
+    for secret in secrets:
+        text = text.replace(secret, MASK) if secret else text
+    return text
 
 
 def _masked_parameter(found: re.Match[str]) -> str:

@@ -13,6 +13,7 @@ from typing import assert_never, cast
 
 import aiosmtplib
 
+from relay.config.masking import mask_secrets
 from relay.delivery.commands import Capabilities
 from relay.delivery.handshake_client import HandshakeClient
 from relay.delivery.mx import Endpoint
@@ -237,7 +238,8 @@ class _Handshake:
             reply = await self._client.execute_command(b64encode(error_response(mechanism)))
             text = f"{reply.message} {error}".strip()
         if reply.code != 235:
-            raise aiosmtplib.SMTPAuthenticationError(reply.code, text)
+            sent = (bearer.token, b64encode(response).decode())
+            raise aiosmtplib.SMTPAuthenticationError(reply.code, mask_secrets(text, sent))
 
     def _session(self) -> Session:
         offers = Capabilities.of(self._client.esmtp_extensions)

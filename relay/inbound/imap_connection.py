@@ -2,6 +2,7 @@
 
 import imaplib
 import ssl
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from socket import SHUT_RDWR, create_connection, socket
@@ -11,6 +12,7 @@ from typing import Any
 from imapclient import IMAPClient
 from imapclient.exceptions import CapabilityError, LoginError
 
+from relay.config.masking import mask_secrets
 from relay.config.settings import Imap
 from relay.inbound.imap_wrong_port import wrong_port
 from relay.mail.sasl_bearer import Responses, choose_mechanism, initial_response
@@ -85,7 +87,8 @@ class ImapConnection:
         try:
             self.client.sasl_login(mechanism, responses)
         except LoginError as error:
-            raise LoginError(f"{error} {responses.error}".strip()) from error
+            text = mask_secrets(f"{error} {responses.error}".strip(), (token, b64encode(first).decode()))
+            raise LoginError(text) from error
 
     def abandon(self) -> None:
         """Close the connection at once; a call that waits in another thread fails."""

@@ -2,16 +2,24 @@
 
 import asyncio
 import ssl
+from dataclasses import replace
 from typing import Protocol
 
 import aiohttp
 
 from relay import __version__
+from relay.config.masking import mask_secrets
 from relay.oauth.answers import Grant, Refusal, parse_answer, unreachable
 from relay.oauth.requests import Form
 
 TIMEOUT = 30.0
 """Seconds for one request."""
+
+SECRET_FIELDS = (
+    *("client_secret", "refresh_token", "assertion", "client_assertion"),
+    *("device_code", "code", "code_verifier"),
+)
+"""Fields of a form that no text of an answer may show."""
 
 _LARGEST = 65536
 """Octets of an answer that are read, at most."""
@@ -27,7 +35,11 @@ class Ask(Protocol):
 async def ask_endpoint(url: str, form: Form) -> Grant | Refusal:
     """Post a form to a token endpoint, and return the token, or why there is none."""
     status, body = await post_form(url, form)
-    return parse_answer(status, body) if status else unreachable(body.decode())
+    answer = parse_answer(status, body) if status else unreachable(body.decode())
+    if isinstance(answer, Refusal):
+        secrets = [form[key] for key in SECRET_FIELDS if key in form]
+        return replace(answer, error=mask_secrets(answer.error, secrets), text=mask_secrets(answer.text, secrets))
+    return answer
 
 
 async def post_form(url: str, form: Form) -> tuple[int, bytes]:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from relay.clock import Clock
 from relay.oauth.account import Account
 from relay.oauth.answers import Grant, Refusal, parse_answer, unreachable
-from relay.oauth.endpoint import post_form
+from relay.oauth.endpoint import Ask, ask_endpoint, post_form
 from relay.oauth.requests import Form, code_request, device_code_request, device_token_request
 
 Post = Callable[[str, Form], Awaitable[tuple[int, bytes]]]
@@ -60,15 +60,14 @@ async def wait_for_device(
     *,
     clock: Clock,
     unique: Callable[[], str],
-    post: Post = post_form,
+    ask: Ask = ask_endpoint,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Grant | Refusal:
     """Ask until the code was typed in, declined, or has expired (RFC 8628 section 3.4)."""
     interval, end = code.interval, clock() + code.life
     while clock() < end:
         await pause(interval)
-        status, body = await post(*device_token_request(account, code.device_code, clock(), unique()))
-        answer = parse_answer(status, body) if status else unreachable(body.decode("utf-8", "replace"))
+        answer = await ask(*device_token_request(account, code.device_code, clock(), unique()))
         if isinstance(answer, Grant):
             return answer
         if answer.error == "slow_down":
@@ -116,7 +115,6 @@ class BrowserLogin:
         code = values.get("code", [""])[0]
         return code or Refusal("the address has no code")
 
-    async def finish(self, code: str, now: float, unique: str, post: Post = post_form) -> Grant | Refusal:
+    async def finish(self, code: str, now: float, unique: str, ask: Ask = ask_endpoint) -> Grant | Refusal:
         """Exchange the code for tokens."""
-        status, body = await post(*code_request(self.account, code, self.verifier, self.redirect, now, unique))
-        return parse_answer(status, body) if status else unreachable(body.decode("utf-8", "replace"))
+        return await ask(*code_request(self.account, code, self.verifier, self.redirect, now, unique))

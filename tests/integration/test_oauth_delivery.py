@@ -176,6 +176,22 @@ async def test_a_wrong_client_secret_pauses_the_account_with_its_guidance(endpoi
         assert log[0][1]["guidance"].startswith("The client secret has expired")
 
 
+async def test_what_an_endpoint_or_a_server_repeats_of_a_secret_is_masked(endpoint: TokenEndpoint) -> None:
+    log: list[tuple[str, dict[str, Any]]] = []
+    async with Sink(extensions=EXTENSIONS) as sink, by_token(sink, endpoint, log) as side:
+        endpoint.next += [Answer(401, {"error": "invalid_client", "error_description": "hush is not the secret"})]
+        outcome = await side.deliver()
+        assert isinstance(outcome, Deferred)
+        assert "*** is not the secret" in str(outcome.reply)
+        assert "hush" not in repr(log)
+
+        side.oauth._source("up").forget()
+        sink.always("AUTH", Say("535 5.7.8 no such token: access-1, access-2"))
+        outcome = await side.deliver()
+        assert isinstance(outcome, Deferred)
+        assert "no such token: access-1, ***" in str(outcome.reply)
+
+
 async def test_a_redirect_of_the_endpoint_is_not_followed(endpoint: TokenEndpoint) -> None:
     async with Sink(extensions=EXTENSIONS) as sink, by_token(sink, endpoint) as side:
         endpoint.next += [Answer(307, text="elsewhere")]

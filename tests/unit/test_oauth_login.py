@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from relay.oauth.answers import Grant, Refusal
+from relay.oauth.answers import Grant, Refusal, parse_answer
 from relay.oauth.login import BrowserLogin, DeviceCode, request_device_code, wait_for_device
 from relay.oauth.requests import Form
 from tests.unit.oauth_parts import USER, Moments, account_of
@@ -35,12 +35,15 @@ class Server:
         status, body = self.answers.popleft() if len(self.answers) > 1 else self.answers[0]
         return status, json.dumps(body).encode()
 
+    async def ask(self, url: str, form: Form) -> Grant | Refusal:
+        return parse_answer(*await self.post(url, form))
+
     async def pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
         self.clock.now += seconds
 
     async def wait(self) -> Grant | Refusal:
-        parts: dict[str, Any] = {"clock": self.clock, "unique": lambda: "once", "post": self.post, "pause": self.pause}
+        parts: dict[str, Any] = {"clock": self.clock, "unique": lambda: "once", "ask": self.ask, "pause": self.pause}
         return await wait_for_device(account_of(USER), CODE, **parts)
 
 
@@ -120,7 +123,7 @@ async def test_the_code_is_exchanged_with_the_verifier() -> None:
     login, server = _login(), Server(TOKEN)
     code = login.code_in(" http://127.0.0.1:5000/?state=state&code=4%2Fabc \n")
     assert code == "4/abc"
-    assert await login.finish(code, 0.0, "once", server.post) == Grant("a", 3600.0, "r")
+    assert await login.finish(code, 0.0, "once", server.ask) == Grant("a", 3600.0, "r")
     assert server.forms == [
         {
             "grant_type": "authorization_code",
