@@ -75,23 +75,14 @@ async def open_outbound_side(
         return signing.keyring()
 
     monitor = _tracking_monitor(context, keyring)
-    renderer = make_renderer(context.settings().render, keys, context.observer, monitor.why_down)
-    signing = _signing_keys(context, keys, renderer)
-
-    await signing.start()
-    renderer.use(signing.in_force())
-    await renderer.start()
-    context.stack.push_async_callback(renderer.stop)
-
+    signing, renderer = await _start_renderer(context, keys, monitor)
     oauth = open_oauth(context, keyring)
     queue_context = await _recovered_queue(context, resolver, exclusion, renderer, keyring, oauth)
     runner = await _start_runner(context, queue_context, time_left, ended)
     advancer = SlotAdvancer(
         queue_context, context.store.queue, pauses=runner.shared_pauses.lanes, wake=runner.wake, log=context.log
     )
-    shared, observer = runner.shared_pauses, context.observer
-    identity_pauses = IdentityPauses(shared, context.store.outcomes, observer, context.clock)
-    observer.metrics.identities_paused.set_function(lambda: len(shared.identities()))
+    identity_pauses = _identity_pauses(context, runner)
     return OutboundSide(
         resolver,
         exclusion,
@@ -101,10 +92,29 @@ async def open_outbound_side(
         advancer,
         _alert_mailer(context, runner),
         identity_pauses,
-        OperatorPauses(shared, identity_pauses, context.log, context.clock),
+        OperatorPauses(runner.shared_pauses, identity_pauses, context.log, context.clock),
         _explainer(context, queue_context, runner, resolver),
         oauth,
     )
+
+
+async def _start_renderer(
+    context: AppContext, keys: Keys, monitor: TrackingMonitor
+) -> tuple[SigningKeys, MonitoredRenderer]:
+    """Start the renderer with the keys in force, which it gets whenever they change."""
+    renderer = make_renderer(context.settings().render, keys, context.observer, monitor.why_down)
+    signing = _signing_keys(context, keys, renderer)
+    await signing.start()
+    renderer.use(signing.in_force())
+    await renderer.start()
+    context.stack.push_async_callback(renderer.stop)
+    return signing, renderer
+
+
+def _identity_pauses(context: AppContext, runner: Runner) -> IdentityPauses:
+    shared, observer = runner.shared_pauses, context.observer
+    observer.metrics.identities_paused.set_function(lambda: len(shared.identities()))
+    return IdentityPauses(shared, context.store.outcomes, observer, context.clock)
 
 
 def _explainer(context: AppContext, queue_context: QueueContext, runner: Runner, resolver: Resolver) -> Explainer:
@@ -158,9 +168,8 @@ async def _recovered_queue(
     oauth: OAuthService,
 ) -> QueueContext:
     """Open delivery and its journal, and settle the recorded deliveries."""
-    journal, recorded = DeliveryJournalFile.open(
-        context.settings().server.data_dir / JOURNAL_FILE, context.observer.journal_failing
-    )
+    path = context.settings().server.data_dir / JOURNAL_FILE
+    journal, recorded = DeliveryJournalFile.open(path, context.observer.journal_failing)
     context.stack.callback(journal.close)
     rates = SiteRates(lambda: context.store.nodes.share)
 

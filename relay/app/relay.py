@@ -6,25 +6,22 @@ import random
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from relay import __version__
 from relay.app.alert_mailer import AlertQueue
+from relay.app.background_tasks import start_background_tasks
 from relay.app.compiled_code import NATIVE_FAULTS, REWRITER
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.http_side import HttpSide
-from relay.app.identity_pauses import ReputationWatch
 from relay.app.inbound_side import InboundSide, open_inbound_side
-from relay.app.maintenance import Maintenance, depth_by_state
-from relay.app.nightly_audit import NightlyAudit
+from relay.app.maintenance import depth_by_state
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.other_nodes import OtherNodes
 from relay.app.outbound_side import OutboundSide, open_outbound_side
-from relay.app.supervisor import Supervisor
 from relay.app.webhooks import open_webhooks
 from relay.clock import Clock, system_clock
 from relay.config import Settings
@@ -32,8 +29,6 @@ from relay.domains.key_files import load_keys
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.http_tracker import Tracker
-from relay.inbound.imap_poller import Poller
-from relay.inbound.imap_state import STATE_FILE
 from relay.log import open_log
 from relay.mail.queue_id import RANDOM_SPACE, queue_id
 from relay.mailauth.dkim_keys import KeyFaultError
@@ -170,7 +165,7 @@ class App:
         await webhooks.begin()
         self._stack.push_async_callback(inbound.stop)
         await inbound.listen()
-        self._start_background_tasks(settings)
+        start_background_tasks(context, inbound, outbound, webhooks)
         return tracker
 
     async def _context(self, settings: Settings) -> AppContext:
@@ -188,43 +183,6 @@ class App:
             new_id=self.new_id,
             wake=wake,
             stack=self._stack,
-        )
-
-    def _start_background_tasks(self, settings: Settings) -> None:
-        """Start the supervised background tasks."""
-        supervisor = Supervisor(self.log)
-        self._stack.push_async_callback(supervisor.stop)
-        state_file = settings.server.data_dir / STATE_FILE
-        process, oauth = self.inbound.processor.process, self.outbound.oauth
-        supervisor.keep("oauth", oauth.run)
-        supervisor.keep("imap", Poller(self.settings, state_file, process, self.log, oauth).run)
-        sites = self.outbound.explainer.sites
-        supervisor.keep("housekeeping", Maintenance(self.settings, self.store, self.observer, self._clock, sites).run)
-        audit = NightlyAudit(self.settings, self.store.audits, self.store.nodes, self.observer, self._clock)
-        supervisor.keep("audit", audit.run)
-        supervisor.keep("reputation", self._reputation().run)
-        supervisor.keep("pauses", self.outbound.runner.shared_pauses.keep_fresh)
-        supervisor.keep("mail exchangers", self.inbound.exchangers.run)
-        supervisor.keep("site rates", self.outbound.runner.shared_rates.keep_fresh)
-        supervisor.keep("domain watch", self.outbound.signing.watch.run)
-        supervisor.keep("credentials", partial(self.inbound.credential_keys.keep_fresh, self.observer.store_trouble))
-        supervisor.keep("certificates", self.inbound.certificates.run)
-        if settings.tracker.guard:
-            supervisor.keep("tracking guard", self.outbound.monitor.run)
-        supervisor.keep("earlier slots", self.outbound.advancer.run)
-        supervisor.keep("alerts", self.outbound.alerts.run)
-        supervisor.keep("webhooks", self._started().webhooks.run)
-        supervisor.keep("codes of the page", self.inbound.owner_verification.run)
-        supervisor.keep("verified senders", self.inbound.verifier.proven.keep_fresh)
-
-    def _reputation(self) -> ReputationWatch:
-        return ReputationWatch(
-            self.settings,
-            self.observer.outcomes,
-            self.store.outcomes,
-            self.outbound.identity_pauses,
-            self.observer,
-            self._clock,
         )
 
     async def stop(self) -> None:

@@ -103,15 +103,30 @@ def build_dsn(
 
     Its lifetime is that of the settings: the entry's own has grown with the wait for its release and with clock steps.
     """
-    about: Message = claimed.message
-    content = head_of(claimed.content)
+    about = claimed.message
+    original = _original(claimed, action)
+    report = compose(action, original, statuses, hostname=sender.hostname, report_id=report_id, now=now)
+    return own_message(
+        _dsn_message(about, action, sender, report_id, now),
+        report,
+        [Recipient(about.reverse_path, NO_DSN)],
+        lifetime=lifetime,
+        about={"dsn_for": about.queue_id},
+        details={"action": str(action)},
+    )
+
+
+def _original(claimed: ClaimedBatch, action: Action) -> OriginalMessage:
+    """Return what the notification returns: the whole message where that was asked for and is small, else its head."""
+    about, content = claimed.message, head_of(claimed.content)
     is_whole = len(content) == len(claimed.content) <= MAX_RETURNED
     full = about.ret == "FULL" and action is Action.FAILED and is_whole
-    original = OriginalMessage(about.queue_id, about.reverse_path, about.created_at, content, about.envid, full)
-    report = compose(action, original, statuses, hostname=sender.hostname, report_id=report_id, now=now)
+    return OriginalMessage(about.queue_id, about.reverse_path, about.created_at, content, about.envid, full)
 
+
+def _dsn_message(about: Message, action: Action, sender: DsnSender, report_id: str, now: float) -> Message:
     policy = MessagePolicy(domain=sender.domain, provider=sender.provider, fallback_providers=sender.fallback_providers)
-    message = Message(
+    return Message(
         queue_id=report_id,
         created_at=now,
         reverse_path="",
@@ -122,15 +137,6 @@ def build_dsn(
         subject=f"DSN {action} {about.queue_id}",
         metadata={"dsn_for": about.queue_id},
         origin="dsn",
-    )
-    recipient = Recipient(about.reverse_path, NO_DSN)
-    return own_message(
-        message,
-        report,
-        [recipient],
-        lifetime=lifetime,
-        about={"dsn_for": about.queue_id},
-        details={"action": str(action)},
     )
 
 

@@ -154,20 +154,8 @@ def own_message(
     The entries are due at once, by the provider of the policy, and expire after `lifetime` seconds. The events
     "created" hold `about`, lane, origin and the `details`. The network of the client, if there is one, is accountable.
     """
-    principal = f"network:{network_of(message.client)}" if message.client else ""
     entries = tuple(
-        Entry(
-            queue_id=message.queue_id,
-            number=number,
-            recipient=recipient.address,
-            lane=lane_of(message.policy.provider, recipient.address),
-            created_at=message.created_at,
-            expires_at=message.created_at + lifetime,
-            next_attempt_at=message.created_at,
-            notify=recipient.notify,
-            orcpt=recipient.orcpt,
-            principal=principal,
-        )
+        _own_entry(message, number, recipient, message.created_at + lifetime)
         for number, recipient in enumerate(recipients)
     )
     events = tuple(
@@ -182,6 +170,21 @@ def own_message(
         for one in entries
     )
     return NewMessage(replace(message, size=len(content)), content, entries, events)
+
+
+def _own_entry(message: Message, number: int, recipient: Recipient, expires_at: float) -> Entry:
+    return Entry(
+        queue_id=message.queue_id,
+        number=number,
+        recipient=recipient.address,
+        lane=lane_of(message.policy.provider, recipient.address),
+        created_at=message.created_at,
+        expires_at=expires_at,
+        next_attempt_at=message.created_at,
+        notify=recipient.notify,
+        orcpt=recipient.orcpt,
+        principal=f"network:{network_of(message.client)}" if message.client else "",
+    )
 
 
 def owner_fields(message: Message, number: int) -> dict[str, object]:

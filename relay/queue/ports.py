@@ -87,10 +87,7 @@ class QueueStore(Protocol):
         """
 
     async def copy_content(self, queue_id: str, file: BinaryIO) -> str:
-        """Write the content of a message to the file, piece by piece. Return the damage, "" for none.
-
-        Raises OSError of the file, too.
-        """
+        """Write a content to the file in pieces. Return its damage, "" for none. Raises OSError of the file, too."""
 
     async def next_due(
         self, busy: Sequence[str], flows: Collection[Flow] = (), connections: NodeConnections = ALL_CONNECTIONS

@@ -22,7 +22,7 @@ from relay.storage import (
     timelines,
 )
 from relay.storage.database import Connection, Rows
-from relay.storage.postgres import leases, ledgers, partitions, schema
+from relay.storage.postgres import claim_source, leases, ledgers, partitions, schema
 from relay.storage.postgres.connection import SEEKING, PostgresSession, Target, connect
 from relay.storage.postgres.leases import FLOWS
 from tests.contract.values import NOW
@@ -80,10 +80,10 @@ def filled(server: str, count: int, of_lanes: int) -> Iterator[PostgresSession]:
 def hot(count: int) -> dict[str, Statement]:
     """The statements of the connections that seek, over so many rows."""
     return {
-        "due": (leases.DUE, (SOME_LANES, [""] * 100, [1] * 100, [6] * 100)),
-        "companions": (leases.COMPANIONS, (IDS[1], "mx:1.test", NOW, 100)),
-        "contents": (leases.CONTENTS, (IDS, IDS)),
-        "take": (leases.TAKE, ("lease", 1, IDS, NUMBERS)),
+        "due": (claim_source.DUE, (SOME_LANES, [""] * 100, [1] * 100, [6] * 100)),
+        "companions": (claim_source.COMPANIONS, (IDS[1], "mx:1.test", NOW, 100)),
+        "contents": (claim_source.CONTENTS, (IDS, IDS)),
+        "take": (claim_source.TAKE, ("lease", 1, IDS, NUMBERS)),
         "held": (leases.HELD, (IDS, NUMBERS, ["lease"] * len(IDS), NUMBERS)),
         "as settled": (leases.AS_SETTLED, (IDS, NUMBERS, NUMBERS)),
         "give back": (leases.GIVE_BACK, (IDS, NUMBERS, ["lease"] * len(IDS), NUMBERS)),

@@ -126,13 +126,13 @@ class Checked:
         """
         store, limits = self.harness.store.queue, self._limits_before(new)
         waiting = replace(new, entries=tuple(replace(one, state=State.WAITING) for one in new.entries))
-        enqueue = queue_writes.enqueue(store._lanes, [waiting], queue_writes.NewLeases({}))
+        insert = queue_writes.enqueue(store._lanes, [waiting], queue_writes.NewLeases({}))
         claim_due = claim.claim(
             store._lanes, self.harness.now, limits, lambda raw: ClaimSource(raw, store.boot, store._unreadable)
         )
 
         def operation(raw: Connection) -> set[Key]:
-            enqueue(raw)
+            insert(raw)
             taken = {(one.queue_id, one.number) for batch in claim_due(raw) for one in batch.entries}
             raw.executemany(claim.RELEASE, [(*key, store.boot) for key in taken])
             raw.executemany(TAKE, [(store.boot, *key) for key in active])

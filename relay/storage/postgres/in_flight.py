@@ -20,6 +20,7 @@ from relay.storage.batcher import Batcher
 from relay.storage.due_lanes import DueLanes
 from relay.storage.message_queries import EntryKey
 from relay.storage.postgres import leases
+from relay.storage.postgres.claim_source import PostgresClaimSource
 from relay.storage.postgres.heartbeat import Heartbeat
 from relay.storage.writer import Writer
 
@@ -84,7 +85,7 @@ class InFlight:
 
         lease = leases.Lease(self._heartbeat.lease, next(self._numbers))
         self._claiming.add(lease.number)
-        find = partial(leases.PostgresClaimSource, lease=lease, held=self._held)
+        find = partial(PostgresClaimSource, lease=lease, held=self._held)
         claiming = self._writer.submit(claim.claim(self._lanes, now, room, find))
         claiming.add_done_callback(partial(self._claimed, lease))
 

@@ -1,0 +1,66 @@
+"""The tasks that run beside the mail as long as the relay runs."""
+
+from functools import partial
+
+from relay.app.context import AppContext
+from relay.app.identity_pauses import ReputationWatch
+from relay.app.inbound_side import InboundSide
+from relay.app.maintenance import Maintenance
+from relay.app.nightly_audit import NightlyAudit
+from relay.app.outbound_side import OutboundSide
+from relay.app.supervisor import Supervisor
+from relay.inbound.imap_poller import Poller
+from relay.inbound.imap_state import STATE_FILE
+from relay.webhooks.service import Webhooks
+
+
+def start_background_tasks(
+    context: AppContext, inbound: InboundSide, outbound: OutboundSide, webhooks: Webhooks
+) -> None:
+    """Start the supervised tasks. They end with the relay."""
+    supervisor = Supervisor(context.log)
+    context.stack.push_async_callback(supervisor.stop)
+    _keep_mail_tasks(supervisor, context, inbound, outbound)
+    _keep_own_tasks(supervisor, context, inbound, outbound)
+    supervisor.keep("webhooks", webhooks.run)
+
+
+def _keep_mail_tasks(supervisor: Supervisor, context: AppContext, inbound: InboundSide, outbound: OutboundSide) -> None:
+    """Start the tasks that decide when and how mail leaves, and fetch mail."""
+    state_file = context.settings().server.data_dir / STATE_FILE
+    poller = Poller(context.settings, state_file, inbound.processor.process, context.log, outbound.oauth)
+    supervisor.keep("oauth", outbound.oauth.run)
+    supervisor.keep("imap", poller.run)
+    supervisor.keep("reputation", _reputation(context, outbound).run)
+    supervisor.keep("pauses", outbound.runner.shared_pauses.keep_fresh)
+    supervisor.keep("mail exchangers", inbound.exchangers.run)
+    supervisor.keep("site rates", outbound.runner.shared_rates.keep_fresh)
+    supervisor.keep("earlier slots", outbound.advancer.run)
+
+
+def _keep_own_tasks(supervisor: Supervisor, context: AppContext, inbound: InboundSide, outbound: OutboundSide) -> None:
+    """Start the tasks that look after the relay itself, and after those who may use it."""
+    store, observer = context.store, context.observer
+    maintenance = Maintenance(context.settings, store, observer, context.clock, outbound.explainer.sites)
+    audit = NightlyAudit(context.settings, store.audits, store.nodes, observer, context.clock)
+    supervisor.keep("housekeeping", maintenance.run)
+    supervisor.keep("audit", audit.run)
+    supervisor.keep("domain watch", outbound.signing.watch.run)
+    supervisor.keep("credentials", partial(inbound.credential_keys.keep_fresh, observer.store_trouble))
+    supervisor.keep("certificates", inbound.certificates.run)
+    if context.settings().tracker.guard:
+        supervisor.keep("tracking guard", outbound.monitor.run)
+    supervisor.keep("alerts", outbound.alerts.run)
+    supervisor.keep("codes of the page", inbound.owner_verification.run)
+    supervisor.keep("verified senders", inbound.verifier.proven.keep_fresh)
+
+
+def _reputation(context: AppContext, outbound: OutboundSide) -> ReputationWatch:
+    return ReputationWatch(
+        context.settings,
+        context.observer.outcomes,
+        context.store.outcomes,
+        outbound.identity_pauses,
+        context.observer,
+        context.clock,
+    )
