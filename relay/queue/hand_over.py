@@ -131,11 +131,12 @@ class HandOver:
 
     def _fits(self, waiting: LaneFlow, accepted: NewMessage, entries: Sequence[Entry], now: float) -> bool:
         """Whether a claim with nothing else due would take these entries, and they could leave."""
-        rates = self._context.rates
+        rates, per_recipient = self._context.rates, accepted.message.policy.is_per_recipient
+        needed = len(entries) if per_recipient else 1
         return (
             len(entries) <= min(self._attempts.entries_left, MAX_RECIPIENTS)
             and len(accepted.content) <= self._attempts.content_left
-            and self._lanes.capacity_of(waiting.lane, now) > 0
+            and self._lanes.capacity_of(waiting.lane, now) >= needed
             and self._flows.capacity_of(waiting.flow) > 0
             and self._lanes.failure(waiting.lane, now) is None
             and not rates.is_limited(waiting.lane)

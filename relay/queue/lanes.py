@@ -12,7 +12,7 @@ from relay.queue.outcome import Deferred
 from relay.queue.routing import LanePause, provider_of
 
 INITIAL_CONCURRENCY = 5
-"""Entries in flight that a new lane may have."""
+"""Transactions in flight that a new lane may have."""
 
 MIN_REFUSALS = 5
 """Refusals of one kind in a row after which the sending account is the cause, not the messages."""
@@ -27,6 +27,7 @@ class LaneState:
 
     concurrency: int = INITIAL_CONCURRENCY
     in_flight: int = 0
+    """Transactions."""
     down_until: float = 0.0
     failure: Deferred | None = None
     """The last failure. It is the outcome of all attempts while the lane is paused."""
@@ -46,17 +47,17 @@ class LaneTable:
     """The lanes in use, by name."""
 
     max_concurrency: int
-    """Entries in flight that any lane may have, at most."""
+    """Transactions in flight that any lane may have, at most."""
     lanes: dict[str, LaneState] = field(default_factory=dict)
 
-    def start(self, name: str, entries: int) -> None:
-        """Add entries to those in flight."""
-        self.lanes.setdefault(name, LaneState()).in_flight += entries
+    def start(self, name: str, transactions: int) -> None:
+        """Add transactions to those in flight."""
+        self.lanes.setdefault(name, LaneState()).in_flight += transactions
 
-    def finish(self, name: str, entries: int) -> None:
-        """Subtract entries from those in flight. Forget a destination whose state is that of a new lane."""
+    def finish(self, name: str, transactions: int) -> None:
+        """Subtract transactions from those in flight. Forget a destination whose state is that of a new lane."""
         lane = self.lanes[name]
-        lane.in_flight -= entries
+        lane.in_flight -= transactions
         is_like_new = lane.failure is None and lane.concurrency <= INITIAL_CONCURRENCY
         if not lane.in_flight and is_like_new and provider_of(name) == DIRECT:
             del self.lanes[name]

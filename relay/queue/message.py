@@ -88,6 +88,11 @@ class ClaimedBatch:
         domains = (policy.return_path, policy.forward_domain, policy.reply_domain)
         return Parties.of(addresses, domains, [entry.recipient for entry in self.entries])
 
+    @property
+    def transactions(self) -> int:
+        """Number of mail transactions that it takes: one for each recipient with octets of its own, else one."""
+        return len(self.entries) if self.message.policy.is_per_recipient else 1
+
 
 class DueDsn(Protocol):
     """A notification that is due, to be composed from the entries that were really updated."""

@@ -24,7 +24,7 @@ from relay.render.render import Rendering, RenderInput
 class ClaimLimits:
     """Limits of one claim: entries in total, octets of content, and entries by lane.
 
-    Recipients of one message in one lane are claimed together, up to the size of one transaction, even over a limit.
+    Recipients of one message that share a transaction are claimed together, even over a limit.
     """
 
     entries: int

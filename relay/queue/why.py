@@ -44,14 +44,14 @@ class Circumstances:
     pause: Pause | None = None
     lane_pause: LanePause | None = None
     in_flight: int = 0
-    """Entries of its lane in flight."""
+    """Transactions of its lane in flight."""
     concurrency: int = 0
-    """Entries of its lane that may be in flight; 0 for a lane not in use."""
+    """Transactions of its lane that may be in flight; 0 for a lane not in use."""
     site: Site | None = None
     traffic: SiteTraffic | None = None
     """The traffic of its site, or of the address, whichever lets it wait longer."""
     site_in_flight: int = 0
-    """Entries of all lanes of its site in flight."""
+    """Transactions of all lanes of its site in flight."""
     store_fault: str = ""
     """Why the store does not answer, or has no space."""
     takes_part: bool = True
@@ -109,7 +109,7 @@ def _of_waiting(entry: Entry, reply: str, found: Circumstances) -> Iterator[Reas
         remedy = "it is tried again by itself" if provider == DIRECT else f"relay provider resume {provider}"
         yield Reason("lane paused", f"{entry.lane} failed: {down.why}", down.until, remedy)
     if found.concurrency and found.in_flight >= found.concurrency:
-        text = f"{found.in_flight} entries of {entry.lane} are in flight, of {found.concurrency}"
+        text = f"{found.in_flight} transactions of {entry.lane} are in progress, of {found.concurrency}"
         yield Reason("lane full", text, remedy="it grows with each success")
 
 
@@ -118,9 +118,8 @@ def _of_site(found: Circumstances) -> Iterator[Reason]:
     if site is None:
         return
     if found.site_in_flight >= site.connections:
-        text = (
-            f"{found.site_in_flight} entries are in flight, over {site.connections} connections of the site {site.name}"
-        )
+        busy = f"{found.site_in_flight} transactions are in progress"
+        text = f"{busy}, over {site.connections} connections of the site {site.name}"
         yield Reason("site connections", text, remedy="[[site]] connections, if the operator allows more")
     if traffic is None or not traffic.is_limited:
         return

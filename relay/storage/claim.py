@@ -83,7 +83,7 @@ class _Claim:
     def take(self, flow: LaneFlow, most: int) -> tuple[int, float | None]:
         """Lease at most `most` due entries of the flow; return their number, and the earliest time of the next one.
 
-        The last message may exceed `most`: its recipients in one lane can share one transaction. Fewer than `most` are
+        The last message may exceed `most` if its recipients in one lane share one transaction. Fewer than `most` are
         taken when no further one is due, or fits.
         """
         most = min(most, self.entries_left, self._left_of(flow))
@@ -108,6 +108,8 @@ class _Claim:
     def _with_companions(self, lane: str, due: list[Row]) -> list[Row]:
         """Return the due rows and the other due recipients of the last message in the lane, one transaction's worth."""
         last = due[-1][0]
+        if self._content(last)[0].policy.is_per_recipient:
+            return due
         others = [row for row in due if row[0] != last]
         return others + self.source.same_message(last, lane, self.now)
 

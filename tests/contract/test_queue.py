@@ -16,7 +16,9 @@ from relay.queue.nodes import NodeConnections, NodeShare
 from relay.queue.operator_actions import hold
 from relay.queue.ports import ClaimLimits, EntryQuery
 from relay.queue.site_limits import SiteLimits
+from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery
+from relay.rewrite.options import Tracking
 from relay.storage.store import Store
 from tests.contract.conftest import Opener
 from tests.contract.values import CONTENT, NOW, ROOMY, accepted, entry, full_entry, full_message, settle
@@ -425,6 +427,15 @@ async def test_recipients_of_one_message_are_not_torn_apart_by_a_narrow_lane(sto
     assert [entry.number for entry in claimed.entries] == list(range(30))
     (rest,) = await store.queue.claim(NOW, ClaimLimits(100, 1 << 20, 5, {}))
     assert rest.message.queue_id == "B"
+
+
+async def test_recipients_of_one_message_with_octets_of_their_own_take_no_more_than_the_capacity(store: Store) -> None:
+    """A hundred of them in flight would keep all other mail of the lane waiting."""
+    many = accepted("A", *(f"u{number}@a.test" for number in range(30)))
+    tracked = replace(many.message, policy=MessagePolicy(tracking=Tracking(base_url="https://t.acme.test")))
+    await store.queue.enqueue(replace(many, message=tracked))
+    (claimed,) = await store.queue.claim(NOW, replace(ROOMY, per_lane=5))
+    assert len(claimed.entries) == 5
 
 
 DAYS = 86_400.0
