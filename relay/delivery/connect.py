@@ -22,6 +22,7 @@ from relay.delivery.session import Session, Timeouts
 from relay.delivery.stream import ClientStream
 from relay.mail.reply import Reply, parse_reply
 from relay.mail.sasl_bearer import (
+    LONGEST_ERROR,
     choose_mechanism,
     decode_challenge,
     error_response,
@@ -232,13 +233,13 @@ class _Handshake:
         host = self._endpoint.name or str(self._endpoint.address)
         response = initial_response(mechanism, bearer.username, bearer.token, host, self._endpoint.port)
         reply = await self._client.execute_command(b"AUTH", mechanism.encode(), b64encode(response))
+        sent = (bearer.token, b64encode(response).decode())
         text = reply.message
         if reply.code == 334:
-            error = error_text(decode_challenge(reply.message))
+            error = mask_secrets(error_text(decode_challenge(reply.message)), sent)
             reply = await self._client.execute_command(b64encode(error_response(mechanism)))
-            text = f"{reply.message} {error}".strip()
+            text = f"{reply.message} {error[:LONGEST_ERROR]}".strip()
         if reply.code != 235:
-            sent = (bearer.token, b64encode(response).decode())
             raise aiosmtplib.SMTPAuthenticationError(reply.code, mask_secrets(text, sent))
 
     def _session(self) -> Session:

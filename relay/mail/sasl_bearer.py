@@ -7,8 +7,8 @@ from typing import Literal
 
 Mechanism = Literal["XOAUTH2", "OAUTHBEARER"]
 
-_LONGEST_ERROR = 300
-"""Characters of the error of a server that are kept."""
+LONGEST_ERROR = 300
+"""Characters of the error of a server to keep, when what it repeats of the token is masked."""
 
 
 def choose_mechanism(offered: Collection[str]) -> Mechanism:
@@ -34,9 +34,9 @@ def error_text(challenge: bytes) -> str:
     """Return the error of a server, a challenge of JSON, on one line; "" if there is none."""
     try:
         values = json.loads(challenge)
-    except ValueError:
+        return json.dumps(values) if isinstance(values, dict) else ""
+    except (ValueError, RecursionError):
         return ""
-    return json.dumps(values)[:_LONGEST_ERROR] if isinstance(values, dict) else ""
 
 
 def decode_challenge(text: str) -> bytes:

@@ -2,9 +2,13 @@
 
 import json
 import re
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from math import isnan
 from typing import Any
+from urllib.parse import quote_plus
+
+from relay.config.masking import mask_secrets
 
 SHORTEST_LIFE = 60.0
 """Seconds of a token that is taken as valid for no time, or for an unknown one."""
@@ -47,23 +51,25 @@ class Refusal:
         return f"{self.error}: {self.text}" if self.text else self.error
 
 
-def parse_answer(status: int, body: bytes) -> Grant | Refusal:
-    """Return the token of an answer, or why there is none."""
+def parse_answer(status: int, body: bytes, secrets: Collection[str] = ()) -> Grant | Refusal:
+    """Return the token of an answer, or why there is none. Its texts do not show the secrets of the request."""
     values = _object(body)
     if status == 200 and values is not None:
         return _grant(values)
     may_end = status >= 500 or status == 429
     if values is None or not isinstance(values.get("error"), str):
         is_final = 400 <= status < 500 and not may_end
-        return Refusal(f"HTTP {status}", _printed(body.decode("utf-8", "replace")), is_final=is_final)
-    error, text = _printed(values["error"]), _printed(str(values.get("error_description", "")))
+        # The body of a success may have tokens, in a form that is not read.
+        text = "" if 200 <= status < 300 else body.decode("utf-8", "replace")
+        return Refusal(f"HTTP {status}", _printed(text, secrets), is_final=is_final)
+    error, text = _printed(values["error"], secrets), _printed(str(values.get("error_description", "")), secrets)
     found = re.search(r"AADSTS\d+", text)
     return Refusal(error, text, found[0] if found else "", is_final=not may_end and error not in _FOR_NOW)
 
 
-def unreachable(reason: str) -> Refusal:
+def unreachable(reason: str, secrets: Collection[str] = ()) -> Refusal:
     """Return that there was no answer."""
-    return Refusal("no answer", _printed(reason), is_final=False)
+    return Refusal("no answer", _printed(reason, secrets), is_final=False)
 
 
 def _grant(values: dict[str, Any]) -> Grant | Refusal:
@@ -82,7 +88,7 @@ def _life(value: object) -> float:
     """Return the seconds of `expires_in`, which some servers write as text."""
     try:
         seconds = float(value) if isinstance(value, str | int | float) else DEFAULT_LIFE
-    except ValueError:
+    except (ValueError, OverflowError):
         seconds = DEFAULT_LIFE
     return DEFAULT_LIFE if isnan(seconds) else min(max(seconds, SHORTEST_LIFE), _LONGEST_LIFE)
 
@@ -95,7 +101,9 @@ def _object(body: bytes) -> dict[str, Any] | None:
     return values if isinstance(values, dict) else None
 
 
-def _printed(text: str) -> str:
-    """Return a text on one line without control characters, cut."""
+def _printed(text: str, secrets: Collection[str]) -> str:
+    """Return a text on one line, without control characters and these secrets, cut."""
+    # Before the cut: the beginning of a secret would not be found.
+    text = mask_secrets(text, [*secrets, *map(quote_plus, secrets)])
     line = " ".join("".join(char if char.isprintable() else " " for char in text).split())
     return line if len(line) <= _TEXT else f"{line[: _TEXT - 1]}…"

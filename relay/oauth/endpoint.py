@@ -2,13 +2,11 @@
 
 import asyncio
 import ssl
-from dataclasses import replace
 from typing import Protocol
 
 import aiohttp
 
 from relay import __version__
-from relay.config.masking import mask_secrets
 from relay.oauth.answers import Grant, Refusal, parse_answer, unreachable
 from relay.oauth.requests import Form
 
@@ -35,11 +33,8 @@ class Ask(Protocol):
 async def ask_endpoint(url: str, form: Form) -> Grant | Refusal:
     """Post a form to a token endpoint, and return the token, or why there is none."""
     status, body = await post_form(url, form)
-    answer = parse_answer(status, body) if status else unreachable(body.decode())
-    if isinstance(answer, Refusal):
-        secrets = [form[key] for key in SECRET_FIELDS if key in form]
-        return replace(answer, error=mask_secrets(answer.error, secrets), text=mask_secrets(answer.text, secrets))
-    return answer
+    secrets = [form[key] for key in SECRET_FIELDS if key in form]
+    return parse_answer(status, body, secrets) if status else unreachable(body.decode(), secrets)
 
 
 async def post_form(url: str, form: Form) -> tuple[int, bytes]:
@@ -63,7 +58,7 @@ async def post_form(url: str, form: Form) -> tuple[int, bytes]:
     except TimeoutError:
         return 0, f"no answer within {TIMEOUT:g} seconds".encode()
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        return 0, _reason(error).encode()
+        return 0, _reason(error).encode("utf-8", "replace")
 
 
 async def _body(answer: aiohttp.ClientResponse) -> bytes:

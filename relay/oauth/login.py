@@ -48,7 +48,7 @@ async def request_device_code(account: Account, post: Post = post_form) -> Devic
         page = values.get("verification_uri") or values["verification_url"]
         texts = (str(values["user_code"]), str(page), str(values["device_code"]))
         numbers = (float(values.get("interval", _DEFAULT_INTERVAL)), float(values.get("expires_in", _DEFAULT_LIFE)))
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError):
         answer = parse_answer(status, body)
         return answer if isinstance(answer, Refusal) else Refusal("the answer has no code")
     return DeviceCode(*texts, *numbers)

@@ -4,6 +4,7 @@ import json
 from base64 import urlsafe_b64decode
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from cryptography import x509
@@ -127,6 +128,7 @@ def test_the_device_code_of_google_is_not_asked_for_because_its_scopes_are_not_a
         ({"expires_in": float("nan")}, DEFAULT_LIFE),
         ({"expires_in": -5}, 60.0),
         ({"expires_in": 10**12}, 86400.0),
+        ({"expires_in": 10**400}, DEFAULT_LIFE),
     ],
 )
 def test_the_life_of_a_token_is_read_however_it_is_written(values: dict[str, Any], life: float) -> None:
@@ -198,3 +200,37 @@ def test_an_unknown_number_of_microsoft_is_judged_by_the_error() -> None:
     found = parse_answer(401, b'{"error": "invalid_client", "error_description": "AADSTS99999: new"}')
     assert isinstance(found, Refusal)
     assert "client_id and its secret" in guidance_of(found, account_of(MICROSOFT))
+
+
+SECRET = "s/" + "x" * 400
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        json.dumps({"error": "invalid_client", "error_description": f"the secret {SECRET} is wrong"}),
+        json.dumps({"error": SECRET}),
+        f"<p>client_secret={quote_plus(SECRET)}</p>",
+        f"{'y' * 290} {SECRET}",
+    ],
+)
+def test_no_part_of_a_secret_is_left_in_the_text_of_a_refusal(body: str) -> None:
+    found = parse_answer(401, body.encode(), [SECRET])
+    assert isinstance(found, Refusal)
+    assert "xxx" not in f"{found} {found!r}"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, b"access_token=very-secret&token_type=bearer"),
+        (200, b'["very-secret"]'),
+        (201, b'{"access_token": "very-secret"}'),
+        (203, b'{"access_token": "very-secret", "refresh_token": "very-secret"}'),
+    ],
+)
+def test_a_success_that_is_not_read_shows_no_token(status: int, body: bytes) -> None:
+    found = parse_answer(status, body)
+    assert isinstance(found, Refusal)
+    assert not found.is_final
+    assert "very-secret" not in f"{found} {found!r}"
