@@ -5,6 +5,7 @@ login when that happens. The new token is durable before the access token that c
 """
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from relay.clock import Clock
@@ -47,6 +48,8 @@ class RefreshTokens:
         self._random = random
         self._store_failed = store_failed
         self._holder = random(16).hex()
+        self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        """Exchanges of this process, by account: requests of replaced settings may still be in flight."""
 
     async def put(self, name: str, token: str) -> None:
         """Store the refresh token of a login. Raises StoreError."""
@@ -54,41 +57,46 @@ class RefreshTokens:
 
     async def exchange(self, account: Account) -> Grant | Refusal:
         """Return a new access token, when the refresh token that came with it is durable. Raises StoreError before."""
+        async with self._turns[account.name]:
+            while (taken := await self._reserved(account.name)) is not None:
+                try:
+                    refresh_token = unseal(taken.sealed, account.name, self._keys())
+                except SealError as error:
+                    await self.store.release(account.name, self._holder)
+                    return Refusal(NOBODY_LOGGED_IN, str(error))
+
+                request = refresh_request(account, refresh_token, self._clock(), self._random(16).hex())
+                answer = await self._ask(*request)
+                if await self._keep(taken, answer.refresh_token if isinstance(answer, Grant) else ""):
+                    return answer
+            return Refusal(NOBODY_LOGGED_IN)
+
+    async def _reserved(self, name: str) -> StoredToken | None:
+        """Reserve the token of an account, when no other node has it reserved. None if nobody has logged in."""
         while True:
-            taken = await self.store.lease(account.name, self._holder, self._clock(), self._clock() + RESERVED)
-            if taken is not None:
-                break
-            if await self.store.find(account.name) is None:
-                return Refusal(NOBODY_LOGGED_IN)
+            now = self._clock()
+            taken = await self.store.lease(name, self._holder, now, now + RESERVED)
+            if taken is not None or await self.store.find(name) is None:
+                return taken
             await asyncio.sleep(POLL)
 
-        try:
-            refresh_token = unseal(taken.sealed, account.name, self._keys())
-        except SealError as error:
-            await self.store.release(account.name, self._holder)
-            return Refusal(NOBODY_LOGGED_IN, str(error))
-        answer = await self._ask(*refresh_request(account, refresh_token, self._clock(), self._random(16).hex()))
-        await self._keep(taken, answer.refresh_token if isinstance(answer, Grant) else "")
-        if isinstance(answer, Refusal) and answer.is_final and await self._was_changed(taken):
-            return await self.exchange(account)  # Another node, or a new login, was faster.
-        return answer
+    async def _keep(self, taken: StoredToken, new: str) -> bool:
+        """Store a new refresh token, "" for none, and end the reservation. A failing store is tried without limit.
 
-    async def _keep(self, taken: StoredToken, new: str) -> None:
-        """Store a new refresh token, "" for none, and end the reservation. A failing store is tried without limit."""
+        Return False if the token was changed meanwhile: another node was faster, or somebody logged in or out.
+        """
         sealed = self._sealed(taken.name, new) if new else ""
         while True:
             try:
-                if not sealed or not await self.store.rotate(taken, sealed, self._clock()):
-                    await self.store.release(taken.name, self._holder)
+                if sealed and await self.store.rotate(taken, sealed, self._clock()):
+                    return True
+                await self.store.release(taken.name, self._holder)
+                found = await self.store.find(taken.name)
             except StoreError as error:
                 self._store_failed(error)
                 await asyncio.sleep(STORE_RETRY)
             else:
-                return
-
-    async def _was_changed(self, taken: StoredToken) -> bool:
-        found = await self.store.find(taken.name)
-        return found is not None and found.version != taken.version
+                return found is not None and found.version == taken.version
 
     def _sealed(self, name: str, token: str) -> str:
         return seal(token, name, self._keys()[0], self._random(12))

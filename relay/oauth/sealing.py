@@ -16,7 +16,7 @@ NONCE = 12
 
 
 class SealError(ValueError):
-    """None of the keys opens a token: the key with which it was sealed is gone."""
+    """None of the keys opens a token: its key is gone, or it was changed in the store."""
 
 
 def seal(token: str, name: str, key: Key, nonce: bytes) -> str:
@@ -30,11 +30,11 @@ def unseal(sealed: str, name: str, keys: Sequence[Key]) -> str:
     key_id, _, text = sealed.rpartition(":")
     for key in keys:
         if key[0] == key_id:
-            octets = b64decode(text)
             try:
+                octets = b64decode(text)
                 return _cipher(key).decrypt(octets[:NONCE], octets[NONCE:], name.encode()).decode()
-            except InvalidTag:
-                break
+            except (InvalidTag, ValueError):
+                raise SealError(f"the stored login does not open with the tracker key {key_id!r}") from None
     raise SealError(f"the tracker key {key_id!r} that sealed the login is not there any more")
 
 

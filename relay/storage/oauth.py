@@ -13,8 +13,11 @@ _OF = f"SELECT {_COLUMNS} FROM oauth_tokens WHERE name = ?"  # noqa: S608  names
 
 _LEASE = (
     "UPDATE oauth_tokens SET holder = ?, reserved_until = ? "  # noqa: S608  names only
-    f"WHERE name = ? AND (holder = ? OR reserved_until <= ?) RETURNING {_COLUMNS}"
+    f"WHERE name = ? AND (holder = ? OR reserved_until <= ? OR reserved_until > ?) RETURNING {_COLUMNS}"
 )
+
+_LATEST = 900.0
+"""Seconds after the end that a node asks for, from which an earlier reservation is of a clock that was set back."""
 
 _ROTATE = (
     "UPDATE oauth_tokens SET sealed = ?, version = version + 1, changed_at = ?, holder = '', reserved_until = 0 "
@@ -49,7 +52,7 @@ class OAuthTokenTable:
     async def lease(self, name: str, holder: str, now: float, until: float) -> StoredToken | None:
         """Reserve the token for one node, and return it; None if there is none or another node has it reserved."""
         return await self._database.write(
-            lambda raw: _one(raw.execute(_LEASE, (holder, until, name, holder, now)).fetchone())
+            lambda raw: _one(raw.execute(_LEASE, (holder, until, name, holder, now, until + _LATEST)).fetchone())
         )
 
     async def rotate(self, taken: StoredToken, sealed: str, now: float) -> bool:

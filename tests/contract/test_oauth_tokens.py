@@ -33,6 +33,14 @@ async def test_one_node_reserves_a_token_until_it_releases_it_or_the_time_is_ove
     assert await tokens.lease("nobody", "node-a", NOW, NOW + 60) is None
 
 
+async def test_a_reservation_from_before_the_clock_was_set_back_holds_nobody_up(store: Store) -> None:
+    tokens = store.oauth_tokens
+    await tokens.put("m365", "k1:first", NOW)
+    taken = await tokens.lease("m365", "ended", NOW + 86400, NOW + 86460)
+    assert await tokens.lease("m365", "node-a", NOW, NOW + 60) == taken
+    assert await tokens.lease("m365", "node-b", NOW - 300, NOW - 240) is None
+
+
 async def test_of_two_changes_of_one_token_exactly_one_is_written(store: Store) -> None:
     tokens = store.oauth_tokens
     await tokens.put("m365", "k1:first", NOW)

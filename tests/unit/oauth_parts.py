@@ -136,7 +136,7 @@ class MemoryTokens:
 
     async def rotate(self, taken: StoredToken, sealed: str, now: float) -> bool:
         self._fail("rotate")
-        if self.rows[taken.name].version != taken.version:
+        if taken.name not in self.rows or self.rows[taken.name].version != taken.version:
             return False
         self.rows[taken.name] = replace(taken, sealed=sealed, version=taken.version + 1, changed_at=now)
         self.held.pop(taken.name, None)

@@ -219,3 +219,55 @@ def test_a_sealed_token_opens_for_its_account_and_key_only() -> None:
 def test_no_value_shows_a_token() -> None:
     shown = [repr(AccessToken("hush", "h", 0, 0)), repr(Grant("hush", 1.0, "hush")), repr(Side()), repr(KEYS and "")]
     assert not any("hush" in one for one in shown)
+
+
+async def test_a_request_of_replaced_settings_and_the_next_one_never_use_one_refresh_token_twice() -> None:
+    side, gate = Side(USER), asyncio.Event()
+    await side.refresh.put("up", "first")
+    side.endpoint.before = gate.wait
+    side.endpoint.next += [Grant("a", 3600.0, "second"), Grant("b", 3600.0, "third")]
+    exchanges = [asyncio.create_task(side.refresh.exchange(side.source.account)) for _ in range(2)]
+    for _ in range(20):
+        await asyncio.sleep(0)
+    gate.set()
+    assert await asyncio.gather(*exchanges) == [Grant("a", 3600.0, "second"), Grant("b", 3600.0, "third")]
+    assert [form["refresh_token"] for form in side.endpoint.forms] == ["first", "second"]
+    assert side.stored() == "third"
+
+
+@pytest.mark.parametrize("new", ["", "exchanged"])
+async def test_a_login_during_a_request_gives_the_token_of_the_new_login(new: str) -> None:
+    side = Side(USER)
+    await side.refresh.put("up", "first")
+
+    async def log_in() -> None:
+        side.endpoint.before = None
+        await side.refresh.put("up", "login")
+        side.source.forget()
+
+    side.endpoint.before = log_in
+    side.endpoint.next += [Grant("of-first", 3600.0, new), Grant("of-login", 3600.0)]
+    assert await side.value() == "of-login"
+    assert [form["refresh_token"] for form in side.endpoint.forms] == ["first", "login"]
+    assert side.stored() == "login"
+
+
+async def test_no_token_is_left_of_a_request_during_a_logout() -> None:
+    side = Side(USER)
+    await side.refresh.put("up", "first")
+
+    async def log_out() -> None:
+        await side.store.delete("up")
+        side.source.forget()
+
+    side.endpoint.before = log_out
+    side.endpoint.next += [Grant("of-first", 3600.0, "second")]
+    assert (await side.failure()).reason == NOBODY_LOGGED_IN
+    assert not side.store.rows
+
+
+@pytest.mark.parametrize("sealed", ["k1:", "k1:AAAA", "k1:=", "k1:" + "A" * 64, "\u00e9", "k1:\u00e9"])
+async def test_a_login_that_was_changed_in_the_store_counts_as_none(sealed: str) -> None:
+    side = Side(USER)
+    await side.store.put("up", sealed, 0.0)
+    assert (await side.failure()).reason.startswith(NOBODY_LOGGED_IN)
