@@ -53,7 +53,9 @@ def test_an_error_is_kept_and_answered_as_the_mechanism_asks_for(mechanism: Mech
     assert responses.error == '{"status": "401", "schemes": "bearer"}'
 
 
-@pytest.mark.parametrize("challenge", [b"", b"no json", b"[" * 99_999, b"{\"a\":" * 99_999, b"[1]", b"\xff", b64decode("AQ==")])
+@pytest.mark.parametrize(
+    "challenge", [b"", b"no json", b"[" * 99_999, b'{"a":' * 99_999, b"[1]", b"\xff", b64decode("AQ==")]
+)
 def test_a_challenge_that_is_no_error_has_no_text(challenge: bytes) -> None:
     assert error_text(challenge) == ""
 
