@@ -60,9 +60,10 @@ def _service_account(value: SecretStr) -> SecretStr:
         from relay.config.oauth_keys import service_account_of  # Not at the top: it loads cryptography.
 
         try:
-            service_account_of(value.get_secret_value())
+            found = service_account_of(value.get_secret_value())
         except ValueError as error:
             raise setting_error(f"the key of the service account {error}", "the JSON file of Google") from None
+        _endpoint(found["token_uri"])
     return value
 
 

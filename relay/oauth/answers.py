@@ -24,6 +24,9 @@ _TEXT = 300
 _FOR_NOW = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 """Errors that end by themselves."""
 
+_BUSY = frozenset({408, 425, 429})
+"""Statuses below 500 that end by themselves (RFC 9110 section 15.5.9, RFC 8470, RFC 6585)."""
+
 _TOKEN = re.compile(r"[!-~]{1,16384}")
 """What a token may be made of, and its length (RFC 6749 appendix A.12 and A.17)."""
 
@@ -54,10 +57,12 @@ class Refusal:
 def parse_answer(status: int, body: bytes, secrets: Collection[str] = ()) -> Grant | Refusal:
     """Return the token of an answer, or why there is none. Its texts do not show the secrets of the request."""
     values = _object(body)
-    if status == 200 and values is not None:
+    has_error = values is not None and isinstance(values.get("error"), str)
+    # Some endpoints send their errors with status 200.
+    if status == 200 and values is not None and not has_error:
         return _grant(values)
-    may_end = status >= 500 or status == 429
-    if values is None or not isinstance(values.get("error"), str):
+    may_end = status >= 500 or status in _BUSY
+    if values is None or not has_error:
         is_final = 400 <= status < 500 and not may_end
         # The body of a success may have tokens, in a form that is not read.
         text = "" if 200 <= status < 300 else body.decode("utf-8", "replace")

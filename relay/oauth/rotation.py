@@ -16,7 +16,7 @@ from relay.oauth.endpoint import TIMEOUT, Ask
 from relay.oauth.guidance import NOBODY_LOGGED_IN
 from relay.oauth.ports import RefreshTokenStore, StoredToken
 from relay.oauth.requests import refresh_request
-from relay.oauth.sealing import Key, SealError, seal, unseal
+from relay.oauth.sealing import Key, SealError, is_sealed_with, seal, unseal
 
 RESERVED = 2 * TIMEOUT
 """Seconds for which a node reserves a token: longer than any request."""
@@ -67,7 +67,7 @@ class RefreshTokens:
 
                 request = refresh_request(account, refresh_token, self._clock(), self._random(16).hex())
                 answer = await self._ask(*request)
-                if await self._keep(taken, answer.refresh_token if isinstance(answer, Grant) else ""):
+                if await self._keep(taken, self._following(taken, refresh_token, answer)):
                     return answer
             return Refusal(NOBODY_LOGGED_IN)
 
@@ -79,6 +79,15 @@ class RefreshTokens:
             if taken is not None or await self.store.find(name) is None:
                 return taken
             await asyncio.sleep(POLL)
+
+    def _following(self, taken: StoredToken, refresh_token: str, answer: Grant | Refusal) -> str:
+        """Return the refresh token to store, "" for none.
+
+        One that does not change is sealed anew with the first key, so that the former key can be removed.
+        """
+        if isinstance(answer, Refusal):
+            return ""
+        return answer.refresh_token or ("" if is_sealed_with(taken.sealed, self._keys()[0]) else refresh_token)
 
     async def _keep(self, taken: StoredToken, new: str) -> bool:
         """Store a new refresh token, "" for none, and end the reservation. A failing store is tried without limit.

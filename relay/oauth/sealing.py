@@ -25,6 +25,11 @@ def seal(token: str, name: str, key: Key, nonce: bytes) -> str:
     return f"{key[0]}:{b64encode(sealed).decode()}"
 
 
+def is_sealed_with(sealed: str, key: Key) -> bool:
+    """Whether a token was sealed with this key."""
+    return sealed.rpartition(":")[0] == key[0]
+
+
 def unseal(sealed: str, name: str, keys: Sequence[Key]) -> str:
     """Return a sealed token. Raises SealError."""
     key_id, _, text = sealed.rpartition(":")

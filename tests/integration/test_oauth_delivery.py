@@ -1,8 +1,10 @@
 """Delivery to a provider with OAuth2: a real token endpoint over TLS, a server with XOAUTH2 and OAUTHBEARER."""
 
 import asyncio
+import json
 import os
 import time
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -190,6 +192,18 @@ async def test_what_an_endpoint_or_a_server_repeats_of_a_secret_is_masked(endpoi
         outcome = await side.deliver()
         assert isinstance(outcome, Deferred)
         assert "no such token: access-1, ***" in str(outcome.reply)
+
+
+async def test_no_part_of_a_long_token_is_left_in_the_error_of_a_server(endpoint: TokenEndpoint) -> None:
+    token = "t" * 2000
+    error = b64encode(json.dumps({"status": "400", "saw": f"Bearer {token}"}).encode()).decode()
+    async with Sink(extensions=EXTENSIONS) as sink, by_token(sink, endpoint) as side:
+        endpoint.next += [Answer(200, {"access_token": token, "token_type": "Bearer"})] * 2
+        sink.always("AUTH", Say(f"334 {error}"))
+        outcome = await side.deliver()
+        assert isinstance(outcome, Deferred)
+        assert "Bearer ***" in str(outcome.reply)
+        assert "ttt" not in str(outcome.reply)
 
 
 async def test_a_redirect_of_the_endpoint_is_not_followed(endpoint: TokenEndpoint) -> None:

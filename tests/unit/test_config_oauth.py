@@ -1,5 +1,6 @@
 """The OAuth2 tables of the configuration: what each preset needs, what contradicts it, what nothing shows."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,11 @@ GOOGLE = {"preset": "google", "service_account": service_account()}
 GOOGLE_USER = {"preset": "google", "flow": "user", "client_id": "app", "client_secret": "s"}
 
 CUSTOM = {"preset": "custom", "client_id": "app", "client_secret": "s", "token_url": "https://login.test/token"}
+
+
+def _service_account_at(url: str) -> str:
+    """Return a key that names this token endpoint, as TOML."""
+    return f"service_account = {json.dumps(service_account(token_uri=url))}"
 
 
 def _errors(oauth: dict[str, Any], **provider: Any) -> list[str]:
@@ -89,6 +95,8 @@ def test_the_section_around_it_is_checked_too(provider: dict[str, Any], messages
         ('client_secret_expires = "soon"', "is not a date"),
         ('service_account = "nonsense"', "the key of the service account is not JSON"),
         ('service_account = \'{"client_email": "a"}\'', 'has no "private_key"'),
+        (_service_account_at("http://accounts.test/token"), "secrets would be sent in clear text"),
+        (_service_account_at("file:///token"), "is not the URL of an endpoint"),
         ('certificate = "nonsense"', "the certificate has no certificate in PEM form"),
         ('preset = "yahoo"', '"yahoo" is not one of the choices'),
         ('flow = "both"', '"both" is not one of the choices'),

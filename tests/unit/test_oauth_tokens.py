@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -12,7 +12,7 @@ from relay.oauth.account import Account
 from relay.oauth.answers import Grant, Refusal
 from relay.oauth.guidance import NOBODY_LOGGED_IN
 from relay.oauth.rotation import RefreshTokens
-from relay.oauth.sealing import SealError, seal, unseal
+from relay.oauth.sealing import Key, SealError, seal, unseal
 from relay.oauth.tokens import AccessToken, NoToken, TokenSource
 from tests.unit.oauth_parts import KEYS, MICROSOFT, USER, Endpoint, MemoryTokens, Moments, account_of
 
@@ -23,11 +23,12 @@ class Side:
     def __init__(self, oauth: Mapping[str, Any] = MICROSOFT, store: MemoryTokens | None = None) -> None:
         self.endpoint, self.clock, self.steady = Endpoint(), Moments(), Moments(0.0)
         self.store = store or MemoryTokens()
+        self.keys: Sequence[Key] = KEYS
         self.troubles: list[StoreError] = []
         self.noted: list[AccessToken | NoToken] = []
         self.refresh = RefreshTokens(
             self.store,
-            keys=lambda: KEYS,
+            keys=lambda: self.keys,
             ask=self.endpoint,
             clock=self.clock,
             random=os.urandom,
@@ -271,3 +272,21 @@ async def test_a_login_that_was_changed_in_the_store_counts_as_none(sealed: str)
     side = Side(USER)
     await side.store.put("up", sealed, 0.0)
     assert (await side.failure()).reason.startswith(NOBODY_LOGGED_IN)
+
+
+async def test_a_refresh_token_that_does_not_change_is_sealed_anew_with_the_first_key() -> None:
+    side = Side(USER)
+    await side.refresh.put("up", "first")
+    new = ("k2", bytes(32))
+    side.keys = (new, *KEYS)
+    side.endpoint.next += [Refusal("server_error", is_final=False), Grant("a", 3600.0), Grant("b", 3600.0)]
+    await side.failure()
+    assert side.stored() == "first"
+
+    side.steady.now += 60
+    assert await side.value() == "a"
+    side.keys = (new,)
+    side.source.forget()
+    assert await side.value() == "b"
+    assert [form["refresh_token"] for form in side.endpoint.forms] == ["first"] * 3
+    assert side.store.rows["up"].version == 2
