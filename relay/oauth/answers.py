@@ -53,6 +53,11 @@ class Refusal:
     def __str__(self) -> str:
         return f"{self.error}: {self.text}" if self.text else self.error
 
+    @property
+    def kind(self) -> str:
+        """What stays the same when the failure is repeated: the text may have an id of the request."""
+        return f"{self.error} {self.code}".strip()
+
 
 def parse_answer(status: int, body: bytes, secrets: Collection[str] = ()) -> Grant | Refusal:
     """Return the token of an answer, or why there is none. Its texts do not show the secrets of the request."""

@@ -59,7 +59,7 @@ class OAuthService:
         """Sources of former settings with a request in flight: it may bring a refresh token."""
         self._accounts: tuple[Settings | None, Mapping[str, Account]] = (None, {})
         self._logged: dict[str, str] = {}
-        """The failure of each account that was logged last."""
+        """The kind of the failure of each account that was logged last."""
         self._warned: dict[str, str] = {}
         """The day on which the end of a client secret was reported, by account."""
 
@@ -142,9 +142,9 @@ class OAuthService:
             self._logged.pop(name, None)
             self._log("oauth.token", account=name, server=result.source, seconds=round(_left(result, self._steady())))
             return
-        if self._logged.get(name) == result.reason:
+        if self._logged.get(name) == result.kind:
             return
-        self._logged[name] = result.reason
+        self._logged[name] = result.kind
         self._log("oauth.failed", account=name, server=result.source, error=result.reason, guidance=result.guidance)
         if result.is_final:
             self._alert(*_alert(account, result))

@@ -45,6 +45,8 @@ class NoToken:
     reason: str
     guidance: str
     is_final: bool
+    kind: str
+    """Error and number of the endpoint, without its text."""
 
     def __str__(self) -> str:
         when = "" if self.is_final else " for now"
@@ -159,7 +161,7 @@ class TokenSource:
         return AccessToken(answer.access_token, self._source(), asked_at + AHEAD * answer.life, asked_at + answer.life)
 
     def _no_token(self, refusal: Refusal) -> NoToken:
-        return NoToken(self._source(), str(refusal), guidance_of(refusal, self.account), refusal.is_final)
+        return NoToken(self._source(), str(refusal), guidance_of(refusal, self.account), refusal.is_final, refusal.kind)
 
     def _source(self) -> str:
         uses_key_file = bool(self.account.oauth.service_account.get_secret_value())
