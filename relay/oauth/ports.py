@@ -7,12 +7,12 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class StoredToken:
-    """A refresh token, sealed. `version` grows with each change. `changed_at` is Unix seconds."""
+    """A refresh token, sealed. `version` grows with each change. `logged_in_at` is Unix seconds."""
 
     name: str
     sealed: str = field(repr=False)
     version: int
-    changed_at: float
+    logged_in_at: float
 
 
 class RefreshTokenStore(Protocol):
@@ -27,7 +27,7 @@ class RefreshTokenStore(Protocol):
     async def lease(self, name: str, holder: str, now: float, until: float) -> StoredToken | None:
         """Reserve the token for one node, and return it; None if there is none or another node has it reserved."""
 
-    async def rotate(self, taken: StoredToken, sealed: str, now: float) -> bool:
+    async def rotate(self, taken: StoredToken, sealed: str) -> bool:
         """Put a new token in the place of the one that was taken, and end its reservation.
 
         Return False if the token was changed since: then nothing is written.

@@ -97,7 +97,7 @@ class RefreshTokens:
         sealed = self._sealed(taken.name, new) if new else ""
         while True:
             try:
-                if sealed and await self.store.rotate(taken, sealed, self._clock()):
+                if sealed and await self.store.rotate(taken, sealed):
                     return True
                 await self.store.release(taken.name, self._holder)
                 found = await self.store.find(taken.name)
@@ -105,7 +105,7 @@ class RefreshTokens:
                 self._store_failed(error)
                 await asyncio.sleep(STORE_RETRY)
             else:
-                return found is not None and found.version == taken.version
+                return found == taken
 
     def _sealed(self, name: str, token: str) -> str:
         return seal(token, name, self._keys()[0], self._random(12))

@@ -89,7 +89,7 @@ class OAuthService:
 
     async def states(self) -> Sequence[AccountState]:
         """Return the state of each account. Raises StoreError."""
-        stored = {one.name: one.changed_at for one in await self._refresh_tokens.store.tokens()}
+        stored = {one.name: one.logged_in_at for one in await self._refresh_tokens.store.tokens()}
         now = self._steady()
         return [
             AccountState(account, result, _left(result, now), stored.get(name, 0.0))

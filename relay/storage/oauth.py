@@ -6,6 +6,7 @@ from relay.oauth.ports import StoredToken
 from relay.storage.database import Connection, Database
 
 _COLUMNS = "name, sealed, version, changed_at"
+"""`changed_at` is the time of the login."""
 
 _ALL = f"SELECT {_COLUMNS} FROM oauth_tokens ORDER BY name"  # noqa: S608  names only
 
@@ -20,9 +21,10 @@ _LATEST = 900.0
 """Seconds after the end that a node asks for, from which an earlier reservation is of a clock that was set back."""
 
 _ROTATE = (
-    "UPDATE oauth_tokens SET sealed = ?, version = version + 1, changed_at = ?, holder = '', reserved_until = 0 "
-    "WHERE name = ? AND version = ?"
+    "UPDATE oauth_tokens SET sealed = ?, version = version + 1, holder = '', reserved_until = 0 "
+    "WHERE name = ? AND version = ? AND sealed = ?"
 )
+"""The version begins anew with a login after a logout. No two sealed texts are equal."""
 
 _RELEASE = "UPDATE oauth_tokens SET holder = '', reserved_until = 0 WHERE name = ? AND holder = ?"
 
@@ -55,7 +57,7 @@ class OAuthTokenTable:
             lambda raw: _one(raw.execute(_LEASE, (holder, until, name, holder, now, until + _LATEST)).fetchone())
         )
 
-    async def rotate(self, taken: StoredToken, sealed: str, now: float) -> bool:
+    async def rotate(self, taken: StoredToken, sealed: str) -> bool:
         """Put a new token in the place of the one that was taken, and end its reservation.
 
         Return False if the token was changed since: then nothing is written.
@@ -63,7 +65,7 @@ class OAuthTokenTable:
 
         # A transaction that fails may be run again after it was committed: its own token counts as written.
         def operation(raw: Connection) -> bool:
-            if raw.execute(_ROTATE, (sealed, now, taken.name, taken.version)).rowcount:
+            if raw.execute(_ROTATE, (sealed, taken.name, taken.version, taken.sealed)).rowcount:
                 return True
             found = _one(raw.execute(_OF, (taken.name,)).fetchone())
             return found is not None and found.sealed == sealed

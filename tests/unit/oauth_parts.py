@@ -134,11 +134,11 @@ class MemoryTokens:
         self.held[name] = (holder, until)
         return self.rows[name]
 
-    async def rotate(self, taken: StoredToken, sealed: str, now: float) -> bool:
+    async def rotate(self, taken: StoredToken, sealed: str) -> bool:
         self._fail("rotate")
-        if taken.name not in self.rows or self.rows[taken.name].version != taken.version:
+        if self.rows.get(taken.name) != taken:
             return False
-        self.rows[taken.name] = replace(taken, sealed=sealed, version=taken.version + 1, changed_at=now)
+        self.rows[taken.name] = replace(taken, sealed=sealed, version=taken.version + 1)
         self.held.pop(taken.name, None)
         return True
 
