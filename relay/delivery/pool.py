@@ -136,10 +136,12 @@ class Pool:
         """Keep a session for the next job. Close it after `messages_per_connection`, and when its login ends."""
         delivery = lane_target.next_hops.settings.delivery
         most = held.site.messages_per_connection or delivery.messages_per_connection
-        if self._closed or session.transactions >= most or self._clock() >= session.login_ends_at:
+        login_left = session.login_ends_at - self._clock()
+        if self._closed or session.transactions >= most or login_left <= 0:
             self._idle.close(session)
         else:
-            self._idle.put(self._idle_key(lane_target, held.site), session, delivery.idle_timeout)
+            idle_timeout = min(delivery.idle_timeout, login_left)
+            self._idle.put(self._idle_key(lane_target, held.site), session, idle_timeout)
 
     def accepted(self, held: HeldSlot) -> None:
         """Note that a server of the site accepted a message."""

@@ -194,6 +194,17 @@ async def test_what_an_endpoint_or_a_server_repeats_of_a_secret_is_masked(endpoi
         assert "no such token: access-1, ***" in str(outcome.reply)
 
 
+async def test_an_idle_session_is_closed_when_its_token_ends(endpoint: TokenEndpoint) -> None:
+    async with Sink(extensions=EXTENSIONS) as sink, by_token(sink, endpoint) as side:
+        assert isinstance(await side.deliver(), Delivered)
+        side.steady.now = 3599.9
+        assert isinstance(await side.deliver(), Delivered)
+        assert [one.connection for one in sink.messages] == [1, 1]
+        async with asyncio.timeout(10):
+            while len(side.delivery._pool._idle):
+                await asyncio.sleep(0.01)
+
+
 async def test_no_part_of_a_long_token_is_left_in_the_error_of_a_server(endpoint: TokenEndpoint) -> None:
     token = "t" * 2000
     error = b64encode(json.dumps({"status": "400", "saw": f"Bearer {token}"}).encode()).decode()
