@@ -11,9 +11,13 @@ from relay.config.errors import Problem
 from relay.config.listening import listening_sections
 from relay.config.settings import Listener, Settings, Tracker
 from relay.config.toml_positions import KeyPath
+from relay.config.values import Listening
 from relay.networks import Network
 
 _LOOPBACK = "127.0.0.1"
+
+_REUSING = frozenset({"listener", "tracker"})
+"""Sections that `server.reuse_port` applies to."""
 
 _SHORTEST_PREFIX_V4, _SHORTEST_PREFIX_V6 = 8, 16
 """Bits. A shorter prefix covers so much of the internet that relaying for it is an open relay."""
@@ -22,7 +26,7 @@ _SHORTEST_PREFIX_V4, _SHORTEST_PREFIX_V6 = 8, 16
 def find_listener_errors(settings: Settings) -> Iterator[Problem]:
     """Yield the problems of listening sections that make the settings unusable."""
     yield from duplicate_names("listener", [listener.name for listener in settings.listeners])
-    in_use: dict[tuple[str, int], str] = {}
+    in_use: dict[tuple[str, int], KeyPath] = {}
     for index, listener in enumerate(settings.listeners):
         path: KeyPath = ("listener", index)
         if listener.tls != "none" and listener.certificate is None:
@@ -34,7 +38,7 @@ def find_listener_errors(settings: Settings) -> Iterator[Problem]:
     yield from _proxy_protocol(("tracker",), settings.tracker)
 
     for path, section in listening_sections(settings).items():
-        yield from _address_conflict(in_use, path, section.host, section.port)
+        yield from _address_conflict(in_use, path, section, reuse_port=settings.server.reuse_port)
 
 
 def duplicate_names(table: str, names: Sequence[str]) -> Iterator[Problem]:
@@ -54,21 +58,28 @@ def _reserved_connections(settings: Settings) -> Iterator[Problem]:
         left = max(left - listener.reserved_connections, 0)
 
 
-def _address_conflict(in_use: dict[tuple[str, int], str], path: KeyPath, host: str, port: int) -> Iterator[Problem]:
+def _address_conflict(
+    in_use: dict[tuple[str, int], KeyPath], path: KeyPath, section: Listening, *, reuse_port: bool
+) -> Iterator[Problem]:
     """Add an address to those in use and yield a problem if it is one already; port 0 is always free."""
-    owner = " ".join(str(part + 1) if isinstance(part, int) else part for part in path[:-1])
-    for (other, its_port), name in in_use.items():
-        if port and port == its_port and _overlap(host, other):
-            yield Problem(path, f"{name} listens there already", "an address for each")
+    host, port = section.host, section.port
+    for (other, its_port), before in in_use.items():
+        is_shared = reuse_port and {path[0], before[0]} <= _REUSING
+        if port and port == its_port and _overlap(host, other, is_shared=is_shared):
+            owner = " ".join(str(part + 1) if isinstance(part, int) else part for part in before[:-1])
+            yield Problem(path, f"{owner} listens there already", "an address for each")
             break
-    in_use.setdefault((host, port), owner)
+    in_use.setdefault((host, port), path)
 
 
-def _overlap(host: str, other: str) -> bool:
-    """Whether two sections cannot listen on one port of these hosts: one may be all addresses of its version."""
+def _overlap(host: str, other: str, *, is_shared: bool) -> bool:
+    """Whether two sections cannot listen on one port of these hosts: one may be all addresses of its version.
+
+    With SO_REUSEPORT a socket of one address takes its connections from that of all addresses.
+    """
     one, two = (_LOOPBACK if name.lower() == "localhost" else name.lower() for name in (host, other))
-    if one == two:
-        return True
+    if one == two or is_shared:
+        return one == two
     return any(all_of in (one, two) and (":" in one) == (":" in two) == (":" in all_of) for all_of in ("0.0.0.0", "::"))  # noqa: S104
 
 

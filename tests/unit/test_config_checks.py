@@ -46,6 +46,25 @@ def test_the_defaults_have_no_errors_and_no_warnings() -> None:
             ["listener[1].address: listener 1 listens there already"],
         ),
         (
+            {"listener": [_listener(), _listener(name="b", address="0.0.0.0:2525")]},
+            ["listener[1].address: listener 1 listens there already"],
+        ),
+        (
+            {
+                "server": {"reuse_port": True},
+                "listener": [_listener(), _listener(name="b", address="0.0.0.0:2525")],
+            },
+            [],
+        ),
+        (
+            {"server": {"reuse_port": True}, "listener": [_listener(), _listener(name="b")]},
+            ["listener[1].address: listener 1 listens there already"],
+        ),
+        (
+            {"server": {"reuse_port": True}, "metrics": {"address": "0.0.0.0:8025"}},
+            ["metrics.address: tracker listens there already"],
+        ),
+        (
             {"api": {"address": "0.0.0.0:8025"}, "tracker": {"base_url": "http://t.test"}},
             ["api.address: tracker listens there already"],
         ),
