@@ -120,6 +120,8 @@ class ConnectFailure:
     refused_connection: bool = False
     """No server listens there, as the network reported at once."""
     phase: Phase = "connect"
+    without_token: bool = False
+    """There was no access token, so the server was not asked."""
 
 
 async def connect(endpoint: Endpoint, options: ConnectOptions) -> Session | ConnectFailure:

@@ -233,6 +233,9 @@ class Pool:
                 if opened.remote in self.memory.minimal:
                     opened.offers = opened.offers.minimal()
                 return opened
+            if opened.without_token:
+                failure = opened
+                break  # No other host would be asked either.
             self.memory.failing.set(str(endpoint), True)
             if failure is None or failure.refused_connection or not opened.refused_connection:
                 failure = opened

@@ -59,4 +59,6 @@ def _is_refused(opened: Session | ConnectFailure) -> bool:
 def _without_token(endpoint: Endpoint, failure: NoToken) -> ConnectFailure:
     """Return the failure of a login without a token. A final one is about our account, as a wrong password."""
     code, status = (454, "4.7.0") if failure.is_final else (451, "4.4.1")
-    return ConnectFailure(Reply(code, status, str(failure)), endpoint, locked_out=failure.is_final, phase="auth")
+    return ConnectFailure(
+        Reply(code, status, str(failure)), endpoint, locked_out=failure.is_final, phase="auth", without_token=True
+    )

@@ -5,19 +5,24 @@ import json
 import os
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 
 from relay.config.settings import Settings
 from relay.delivery import SmtpDelivery
+from relay.delivery.mx import Endpoint
+from relay.delivery.next_hop import NextHopResolver, parse_lane
+from relay.mail.reply import Reply
 from relay.oauth.endpoint import ask_endpoint
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.service import OAuthService
-from relay.queue.outcome import Deferred, Delivered, Outcome
+from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from tests.servers.actions import Say
 from tests.servers.jobs import job
 from tests.servers.relay_side import delivering, settings
@@ -41,6 +46,14 @@ class Side:
 
     def __init__(self, of: Settings, delivery: SmtpDelivery, oauth: OAuthService, steady: Moments) -> None:
         self.of, self.delivery, self.oauth, self.steady = of, delivery, oauth, steady
+
+    async def endpoints(self) -> Sequence[Endpoint]:
+        next_hops = self.delivery._current_next_hops()
+        target = parse_lane("provider:up")
+        assert not isinstance(target, Reply)
+        found = await next_hops.endpoints(target)
+        assert not isinstance(found, Deferred | Refused)
+        return found
 
     async def deliver(self) -> Outcome:
         (outcome,) = await self.delivery.deliver("provider:up", job())
@@ -161,6 +174,23 @@ async def test_an_endpoint_with_an_unknown_certificate_gets_no_secret(
         assert isinstance(outcome, Deferred)
         assert "certificate" in str(outcome.reply)
         assert endpoint.forms == []
+
+
+@pytest.mark.parametrize("status", [401, 503])
+async def test_without_a_token_no_host_is_asked_and_none_counts_as_failing(
+    endpoint: TokenEndpoint, status: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Sink(extensions=EXTENSIONS) as sink, by_token(sink, endpoint) as side:
+        (first,) = await side.endpoints()
+        both = (first, replace(first, name="second.test"))
+        monkeypatch.setattr(NextHopResolver, "endpoints", AsyncMock(return_value=both))
+        endpoint.next += [Answer(status, {"error": "invalid_client"})] * 2
+        wanted = AsyncMock(wraps=side.oauth.token)
+        monkeypatch.setattr(side.oauth, "token", wanted)
+        assert isinstance(await side.deliver(), Deferred)
+        assert wanted.await_count == 1
+        assert not sink.said("EHLO")
+        assert not [one for one in both if str(one) in side.delivery._pool.memory.failing]
 
 
 async def test_a_wrong_client_secret_pauses_the_account_with_its_guidance(endpoint: TokenEndpoint) -> None:
