@@ -11,10 +11,10 @@ _URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://)(.*)", re.DOTALL)
 _PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;]+)=(.*?)(?=[&#;][^=&#;]+=|$)", re.DOTALL)
 """A parameter; its value ends before the next one, because a secret may have unescaped "&" and "#"."""
 
-_KEYWORD = re.compile(r"(\w+)(\s*=\s*)('(?:[^'\\]|\\.)*'?|\S+)", re.DOTALL)
+_KEYWORD = re.compile(r"(?<!\w)(\w++)(\s*+=\s*)('(?:[^'\\]|\\.)*'?|\S+)", re.DOTALL)
 """A keyword of libpq with its value."""
 
-_SCHEMELESS = re.compile(r"^([^@\s]*?):\S*@")
+_SCHEMELESS = re.compile(r"^([^@\s:]*+):\S*@")
 """The user of a URL that lacks its "//", up to the password."""
 
 _SECRET_NAME = re.compile(r"pass|secret|token|pwd|credential|api_?key|signature", re.IGNORECASE)

@@ -218,3 +218,8 @@ def test_urls_of_postgresql(tmp_path: Path, url: str) -> None:
     file = tmp_path / "relay.toml"
     file.write_text(f'[storage]\nurl = "{url}"\n')
     assert check(file, {})[1] == ()
+
+
+@pytest.mark.parametrize("text", ["a" * 200_000, " " * 200_000, "a:" * 100_000, "a" + " " * 200_000])
+def test_a_long_text_is_masked_in_a_moment(text: str) -> None:
+    assert mask_url(text) == text
