@@ -12,7 +12,7 @@ from relay.storage.postgres.schema import prepare
 from tests.servers.postgres import PostgresServer, delete_rows, drop_schema, fresh_schema
 
 # Hypothesis fails an example that takes 200 ms, which any does on a busy machine. `make fuzz` tries more examples.
-settings.register_profile("relay", deadline=None, max_examples=int(os.environ.get("RELAY_TEST_EXAMPLES", "50")))
+settings.register_profile("relay", deadline=None, max_examples=int(os.environ.get("RELAY_TEST_EXAMPLES", "25")))
 settings.load_profile("relay")
 
 

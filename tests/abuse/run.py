@@ -24,7 +24,7 @@ import trustme
 
 from relay.config.secret_hash import hash_secret
 from tests.abuse.names import NOTICES_ADDRESS, answer_notices, pass_on_notices
-from tests.servers.relay_process import free_port
+from tests.ports import free_port
 from tests.shared import SHARED
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.ports import free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.waiting import PATIENCE
 
 MESSAGES = 5

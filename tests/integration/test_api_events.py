@@ -23,7 +23,7 @@ from relay.events.event import Event, Kind
 from relay.storage.sqlite.store import SqliteStore
 from relay.submission.credential_keys import find_credential
 from tests.contract.values import NOW
-from tests.servers.relay_process import free_port
+from tests.ports import free_port
 from tests.servers.waiting import PATIENCE, until
 from tests.servers.webhook_side import enqueue, invoice
 

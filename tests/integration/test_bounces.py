@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 
+from tests.ports import free_port
 from tests.servers.actions import Say
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.waiting import PATIENCE
 

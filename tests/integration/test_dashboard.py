@@ -10,9 +10,10 @@ import aiohttp
 import pytest
 
 from tests.integration.page_checks import CONTRAST
+from tests.ports import free_port
 from tests.servers.actions import Say
 from tests.servers.chromium import Chromium
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.waiting import PATIENCE
 

@@ -10,7 +10,7 @@ import pytest
 from relay.app.start_check import find_address_faults
 from relay.config.listening import hosts_of
 from relay.config.settings import Settings
-from tests.servers.relay_process import free_port
+from tests.ports import free_port
 from tests.servers.smtp_in_side import serving
 
 

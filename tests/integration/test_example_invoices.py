@@ -14,8 +14,9 @@ import pytest
 
 from relay.config.credentials import new_key
 from relay.config.secret_hash import hash_secret
+from tests.ports import free_port
 from tests.servers.asgi_server import serving
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Say, Sink
 from tests.servers.waiting import until
 from tests.servers.webhook_side import SECRET

@@ -15,10 +15,11 @@ import pytest
 from relay.config import check
 from relay.domains.key_files import load_keys
 from relay.rewrite.tokens import cc_address
+from tests.ports import free_port
 from tests.servers.actions import Say
 from tests.servers.dns_server import DnsServer
 from tests.servers.relay_app import Running, running
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 
 RELAY, MAILBOX = "127.0.0.2", "127.0.0.4"

@@ -16,8 +16,9 @@ import pytest
 from relay.config import check
 from relay.domains.key_files import load_keys
 from relay.rewrite.tokens import Kind, Token, cc_address, sign_address_token
+from tests.ports import free_port
 from tests.servers.dns_server import DnsServer, Trouble
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.waiting import until
 

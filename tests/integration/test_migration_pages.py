@@ -21,7 +21,8 @@ from relay.cli.explain import explain
 from relay.config.credentials import new_key
 from relay.config.secret_hash import hash_secret
 from tests.documentation import Block, blocks_of, steps_of, text_of
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.ports import free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")

@@ -11,9 +11,10 @@ import pytest
 
 from relay.domains.key_files import write_key
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
+from tests.ports import free_port
 from tests.servers.dns_server import DnsServer
 from tests.servers.postfix import Postfix, need_postfix, smtp_sink
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.waiting import PATIENCE
 
 MAIL = (

@@ -11,8 +11,9 @@ from cryptography import x509
 
 from relay.app.certificates import INTERVAL, RETRY_INTERVAL, CertificateWatch
 from relay.cli import main
+from tests.ports import free_port
 from tests.servers.relay_app import Running, running
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.waiting import until
 
 LISTENER = """

@@ -7,7 +7,8 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.ports import free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.waiting import PATIENCE
 

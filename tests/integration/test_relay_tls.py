@@ -9,7 +9,8 @@ import pytest
 import trustme
 
 from relay.config.secret_hash import hash_secret
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.ports import free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 
 MAIL = b"From: a@acme.test\r\nTo: u@rcpt.test\r\nSubject: hello\r\n\r\nHello\r\n"

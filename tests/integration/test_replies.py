@@ -20,9 +20,10 @@ from relay.mailauth.dkim_keys import SigningKey, generate_key, load_key
 from relay.mailauth.dkim_sign import sign
 from relay.rewrite.tokens import cc_address
 from tests.dkim_verifiers import dkimpy
+from tests.ports import free_port
 from tests.servers.actions import Received, Say
 from tests.servers.dns_server import DnsServer
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.waiting import PATIENCE
 

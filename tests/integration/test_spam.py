@@ -7,7 +7,8 @@ from typing import Any
 
 import aiohttp
 
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.ports import free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.spam_filters import SPAM_SUBJECT, Rspamd, Spamd
 from tests.servers.waiting import PATIENCE

@@ -13,8 +13,9 @@ import aiohttp
 import pytest
 
 from relay.rewrite.tokens import Kind, Token, parse_keyring, sign_token
+from tests.ports import free_port
 from tests.servers import forked
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.waiting import PATIENCE
 

@@ -11,9 +11,10 @@ from relay.app.alerts import Alert
 from relay.app.context import AppContext
 from relay.resolver import Resolver
 from tests.integration.mail_helpers import HTML, send, timeline
+from tests.ports import free_port
 from tests.servers.dns_server import DnsServer
 from tests.servers.relay_app import running
-from tests.servers.relay_process import RelayProcess, free_port
+from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.waiting import until
 

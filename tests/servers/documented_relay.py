@@ -10,12 +10,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from tests.documentation import ROOT, Block, shows, steps_of
+from tests.ports import free_port
 from tests.servers import documented_user, fork_client
 from tests.servers.actions import Action, Received, Say
 from tests.servers.dns_server import DnsServer
 from tests.servers.fork_client import SERVER
 from tests.servers.forked import fork_server
-from tests.servers.relay_process import free_port
 from tests.servers.sink import Sink
 
 BLOCK_SECONDS = 120.0

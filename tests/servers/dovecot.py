@@ -16,7 +16,7 @@ import pytest
 import trustme
 from imapclient import IMAPClient
 
-from tests.servers.relay_process import free_port
+from tests.ports import free_port
 from tests.servers.waiting import PATIENCE
 
 PROGRAM = Path("/usr/sbin/dovecot")

@@ -16,7 +16,7 @@ from typing import Self
 import pytest
 import trustme
 
-from tests.servers.relay_process import free_port
+from tests.ports import free_port
 from tests.servers.waiting import PATIENCE
 
 SBIN = Path("/usr/sbin")

@@ -4,52 +4,19 @@ import asyncio
 import json
 import os
 import signal
-import socket
 import sys
 import tomllib
-from itertools import count
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from tests.ports import free_port
 from tests.servers import forked
 from tests.servers.audit import assert_no_leaks
 from tests.servers.forked import ForkedProcess
 from tests.servers.waiting import PATIENCE
 
 VERIFYING_NOBODY = "[verification]\ncampaign = false"
-
-_ports = count(11_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
-"""Below the ports the system gives to clients, and for each test process its own."""
-
-_reserved: list[socket.socket] = []
-"""Names in Linux's abstract namespace: they go with the process."""
-
-
-def free_port() -> int:
-    """Return a TCP port nobody uses, and no other test process will be given, also while its server is down."""
-    for port in _ports:
-        if not _reserve(port):
-            continue
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("there are more ports than numbers")
-
-
-def _reserve(port: int) -> bool:
-    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-    try:
-        name.bind(f"\0relay-tests-port-{port}")
-    except OSError:
-        name.close()
-        return False
-    _reserved.append(name)
-    return True
 
 
 class RelayProcess:

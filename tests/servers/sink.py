@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from types import TracebackType
 from typing import Self
 
+from tests.ports import free_port
 from tests.servers.actions import Action, Dribble, Drop, Hang, Received, Reset, Say, Wait
 from tests.servers.conversation import Closed, Conversation
-from tests.servers.relay_process import free_port
 from tests.servers.waiting import PATIENCE
 
 __all__ = ["Action", "Dribble", "Drop", "Hang", "Received", "Reset", "Say", "Sink", "Wait"]

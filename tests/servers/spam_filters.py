@@ -11,7 +11,7 @@ from typing import Self
 
 import pytest
 
-from tests.servers.relay_process import free_port
+from tests.ports import free_port
 from tests.servers.waiting import PATIENCE
 
 RSPAMD, SPAMD = Path("/usr/bin/rspamd"), Path("/usr/sbin/spamd")

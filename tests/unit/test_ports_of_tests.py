@@ -7,12 +7,10 @@ import subprocess
 import sys
 from unittest.mock import patch
 
+from tests.ports import free_port
 from tests.servers.dns_server import DnsServer
-from tests.servers.relay_process import free_port
 
-GIVEN = (
-    "from tests.servers.relay_process import free_port; print(*(free_port() for _ in range(100)), flush=True); input()"
-)
+GIVEN = "from tests.ports import free_port; print(*(free_port() for _ in range(100)), flush=True); input()"
 
 
 def test_runs_side_by_side_are_given_different_ports() -> None:
