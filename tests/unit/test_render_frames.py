@@ -42,6 +42,7 @@ POLICY = MessagePolicy(
     dialects=("sendgrid", "ses"),
     is_signed=False,
     needs_tls=True,
+    tags_were_a_list=True,
     ignores_lists=True,
     send_at=1_800_000_000.5,
     tracking=Tracking(base_url="https://t.acme.test", exclude_hosts=("a.test", "*.b.test"), pixel="start"),

@@ -226,7 +226,7 @@ async def test_small_messages_that_hang_stop_nobody_else(monkeypatch: pytest.Mon
         killed = [reason for reason, _ in started.restarts]
         assert 1 <= len(killed) <= 2
         assert all(f"no answer within {MOST_CPU:g} s of CPU time" in reason for reason in killed)
-        assert started.slow_worker.renderers[0].load == OUTSTANDING
+        await started.until(lambda: [one.load for one in started.slow_worker.renderers] == [OUTSTANDING])
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
