@@ -79,6 +79,7 @@ def full_message(queue_id: str = "Q00000000000FF") -> Message:
             dialects=("sendgrid", "ses"),
             is_signed=False,
             needs_tls=True,
+            tags_were_a_list=True,
             ignores_lists=True,
             send_at=1_800_000_000.5,
         ),
