@@ -90,8 +90,11 @@ class RendererProcess(asyncio.Protocol):
         self._fault = ""
 
     @classmethod
-    async def start(cls, max_memory: int) -> "RendererProcess":
-        """Start a process. `max_memory` is the octets it may use for messages. Raises StartError, OSError."""
+    async def start(cls, max_memory: int, max_cpu: int) -> "RendererProcess":
+        """Start a process. Raises StartError, OSError.
+
+        It may use `max_memory` octets for messages, and `max_cpu` seconds of CPU time for one.
+        """
         own_socket, worker_socket = socket.socketpair()
         own_descriptors, worker_descriptors = socket.socketpair()
         with worker_socket, worker_descriptors, ExitStack() as on_failure:
@@ -101,7 +104,7 @@ class RendererProcess(asyncio.Protocol):
             renderer._descriptors = own_descriptors
             on_failure.callback(renderer._transport.abort)
             fds = worker_socket.fileno(), worker_descriptors.fileno()
-            renderer.process = await _spawn(fds, max_memory + BASE_MEMORY)
+            renderer.process = await _spawn(fds, max_memory + BASE_MEMORY, max_cpu)
             on_failure.pop_all()
 
         try:
@@ -156,11 +159,16 @@ class RendererProcess(asyncio.Protocol):
         try:
             async with asyncio.timeout(END_TIMEOUT):
                 await self.process.wait()
-        except TimeoutError:
+        except (TimeoutError, asyncio.CancelledError) as error:
             with suppress(ProcessLookupError):
                 self.process.kill()
             await self.process.wait()
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        finally:
+            self._fail_pending()
 
+    def _fail_pending(self) -> None:
         failure = Failed(self._fault or "the renderer ended", ended=True)
         for index, pending in enumerate(self._pending):
             if not pending.answer.done():
@@ -231,9 +239,9 @@ class RendererProcess(asyncio.Protocol):
             pending.answer.set_result(answer)
 
 
-async def _spawn(fds: tuple[int, int], max_memory: int) -> asyncio.subprocess.Process:
+async def _spawn(fds: tuple[int, int], max_memory: int, max_cpu: int) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *isolated(PROGRAM, serve.__module__, *map(str, fds), str(max_memory)),
+        *isolated(PROGRAM, serve.__module__, *map(str, (*fds, max_memory, max_cpu))),
         pass_fds=fds,
         stdin=asyncio.subprocess.DEVNULL,
         cwd="/",

@@ -22,13 +22,21 @@ COLLECT_EVERY = 1000
 with a hundred thousand links take more than linear time."""
 
 
-def serve(source: BinaryIO, sink: BinaryIO, descriptors: socket.socket) -> None:
-    """Answer requests until the other end closes. `descriptors` passes those of files."""
+def serve(source: BinaryIO, sink: BinaryIO, descriptors: socket.socket, max_cpu: int) -> None:
+    """Answer requests until the other end closes. `descriptors` passes those of files.
+
+    A message that takes more than `max_cpu` seconds of CPU time ends the process by SIGPROF. The relay ends it earlier,
+    unless the relay itself was killed.
+    """
     sink.write(READY)
     sink.flush()
     answers = 0
     while len(header := source.read(LENGTH)) == LENGTH:
-        sink.write(answer_frame(_answer(source.read(int.from_bytes(header, "big")), descriptors)))
+        body = source.read(int.from_bytes(header, "big"))
+        signal.setitimer(signal.ITIMER_PROF, max_cpu)
+        answer = answer_frame(_answer(body, descriptors))
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        sink.write(answer)
         sink.flush()
         answers += 1
         if answers % COLLECT_EVERY == 0:
@@ -64,7 +72,7 @@ def _write(target: RawIOBase, content: bytes) -> None:
         view = view[target.write(view) or 0 :]
 
 
-def main(fd: int, descriptors: int, max_memory: int) -> None:
+def main(fd: int, descriptors: int, max_memory: int, max_cpu: int) -> None:
     """Serve on the inherited sockets. `max_memory` is the limit of the address space in octets."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
@@ -77,4 +85,4 @@ def main(fd: int, descriptors: int, max_memory: int) -> None:
         os.fdopen(os.dup(fd), "wb") as sink,
         socket.socket(fileno=descriptors) as passing,
     ):
-        serve(source, sink, passing)
+        serve(source, sink, passing, max_cpu)

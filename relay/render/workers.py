@@ -169,7 +169,7 @@ class Workers:
     async def _run_one(self) -> str:
         """Run one renderer until it ends. Return the reason."""
         try:
-            renderer = await RendererProcess.start(self._max_memory)
+            renderer = await RendererProcess.start(self._max_memory, math.ceil(self._timeout * self._outstanding))
         except (OSError, StartError) as error:
             return f"not started: {error}"
 

@@ -25,6 +25,7 @@ from relay.render import workers as render_workers
 from relay.render.files import ContentFiles
 from relay.render.message_policy import MessagePolicy
 from relay.render.pool import MOST_CPU, OUTSTANDING, RenderPool
+from relay.render.process import RendererProcess
 from relay.render.render import Rendering, RenderInput, render, reverse_path_for
 from relay.render.renderer import InlineRenderer
 from relay.render.workers import LONGEST_WAIT, UNAVAILABLE_AFTER, pause
@@ -211,6 +212,29 @@ async def test_a_worker_that_hangs_is_ended() -> None:
         assert rendered == render(STORED, [0], KEYS, eight_bit=True)[0]
         assert started.restarts == [("no answer within 1 s, signal SIGKILL", 0.0)]
         assert not Path(f"/proc/{pid}").exists()
+
+
+async def test_a_renderer_that_hangs_ends_by_itself_when_its_relay_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+    misbehaving(monkeypatch)
+    renderer = await RendererProcess.start(1 << 28, max_cpu=1)
+    hanging = replace(STORED, content=b"X-Hang: 1\r\n" + CONTENT)
+    answer = renderer.send(render_frames.Request(hanging, [0], True, render_frames.keys_for(hanging.policy, KEYS)))
+    await asyncio.wait_for(renderer.process.wait(), PATIENCE)
+    assert renderer.exit_reason() == "signal SIGPROF"
+    await renderer.close()
+    assert isinstance(await answer, render_frames.Failed)
+
+
+async def test_a_renderer_that_is_not_waited_for_is_ended() -> None:
+    renderer = await RendererProcess.start(1 << 28, max_cpu=10)
+    pid = renderer.process.pid
+    os.kill(pid, signal.SIGSTOP)
+    closing = asyncio.create_task(renderer.close())
+    await asyncio.sleep(0)
+    closing.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+    assert not Path(f"/proc/{pid}").exists()
 
 
 async def test_small_messages_that_hang_stop_nobody_else(monkeypatch: pytest.MonkeyPatch) -> None:
