@@ -45,7 +45,7 @@ class OAuthRoutes:
         name, body = self._known(request), await json_body(request)
         refresh_token = body.get("refresh_token")
         if not self.oauth.accounts()[name].needs_login:
-            raise web.HTTPConflict(text=f'nobody has to log in for {name}: its flow is "app"')
+            raise web.HTTPConflict(text=f'{name} needs no login of a person: its flow is "app"')
         if not isinstance(refresh_token, str) or not refresh_token:
             raise web.HTTPBadRequest(text='"refresh_token" is missing')
 

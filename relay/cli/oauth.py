@@ -61,7 +61,9 @@ def login_command(name: str, paste: bool, path: Path) -> None:
     if isinstance(answer, Refusal):
         _fail(str(answer), guidance_of(answer, account), final=answer.is_final)
     if not answer.refresh_token:
-        _fail("the endpoint gave no refresh token", "Allow offline access for this application.", final=True)
+        _fail(
+            "the answer of the endpoint has no refresh token", "Allow offline access for this application.", final=True
+        )
     state = client.post(f"/oauth/{name}/login", body={"refresh_token": answer.refresh_token}, seconds=90)
     if state["state"] != "ok":
         _fail(state["error"], state["guidance"], final=state["state"] != "no answer")
@@ -89,7 +91,7 @@ def logout_command(name: str, path: Path, as_json: bool) -> None:
     elif answer["deleted"]:
         click.echo(f"the login of {name} is deleted; revoke it at the service too")
     else:
-        click.echo(f"nobody is logged in for {name}")
+        click.echo(f"no login is stored for {name}")
 
 
 def token_text(state: dict[str, Any]) -> str:
@@ -100,7 +102,7 @@ def token_text(state: dict[str, Any]) -> str:
 
 
 def _account(name: str, path: Path) -> Account:
-    """Return the account; exit with 78 if nobody can log in for it."""
+    """Return the account; exit with 78 if it takes no login of a person."""
     accounts = accounts_of(settings_or_exit(path))
     account = accounts.get(name)
     if account is None:
@@ -108,7 +110,7 @@ def _account(name: str, path: Path) -> Account:
         click.echo(f"relay: {path} has no account {name} with OAuth2; it has: {known}", err=True)
         sys.exit(EX_CONFIG)
     if not account.needs_login:
-        click.echo(f'relay: nobody has to log in for {name}: its flow is "app"', err=True)
+        click.echo(f'relay: {name} needs no login of a person: its flow is "app"', err=True)
         sys.exit(EX_CONFIG)
     return account
 

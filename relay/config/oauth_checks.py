@@ -32,7 +32,7 @@ def oauth_errors(settings: Settings) -> Iterator[Problem]:
         if owner.password.get_secret_value():
             yield Problem((*owner_path, "password"), "is set, and an oauth table too", "one of them")
         if not owner.username:
-            problem = "is missing: the server is told for which mailbox the token is"
+            problem = "is missing: a login names the mailbox of the token"
             yield Problem((*owner_path, "username"), problem, "the address of the mailbox")
         if owner.tls == "none" and not is_loopback(owner.host):
             yield Problem(

@@ -107,7 +107,7 @@ class ConnectionSlots:
         return next((key for key, limit in limits.items() if key in uses and not uses[key].admits(limit, flow)), None)
 
     def _offer(self, key: str) -> None:
-        """Grant what has become free of a limit to those that wait for it, one after the other."""
+        """Grant the free slots of a limit to its waiters, one after the other."""
         use = self._use(key)
         while (line := use.first()) is not None and use.admits(self._waiting[line][0].limits[key], line.flow):
             use.leave(line)

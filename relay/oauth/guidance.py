@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from relay.oauth.account import Account
 from relay.oauth.answers import Refusal
 
-NOBODY_LOGGED_IN = "nobody has logged in"
+NO_LOGIN = "no login is stored"
 
 _BY_CODE: Mapping[str, str] = {
     "AADSTS7000215": "The client secret is wrong. Use the Value of the secret, not its ID.",
@@ -64,7 +64,7 @@ def guidance_of(refusal: Refusal, account: Account) -> str:
 def _template(refusal: Refusal, account: Account) -> str:
     if not refusal.is_final:
         return _FOR_NOW
-    if refusal.error == NOBODY_LOGGED_IN:
+    if refusal.error == NO_LOGIN:
         return "Run `relay oauth login {name}`."
     if refusal.code in _BY_CODE:
         return _BY_CODE[refusal.code]

@@ -13,7 +13,7 @@ from relay.events.ports import StoreError
 from relay.oauth.account import Account
 from relay.oauth.answers import Grant, Refusal
 from relay.oauth.endpoint import TIMEOUT, Ask
-from relay.oauth.guidance import NOBODY_LOGGED_IN
+from relay.oauth.guidance import NO_LOGIN
 from relay.oauth.ports import RefreshTokenStore, StoredToken
 from relay.oauth.requests import refresh_request
 from relay.oauth.sealing import Key, SealError, is_sealed_with, seal, unseal
@@ -63,16 +63,16 @@ class RefreshTokens:
                     refresh_token = unseal(taken.sealed, account.name, self._keys())
                 except SealError as error:
                     await self.store.release(account.name, self._holder)
-                    return Refusal(NOBODY_LOGGED_IN, str(error))
+                    return Refusal(NO_LOGIN, str(error))
 
                 request = refresh_request(account, refresh_token, self._clock(), self._random(16).hex())
                 answer = await self._ask(*request)
                 if await self._keep(taken, self._following(taken, refresh_token, answer)):
                     return answer
-            return Refusal(NOBODY_LOGGED_IN)
+            return Refusal(NO_LOGIN)
 
     async def _reserved(self, name: str) -> StoredToken | None:
-        """Reserve the token of an account, when no other node has it reserved. None if nobody has logged in."""
+        """Reserve the token of an account, when no other node has it reserved. None without a stored login."""
         while True:
             now = self._clock()
             taken = await self.store.lease(name, self._holder, now, now + RESERVED)

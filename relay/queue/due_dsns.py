@@ -117,7 +117,7 @@ def build_dsn(
 
 
 def _original(claimed: ClaimedBatch, action: Action) -> OriginalMessage:
-    """Return what the notification returns: the whole message where that was asked for and is small, else its head."""
+    """Return the part to return: the whole message if it was asked for and is small, else its header."""
     about, content = claimed.message, head_of(claimed.content)
     is_whole = len(content) == len(claimed.content) <= MAX_RETURNED
     full = about.ret == "FULL" and action is Action.FAILED and is_whole

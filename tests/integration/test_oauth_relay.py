@@ -94,7 +94,7 @@ async def test_a_person_logs_in_with_a_code_and_the_pause_ends(world: World) -> 
     await until(lambda: bool(relay.log("delivery.paused")))
     (line,) = relay.log("delivery.paused")
     assert line["category"] == "credentials"
-    assert "nobody has logged in. Run `relay oauth login person`." in line["reply"]
+    assert "no login is stored. Run `relay oauth login person`." in line["reply"]
     assert (await world.status("person"))["state"] == "login needed"
     assert not relay.log("message.bounced")
 
@@ -139,7 +139,7 @@ async def test_a_disabled_mailbox_pauses_the_provider_with_the_remedy_and_no_mai
 async def test_a_logout_deletes_the_login(world: World) -> None:
     relay = world.relay
     assert "the login of person is deleted" in await relay.run("oauth", "logout", "person")
-    assert "nobody is logged in for person" in await relay.run("oauth", "logout", "person")
+    assert "no login is stored for person" in await relay.run("oauth", "logout", "person")
     assert (await world.status("person"))["logged_in_at"] is None
 
 

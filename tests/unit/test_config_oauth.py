@@ -76,7 +76,7 @@ def test_what_is_missing_or_contradicts_the_preset_is_named(oauth: dict[str, Any
     ("provider", "messages"),
     [
         ({"password": "p"}, ["password: is set, and an oauth table too"]),
-        ({"username": ""}, ["username: is missing: the server is told for which mailbox the token is"]),
+        ({"username": ""}, ["username: is missing: a login names the mailbox of the token"]),
         ({"tls": "none"}, ["tls: the access token would be sent in clear text"]),
         ({"tls": "none", "host": "127.0.0.1"}, []),
         ({"name": "bounces.imap"}, ["name: bounces.imap is the name of the bounce mailbox"]),

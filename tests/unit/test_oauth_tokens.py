@@ -10,7 +10,7 @@ import pytest
 from relay.events.ports import StoreError
 from relay.oauth.account import Account
 from relay.oauth.answers import Grant, Refusal
-from relay.oauth.guidance import NOBODY_LOGGED_IN
+from relay.oauth.guidance import NO_LOGIN
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.sealing import Key, SealError, seal, unseal
 from relay.oauth.tokens import AccessToken, NoToken, TokenSource
@@ -197,7 +197,7 @@ async def test_a_refusal_of_a_token_that_another_node_changed_meanwhile_is_no_re
 
 async def test_without_a_login_the_guidance_names_the_command() -> None:
     found = await Side(USER).failure()
-    assert (found.reason, found.guidance, found.is_final) == (NOBODY_LOGGED_IN, "Run `relay oauth login up`.", True)
+    assert (found.reason, found.guidance, found.is_final) == (NO_LOGIN, "Run `relay oauth login up`.", True)
 
 
 async def test_a_login_sealed_with_a_lost_key_counts_as_none() -> None:
@@ -263,7 +263,7 @@ async def test_no_token_is_left_of_a_request_during_a_logout() -> None:
 
     side.endpoint.before = log_out
     side.endpoint.next += [Grant("of-first", 3600.0, "second")]
-    assert (await side.failure()).reason == NOBODY_LOGGED_IN
+    assert (await side.failure()).reason == NO_LOGIN
     assert not side.store.rows
 
 
@@ -271,7 +271,7 @@ async def test_no_token_is_left_of_a_request_during_a_logout() -> None:
 async def test_a_login_that_was_changed_in_the_store_counts_as_none(sealed: str) -> None:
     side = Side(USER)
     await side.store.put("up", sealed, 0.0)
-    assert (await side.failure()).reason.startswith(NOBODY_LOGGED_IN)
+    assert (await side.failure()).reason.startswith(NO_LOGIN)
 
 
 async def test_a_refresh_token_that_does_not_change_is_sealed_anew_with_the_first_key() -> None:
