@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from relay.dsn.bounce_rules import Rules
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from tests.bounces.cases import SUPPRESSING, Case, Score, recipients, replies
 from tests.bounces.left_out import (
     left_out,
@@ -42,7 +42,7 @@ def main(data: Path, by: str, misses: bool, mutations: bool) -> None:
     if not data.exists():
         print(f"skipped: needs the labelled bounces in {data} (set RELAY_SHARED to their folder)")
         return
-    rules = load_bounce_rules(None)
+    rules = built_in_rules()
     for what, cases in (("replies", list(replies(data, by))), ("mail", list(recipients(data, by)))):
         figures = score(data, what)
         print(f"{what}, by the scoring program:")

@@ -11,10 +11,10 @@ from typing import Any
 
 from relay.dsn.classify import classify_recipient
 from relay.dsn.parse import parse
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from tests.bounces.cases import SUPPRESSING, labels
 
-RULES = load_bounce_rules(None)
+RULES = built_in_rules()
 Mutation = Callable[[bytes], bytes]
 View = tuple[str, dict[str, tuple[str, str]]]
 """The kind of a mail, and what happened to each recipient with its category."""

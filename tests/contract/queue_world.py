@@ -15,8 +15,7 @@ import psycopg
 
 from relay.config.settings import Settings
 from relay.delivery.delivery_journal import JOURNAL_FILE, DeliveryJournalFile
-from relay.dsn.bounce_rules import Rules
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from relay.events.ports import StoreError
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
@@ -101,15 +100,6 @@ class World:
         return f"M{next(self.serial):013}"
 
 
-_RULES: list[Rules] = []
-
-
-def rules() -> Rules:
-    if not _RULES:
-        _RULES.append(load_bounce_rules(None))
-    return _RULES[0]
-
-
 class Node:
     """One process of the relay over a folder, which can die and come back."""
 
@@ -178,7 +168,7 @@ class Node:
         self.journal.record(JournalRecord(batch.claimed.message.queue_id, numbers, outcome, self.world.now))
 
     def _context(self) -> QueueContext:
-        store, policy = self.store, BouncePolicy(rules(), 3)
+        store, policy = self.store, BouncePolicy(built_in_rules(), 3)
         return QueueContext(
             settings=lambda: SETTINGS,
             bounce_policy=lambda: policy,

@@ -14,7 +14,7 @@ from relay.dsn.classify import classify_recipient
 from relay.dsn.mime_parts import decode_words, walk, without_markup
 from relay.dsn.parse import parse
 from relay.dsn.reply_parts import mask_reply
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from relay.inbound.correlate import referenced_message_ids
 from relay.inbound.replies import header_of, parse_reply
 from relay.inbound.spam import spam_mark
@@ -98,7 +98,7 @@ def dsn(data: bytes) -> None:
     if report.kind == "other":
         assert all(one.action == "delivered" for one in report.recipients)
     for one in report.recipients:
-        meaning = classify_recipient(_rules(), report, one)
+        meaning = classify_recipient(built_in_rules(), report, one)
         assert meaning.about.name == meaning.category
     assert parse(data) == report
 
@@ -203,15 +203,6 @@ def _records() -> Iterator[tuple[Callable[[str], Any], Callable[[str], bool]]]:
 
 
 RECORDS = tuple(_records())
-
-_LOADED: list[Any] = []
-
-
-def _rules() -> Any:
-    if not _LOADED:
-        _LOADED.append(load_bounce_rules(None))
-    return _LOADED[0]
-
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
     one.__name__: one

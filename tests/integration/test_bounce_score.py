@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from tests.bounces.cases import Case, recipients, replies
 from tests.bounces.left_out import (
     left_out,
@@ -18,7 +18,7 @@ from tests.bounces.left_out import (
 from tests.bounces.official import score
 from tests.shared import shared
 
-RULES = load_bounce_rules(None)
+RULES = built_in_rules()
 
 
 def share(told: str) -> float:

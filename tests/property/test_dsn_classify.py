@@ -1,18 +1,17 @@
 """Classification takes any reply, and phrases find themselves in what they were written from."""
 
 import time
-from importlib import resources
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.dsn.bounce_rules import load_rules
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import classify
 from relay.dsn.normal_form import MAX_TEXT, normal_form
 from relay.dsn.phrases import compile_phrase
+from relay.dsn.rules_file import built_in_rules
 
-RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
+RULES = built_in_rules()
 
 WORDS = (
     "user",

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from functools import cache
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,8 +11,7 @@ from relay.config.settings import Settings
 from relay.content_file import ContentFile
 from relay.delivery.delivery_journal import DeliveryJournalFile
 from relay.domains.keys import Keys
-from relay.dsn.bounce_rules import Rules
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from relay.events.event import Event
 from relay.events.ports import StoreError
 from relay.limits.priority import Flow
@@ -96,11 +94,6 @@ class ScriptedDelivery:
         return [answer] * len(job.entries)
 
 
-@cache
-def _rules() -> Rules:
-    return load_bounce_rules(None)
-
-
 class Harness:
     """A runner with its context and a store. `now` is its clock."""
 
@@ -123,7 +116,7 @@ class Harness:
         self.asked_to_prove: list[str] = []
         serial = count()
         keys = Keys(parse_keyring([new_key(bytes(range(32)))]))
-        policy = BouncePolicy(_rules(), 3)
+        policy = BouncePolicy(built_in_rules(), 3)
         self.context = QueueContext(
             settings=lambda: settings,
             bounce_policy=lambda: policy,

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import count
 
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.due_dsns import DsnSender
@@ -14,7 +14,7 @@ from relay.queue.outcome import Outcome
 from relay.queue.retry import RetrySchedule
 from relay.queue.settlement import AttemptInfo, settle
 
-POLICY = BouncePolicy(load_bounce_rules(None), threshold=3)
+POLICY = BouncePolicy(built_in_rules(), threshold=3)
 
 LANE = "mx:x.test"
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from relay.admin.server import AdminServer
 from relay.admin.suppression_evidence import EvidenceRoutes
 from relay.config.settings import Settings
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.mail.queue_id import queue_id
@@ -44,7 +44,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 async def _replay(store: SqliteStore, folder: Path) -> int:
-    policy = BouncePolicy(load_bounce_rules(None), threshold=3)
+    policy = BouncePolicy(built_in_rules(), threshold=3)
     app = web.Application()
     app.add_routes(EvidenceRoutes(Settings, lambda: policy, store.suppressions, store.reports, lambda: NOW).table())
     server = AdminServer(app)

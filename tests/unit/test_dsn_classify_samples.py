@@ -1,14 +1,13 @@
 """How well replies written for this test are understood: many servers' manners, traps for suppression among them."""
 
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from relay.dsn.bounce_rules import load_rules
 from relay.dsn.classify import classify
+from relay.dsn.rules_file import built_in_rules
 
-RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
+RULES = built_in_rules()
 
 SUPPRESSING = frozenset(("bad_mailbox", "bad_domain", "mailbox_disabled"))
 

@@ -4,9 +4,9 @@ import pytest
 
 from relay.dsn.classify import classify_recipient
 from relay.dsn.parse import parse
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 
-RULES = load_bounce_rules(None)
+RULES = built_in_rules()
 
 REPORT = """\
 Return-Path: <>

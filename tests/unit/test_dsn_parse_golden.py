@@ -1,19 +1,18 @@
 """Every form of returning mail we know, one sample each: `tests/golden/dsn/NAME.eml` and what it means, `NAME.json`."""
 
 import json
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from relay.dsn.bounce_rules import load_rules
 from relay.dsn.classify import classify_recipient
 from relay.dsn.parse import parse
+from relay.dsn.rules_file import built_in_rules
 
 SAMPLES = sorted((Path(__file__).parents[1] / "golden" / "dsn").glob("*.eml"))
 
-RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
+RULES = built_in_rules()
 
 
 def meaning(content: bytes) -> dict[str, Any]:

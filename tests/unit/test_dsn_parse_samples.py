@@ -1,15 +1,14 @@
 """Reports in many forms and languages are understood, and ordinary mail that speaks of failures is no bounce."""
 
-from importlib import resources
 from pathlib import Path
 
 import pytest
 
-from relay.dsn.bounce_rules import load_rules
 from relay.dsn.classify import classify_recipient
 from relay.dsn.parse import parse
+from relay.dsn.rules_file import built_in_rules
 
-RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
+RULES = built_in_rules()
 
 FILES = sorted((Path(__file__).parents[1] / "golden" / "mails").glob("*.txt"))
 

@@ -1,17 +1,16 @@
 """Notifications of Amazon SES: the types they name decide what happened."""
 
 import json
-from importlib import resources
 from typing import Any
 
 import pytest
 
-from relay.dsn.bounce_rules import load_rules
 from relay.dsn.classify import classify_recipient
 from relay.dsn.parse import parse
 from relay.dsn.report import Report
+from relay.dsn.rules_file import built_in_rules
 
-RULES = load_rules(resources.files("relay.dsn").joinpath("bounce_rules.toml").read_text("utf-8"))
+RULES = built_in_rules()
 
 MAIL = {"messageId": "m", "source": "app@acme.test", "destination": ["jo@there.test"]}
 

@@ -9,7 +9,7 @@ import pytest
 
 from relay.config.settings import Settings
 from relay.domains.mail_exchanger import UNKNOWN
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from relay.events.event import Event, Kind
 from relay.inbound import addresses
 from relay.inbound.addresses import (
@@ -39,7 +39,7 @@ KEYS = Keyring((("k1", bytes(range(32))),))
 
 QUEUE_ID = queue_id(NOW, 7)
 
-RULES = load_bounce_rules(None)
+RULES = built_in_rules()
 
 SETTINGS = Settings.model_validate({"domains": {"acme.test": {"return_path": "bounces.acme.test"}}})
 

@@ -10,7 +10,7 @@ import pytest
 
 from relay.config.settings import Settings
 from relay.domains.mail_exchanger import UNKNOWN, MailExchanger
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from relay.events.event import Event, Kind
 from relay.inbound.handler import InboundHandler
 from relay.inbound.process import InboundProcessor
@@ -45,7 +45,7 @@ SENT = queue_id(NOW, 7)
 
 COPY = queue_id(NOW, 8)
 
-RULES = load_bounce_rules(None)
+RULES = built_in_rules()
 
 NEWS = "news@acme.test"
 

@@ -9,7 +9,7 @@ from relay.config.connections import Suppressing
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import Classification
 from relay.dsn.parties import Parties
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from relay.mail.reply import Reply, parse_reply
 from relay.queue.bounce_policy import (
     ACCOUNT,
@@ -28,7 +28,7 @@ from relay.queue.outcome import Deferred, Outcome, Phase, Refused
 from relay.suppression.model import Evidence, Suppression
 from tests.unit.settle_helpers import MESSAGE, entry, settled
 
-POLICY = BouncePolicy(load_bounce_rules(None), threshold=3)
+POLICY = BouncePolicy(built_in_rules(), threshold=3)
 
 REMOTE = "mx.x.test[192.0.2.1]:25"
 

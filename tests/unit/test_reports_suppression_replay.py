@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from relay.config.settings import Settings
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from relay.events.event import Event, Kind
 from relay.mail.queue_id import queue_id
 from relay.queue.bounce_policy import BouncePolicy
@@ -22,7 +22,7 @@ ID = queue_id(NOW, 1)
 
 SETTINGS = Settings.model_validate({"provider": [{"name": "own", "host": "mx.own.test"}]})
 
-POLICY = BouncePolicy(load_bounce_rules(None), threshold=3)
+POLICY = BouncePolicy(built_in_rules(), threshold=3)
 
 GONE = Suppression("u@x.test", "", "bad_mailbox", "", "550 5.1.1 user unknown", ID, NOW + 60)
 

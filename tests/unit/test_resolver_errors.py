@@ -6,7 +6,7 @@ import os
 import pytest
 
 from relay.dsn.classify import classify
-from relay.dsn.rules_file import load_bounce_rules
+from relay.dsn.rules_file import built_in_rules
 from relay.resolver import os_error_text
 
 
@@ -15,7 +15,7 @@ def test_no_free_descriptor_is_no_rate_limit(number: int) -> None:
     text = os_error_text(OSError(number, os.strerror(number), "/a/local/path.py"))
     assert "/a/local" not in text
     for status, before in (("4.4.3", "MX of there.test: "), ("4.4.1", "no connection: ")):
-        meaning = classify(load_bounce_rules(None), f"451 {status} {before}{text}", 451, status, "connect")
+        meaning = classify(built_in_rules(), f"451 {status} {before}{text}", 451, status, "connect")
         assert meaning.category in ("network", "dns_failure", "unknown"), meaning
 
 
