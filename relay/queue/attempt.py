@@ -29,6 +29,7 @@ class AttemptRunner:
         lanes: LaneTable,
         pauses: SharedPauses,
         transmitter: Transmitter,
+        clock_guard: ClockGuard,
         wake: Callable[[], None],
     ) -> None:
         """Call `wake` when an attempt has put entries into the queue, and when the clock was set."""
@@ -38,13 +39,12 @@ class AttemptRunner:
         self._transmitter = transmitter
         self._wake = wake
         self._settler = Settler(context)
-        self._clock_guard = ClockGuard(context)
+        self._clock_guard = clock_guard
         self._dispatcher = Dispatcher(context, lanes, pauses)
         self._feedback = LaneFeedback(context, lanes, pauses)
 
-    async def run(self, claimed: ClaimedBatch) -> None:
-        """Make one attempt for entries of one message in one lane, and settle it."""
-        offset = self._clock_guard.offset()
+    async def run(self, claimed: ClaimedBatch, offset: float) -> None:
+        """Make one attempt for entries of one message in one lane, and settle it. `offset` is that of their times."""
         if claimed.damage:
             await self._apply(hold_damaged(claimed, self._context.clock()))
             return
@@ -127,7 +127,7 @@ class AttemptRunner:
         return settlement
 
     async def _with_lifetime(self, claimed: ClaimedBatch, offset: float) -> ClaimedBatch:
-        """Return the entries with their expiry adjusted to steps of the clock since the attempt began."""
+        """Return the entries with their expiry adjusted to steps of the clock since that offset."""
         await retry_store(self._context, self.check_clock)
         return self._clock_guard.adjust_lifetime(claimed, offset, self._settler.schedule())
 

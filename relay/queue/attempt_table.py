@@ -28,7 +28,7 @@ class AttemptTable:
         flows: FlowTable,
         transmitter: Transmitter,
         watch: QueueObserver,
-        attempt: Callable[[ClaimedBatch], Coroutine[None, None, None]],
+        attempt: Callable[[ClaimedBatch, float], Coroutine[None, None, None]],
         ended: Callable[[str], None],
     ) -> None:
         """Run `attempt` for each batch; call `ended` with the name of the lane when its capacity is free again."""
@@ -69,9 +69,12 @@ class AttemptTable:
         self._entries -= len(batch.entries)
         self._content -= _octets(batch)
 
-    def start(self, batch: ClaimedBatch) -> None:
-        """Begin the attempt for a reserved batch, at the next turn of the event loop. Its end releases the batch."""
-        task = asyncio.create_task(self._attempt(batch))
+    def start(self, batch: ClaimedBatch, offset: float) -> None:
+        """Begin the attempt for a reserved batch, at the next turn of the event loop. Its end releases the batch.
+
+        `offset` is that of the clocks (`ClockGuard.offset`) when the batch was claimed or accepted.
+        """
+        task = asyncio.create_task(self._attempt(batch, offset))
         self._tasks.add(task)
 
         def ended(done: asyncio.Task[None]) -> None:

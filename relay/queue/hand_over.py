@@ -12,6 +12,7 @@ from relay.content_file import LARGE
 from relay.limits.priority import Flow
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.attempt_table import AttemptTable
+from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import QueueContext
 from relay.queue.entry import Entry, LaneFlow, State, move
 from relay.queue.flow_table import FlowTable
@@ -57,6 +58,7 @@ class HandOver:
         flows: FlowTable,
         attempts: AttemptTable,
         pauses: SharedPauses,
+        clock_guard: ClockGuard,
         wake: asyncio.Event,
     ) -> None:
         """Set `wake` when a claim is needed. Nothing is handed over while it is set."""
@@ -65,6 +67,7 @@ class HandOver:
         self._flows = flows
         self._attempts = attempts
         self._pauses = pauses
+        self._clock_guard = clock_guard
         self._wake = wake
         self._rest: Rest | None = None
         self._storing = 0
@@ -89,6 +92,7 @@ class HandOver:
 
         Attempts begin at the next turn of the event loop: the caller has published the events of the message by then.
         """
+        offset = self._clock_guard.offset()
         batches = self.reserve(accepted)
         new = with_active(accepted, batches)
         needs_claim = any(entry.state is State.WAITING for entry in new.entries)
@@ -104,7 +108,7 @@ class HandOver:
             self._storing -= needs_claim
 
         for batch in batches:
-            self._attempts.start(batch)
+            self._attempts.start(batch, offset)
         if needs_claim:
             self._wake.set()
 

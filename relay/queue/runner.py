@@ -11,6 +11,7 @@ from relay.events.ports import StoreError
 from relay.limits.shares import Shares
 from relay.queue.attempt import AttemptRunner
 from relay.queue.attempt_table import MAX_ENTRIES, AttemptTable
+from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import QueueContext, pause_after
 from relay.queue.flow_table import FlowTable
 from relay.queue.hand_over import HandOver, Rest
@@ -25,6 +26,12 @@ from relay.queue.transmitter import Transmitter
 MAX_IDLE = 5.0
 """Seconds between two claims, at most."""
 
+Claim = tuple[Sequence[ClaimedBatch], float]
+"""What was claimed, and the offset of the clocks before (`ClockGuard.offset`)."""
+
+NOTHING: Claim = ((), 0.0)
+"""A claim that found nothing."""
+
 
 class Runner:
     """Runs the queue of one process."""
@@ -38,13 +45,18 @@ class Runner:
         self.shared_pauses = SharedPauses(context, self._lanes, self.wake)
         self.shared_rates = SharedRates(context)
         transmitter = Transmitter(context, folder)
-        self._attempt = AttemptRunner(context, self._lanes, self.shared_pauses, transmitter, self.wake)
+        self._clock_guard = ClockGuard(context)
+        self._attempt = AttemptRunner(
+            context, self._lanes, self.shared_pauses, transmitter, self._clock_guard, self.wake
+        )
         self._attempts = AttemptTable(
             self._lanes, self._flows, transmitter, context.watch, self._attempt.run, self._attempt_ended
         )
-        self._hand_over = HandOver(context, self._lanes, self._flows, self._attempts, self.shared_pauses, wake)
+        self._hand_over = HandOver(
+            context, self._lanes, self._flows, self._attempts, self.shared_pauses, self._clock_guard, wake
+        )
         self._stopping = False
-        self._claiming: asyncio.Future[Sequence[ClaimedBatch]] | None = None
+        self._claiming: asyncio.Future[Claim] | None = None
         self._ended = asyncio.Event()
         self._ended.set()
 
@@ -67,10 +79,10 @@ class Runner:
         try:
             while not self._stopping:
                 self._wake.clear()
-                claimed = await self._claim_unless_stopped()
+                claimed, offset = await self._claim_unless_stopped()
                 for one in claimed:
                     self._attempts.reserve(one)
-                    self._attempts.start(one)
+                    self._attempts.start(one, offset)
                 if not claimed:
                     await self._wait_for_work()
         finally:
@@ -104,7 +116,7 @@ class Runner:
             providers={one.name: one.connections for one in settings.providers},
         )
 
-    async def _claim_unless_stopped(self) -> Sequence[ClaimedBatch]:
+    async def _claim_unless_stopped(self) -> Claim:
         """Claim; nothing if `stop` gives the claim up: the store returns what it leased to the queue."""
         self._claiming = asyncio.ensure_future(self._claim())
         try:
@@ -113,28 +125,28 @@ class Runner:
             if not (self._stopping and self._claiming.cancelled()):
                 self._claiming.cancel()
                 raise
-            return ()
+            return NOTHING
         finally:
             self._claiming = None
 
-    async def _claim(self) -> Sequence[ClaimedBatch]:
+    async def _claim(self) -> Claim:
         try:
             await self._attempt.check_clock()
         except StoreError as error:
             await pause_after(self._context, error)
-            return ()
+            return NOTHING
 
-        now = self._context.clock()
+        now, offset = self._context.clock(), self._clock_guard.offset()
         self._lanes.max_concurrency = self._max_concurrency()
         limits = self._limits(now)
         if limits.entries <= 0:
-            return ()
+            return NOTHING
 
         try:
-            return await self._context.store.claim(now, limits)
+            return await self._context.store.claim(now, limits), offset
         except StoreError as error:
             await pause_after(self._context, error)
-            return ()
+            return NOTHING
 
     def _limits(self, now: float) -> ClaimLimits:
         return ClaimLimits(

@@ -1,4 +1,4 @@
-"""The wall clock is set while mail waits, and 72 hours pass: libfaketime over a whole relay."""
+"""The wall clock is set while mail waits, and 72 hours pass: a whole relay over a clock that tests move."""
 
 import asyncio
 import math
@@ -9,19 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.servers import moved_clock
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Action, Received, Say, Sink
 from tests.servers.waiting import until
 
 HOUR = 3600
-
-
-def faketime() -> str:
-    """Return the library; skip without it."""
-    found = next(iter(Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
-    if found is None:
-        pytest.skip("needs libfaketime (Debian package libfaketime)")
-    return str(found)
 
 
 def send(port: int, recipient: str) -> None:
@@ -41,22 +34,11 @@ class MovedClock:
         self._relay = relay
         self._file = relay.folder / "clock"
         self.move(0)
-        relay.environment = {
-            "LD_PRELOAD": faketime(),
-            "FAKETIME_TIMESTAMP_FILE": str(self._file),
-            # Without a cache each look at the clock reads the file: too much for a relay that works on meanwhile.
-            "FAKETIME_NO_CACHE": str(int(not is_set)),
-            "FAKETIME_CACHE_DURATION": "1",
-            "FAKETIME_DONT_FAKE_MONOTONIC": str(int(is_set)),
-            # Each stat would read the clock's file too, which makes the imports of a start slow.
-            "NO_FAKE_STAT": "1",
-        }
+        relay.program = ("-P", moved_clock.__file__, str(self._file), "set" if is_set else "passes")
 
-    def move(self, seconds: int) -> None:
-        """Move it to so many seconds off the true time, in one piece: it is read at any moment."""
-        new = self._file.with_suffix(".new")
-        new.write_text(f"{seconds:+d}\n")
-        new.replace(self._file)
+    def move(self, seconds: float) -> None:
+        """Move it to so many seconds off the true time."""
+        moved_clock.write_offset(self._file, seconds)
 
     async def noticed(self, times: int) -> None:
         """Wait until the relay has noticed that it was set, for the so manieth time."""

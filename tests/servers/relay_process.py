@@ -28,6 +28,8 @@ class RelayProcess:
 
     options: tuple[str, ...] = ()
     """Options of `relay serve`. With any it is not forked."""
+    program: tuple[str, ...] = ("-m", "relay.cli")
+    """What Python runs. Another one is not forked."""
 
     def __init__(self, folder: Path, sink_port: int, more: str = "") -> None:
         self.folder = folder
@@ -81,9 +83,9 @@ provider = "sink"
         before = self._starts()
         with self.log_file.open("ab") as log:
             arguments = ("serve", "-c", str(self.config), *self.options)
-            if self.environment or self.options:
+            if self.environment or self.options or self.program != RelayProcess.program:
                 self.process = await asyncio.create_subprocess_exec(
-                    *(sys.executable, "-m", "relay.cli", *arguments),
+                    *(sys.executable, *self.program, *arguments),
                     stdout=log,
                     stderr=log,
                     env=os.environ | self.environment,

@@ -78,6 +78,21 @@ async def test_a_clock_step_keeps_the_lifetime_of_mail_in_flight(tmp_path: Path)
         assert (found.state, found.expires_at) == (State.WAITING, found.created_at + 2 * LIFETIME + HOUR)
 
 
+async def test_a_clock_step_between_the_reply_and_the_attempt_keeps_the_lifetime(tmp_path: Path) -> None:
+    """A new message is handed over to delivery: its attempt begins a turn of the event loop after its acceptance."""
+    async with running(tmp_path) as harness:
+        harness.delivery.answers = [BUSY] * 9
+
+        async def resting() -> bool:
+            return harness.runner._hand_over._rest is not None
+
+        await harness.until(resting)
+        await harness.runner.enqueue(harness.new("a@x.test"))
+        set_clock(harness, LIFETIME + HOUR)
+        found = await until_tried(harness, 1)
+        assert (found.state, found.expires_at) == (State.WAITING, found.created_at + 2 * LIFETIME + HOUR)
+
+
 async def test_mail_in_flight_lives_no_longer_when_the_clock_is_set_back(tmp_path: Path) -> None:
     async with running(tmp_path) as harness:
         harness.delivery.answers = [BUSY] * 9
