@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 from relay.acceptor import BACKLOG, Acceptor, Beginning
+from relay.config.bind_addresses import bind_hosts
 from relay.config.certificates import Certificate, load_certificate, read_certificate
-from relay.config.listening import hosts_of
 from relay.config.settings import Listener, Settings
 from relay.events.ports import StoreError
 from relay.log import Emit
@@ -91,7 +91,7 @@ class SmtpServer:
         """Listen. Raises OSError when the address is not available."""
         listener = self._service.listener
         settings = self._service.settings()
-        hosts, reuse_port = hosts_of(settings, listener), settings.server.reuse_port
+        hosts, reuse_port = bind_hosts(settings, listener), settings.server.reuse_port
         beginning = Beginning(
             proxies=listener.trusted_proxies if listener.proxy_protocol else None,
             tls=self._service.ssl_context if listener.tls == "implicit" else None,

@@ -11,7 +11,7 @@ from relay.mail.queue_id import is_queue_id
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.ports import EntryQuery, QueueAdminStore
-from relay.queue.why import Reason, Servers
+from relay.queue.wait_reasons import Reason, Servers
 from relay.reports.serialize import JsonObject, listing_json, time_json
 from relay.reports.sites import SiteReport
 

@@ -10,7 +10,7 @@ from relay.app.fixed_settings import keep_fixed, restart_needed
 from relay.config import Settings, check
 from relay.config.differences import Difference, find_differences
 from relay.config.load import source_files
-from relay.config.node import settings_of_node
+from relay.config.node_settings import settings_of_node
 from relay.config.show import plain
 from relay.dsn.bounce_rules import Rules, RulesError
 from relay.dsn.rules_file import NAME, load_bounce_rules

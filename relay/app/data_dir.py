@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from relay.config.node import node_dir
+from relay.config.node_settings import node_dir
 from relay.config.server import Server
 from relay.domains.key_files import DKIM_FOLDER, TRACKER_KEY_FILE
 

@@ -29,7 +29,7 @@ from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
-from relay.config.listening import hosts_of
+from relay.config.bind_addresses import bind_hosts
 from relay.config.settings import Settings
 from relay.disk_space import EventSpace
 from relay.events.shedding import Shedding
@@ -99,7 +99,7 @@ class HttpSide:
             blocks=lambda: context.store.link_blocks.blocks,
             log=context.log,
         )
-        hosts, port = hosts_of(settings, settings.tracker), settings.tracker.port
+        hosts, port = bind_hosts(settings, settings.tracker), settings.tracker.port
         await tracker.start(hosts, port, reuse_port=settings.server.reuse_port)
         context.stack.push_async_callback(tracker.stop)
         return tracker
@@ -116,14 +116,14 @@ class HttpSide:
         if settings.admin.address:
             app = dashboard_application(self._dashboard_routes(), settings.admin.secret.get_secret_value())
             server = self._server(AdminServer(app))
-            await server.start_tcp(hosts_of(settings, settings.admin), settings.admin.port)
+            await server.start_tcp(bind_hosts(settings, settings.admin), settings.admin.port)
         if settings.api.address:
             events = self._event_routes(self._api_caller())
             api = self._server(AdminServer(api_application(events.operations(), events.close)))
-            await api.start_tcp(hosts_of(settings, settings.api), settings.api.port)
+            await api.start_tcp(bind_hosts(settings, settings.api), settings.api.port)
         if settings.metrics.address:
             exporter = self._server(AdminServer(metrics_application(exposition)))
-            await exporter.start_tcp(hosts_of(settings, settings.metrics), settings.metrics.port)
+            await exporter.start_tcp(bind_hosts(settings, settings.metrics), settings.metrics.port)
 
     def provider_routes(self) -> ProviderRoutes:
         """Return the routes of providers."""

@@ -23,7 +23,7 @@ from relay.submission.accept import SubmissionHandler
 from relay.submission.credential_keys import CredentialKeys
 from relay.verification.context import Tools as VerificationTools
 from relay.verification.context import submit_as
-from relay.verification.owner import OwnerVerification
+from relay.verification.owner_verification import OwnerVerification
 from relay.verification.received_copies import ReceivedCopies
 from relay.verification.verifier import VerifiedSenders, Verifier
 

@@ -22,7 +22,7 @@ from relay.delivery.smtp_delivery import SmtpDelivery
 from relay.domains.keys import Keys
 from relay.domains.signing_keys import SigningKeys
 from relay.mail.received import helo_in
-from relay.mailauth.sender import prove_sender
+from relay.mailauth.sender_authentication import prove_sender
 from relay.oauth.service import OAuthService
 from relay.queue.context import QueueContext
 from relay.queue.earlier_slots import SlotAdvancer

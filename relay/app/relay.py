@@ -17,10 +17,10 @@ from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.http_side import HttpSide
 from relay.app.inbound_side import InboundSide, open_inbound_side
+from relay.app.local_nodes import LocalNodes
 from relay.app.maintenance import depth_by_state
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
-from relay.app.other_nodes import OtherNodes
 from relay.app.outbound_side import OutboundSide, open_outbound_side
 from relay.app.webhooks import open_webhooks
 from relay.clock import Clock, system_clock
@@ -197,7 +197,7 @@ class App:
         if self._node != 1 or result.get("faults"):
             return result
         settings = self.settings()
-        faults = await OtherNodes(settings.server.data_dir, settings.admin.socket).reload()
+        faults = await LocalNodes(settings.server.data_dir, settings.admin.socket).reload()
         return {**result, "faults": faults} if faults else result
 
     async def reload(self) -> Mapping[str, object]:

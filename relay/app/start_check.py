@@ -8,8 +8,8 @@ from collections.abc import Collection, Iterator
 from contextlib import closing
 from pathlib import Path
 
+from relay.config.bind_addresses import bind_hosts, listening_sections
 from relay.config.errors import Problem
-from relay.config.listening import hosts_of, listening_sections
 from relay.config.settings import Settings
 from relay.config.toml_positions import KeyPath
 from relay.domains.key_files import TRACKER_KEY_FILE, read_keys, read_tracker_key_file
@@ -67,7 +67,7 @@ def find_address_faults(settings: Settings, own_ports: Collection[int] | None) -
     addresses = [
         (path, (host, section.port))
         for path, section in listening_sections(settings).items()
-        for host in hosts_of(settings, section)
+        for host in bind_hosts(settings, section)
     ]
     for path, address in addresses:
         try:

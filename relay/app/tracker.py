@@ -9,7 +9,7 @@ from relay.app.data_dir import prepare_data_dir
 from relay.app.observer import log_line
 from relay.app.supervisor import Supervisor
 from relay.config import Settings
-from relay.config.listening import hosts_of
+from relay.config.bind_addresses import bind_hosts
 from relay.disk_space import EventSpace
 from relay.domains.key_files import read_keyring
 from relay.events.event import Event
@@ -64,7 +64,7 @@ class TrackerApp:
             blocks=lambda: file.blocks,
             log=self.log,
         )
-        await tracker.start(hosts_of(settings, settings.tracker), settings.tracker.port)
+        await tracker.start(bind_hosts(settings, settings.tracker), settings.tracker.port)
         self._stack.push_async_callback(tracker.stop)
         return tracker
 

@@ -17,7 +17,7 @@ from relay.queue.shared_pauses import SharedPauses
 from relay.queue.site import Site
 from relay.queue.site_rates import SiteRates
 from relay.queue.site_traffic import SiteTraffic
-from relay.queue.why import Circumstances, Reason, Servers, reasons
+from relay.queue.wait_reasons import Circumstances, Reason, Servers, reasons
 from relay.reports.sites import SiteReport, site_reports
 
 

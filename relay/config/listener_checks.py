@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
+from relay.config.bind_addresses import listening_sections
 from relay.config.errors import Problem
-from relay.config.listening import listening_sections
 from relay.config.settings import Listener, Settings, Tracker
 from relay.config.toml_positions import KeyPath
 from relay.config.values import Listening

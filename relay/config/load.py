@@ -10,11 +10,11 @@ from pydantic import ValidationError
 from relay.clock import Clock, system_clock
 from relay.config.checks import find_errors, find_warnings
 from relay.config.errors import MISSING, UNKNOWN_KEY, ConfigError, Fault, Problem, problem_of
+from relay.config.file_checks import find_file_errors, find_file_warnings
 from relay.config.schema import example_of, field_at
 from relay.config.secret_files import read_secrets
 from relay.config.settings import Settings
 from relay.config.sources import read_sources
-from relay.config.start_files import find_file_errors, find_file_warnings
 from relay.config.toml_positions import KeyPath
 
 _MAX_REPAIRS = 3

@@ -10,10 +10,10 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from relay.delivery.slot_use import Limit, Line, SlotUse
+from relay.delivery.connection_limit import ConnectionLimit, LimitUse, WaitingLane
 from relay.limits.priority import Flow
 
-Limits = Mapping[str, Limit]
+Limits = Mapping[str, ConnectionLimit]
 """The limits of a connection, by key: narrow ones first."""
 
 
@@ -31,9 +31,9 @@ class ConnectionSlots:
     """
 
     def __init__(self) -> None:
-        self._uses: dict[str, SlotUse] = {}
-        self._waiting: dict[Line, deque[_Waiter]] = {}
-        self._blocked: dict[Line, str] = {}
+        self._uses: dict[str, LimitUse] = {}
+        self._waiting: dict[WaitingLane, deque[_Waiter]] = {}
+        self._blocked: dict[WaitingLane, str] = {}
         """The limit that each waiting line waits for."""
         self.used = 0
         """Slots in use."""
@@ -45,7 +45,7 @@ class ConnectionSlots:
     @asynccontextmanager
     async def slot(self, lane: str, limits: Limits, flow: Flow) -> AsyncIterator[None]:
         """Hold a slot. Wait for it while one of the limits is reached."""
-        line = Line(flow, lane)
+        line = WaitingLane(flow, lane)
         if line not in self._waiting and self._full_key(limits, flow) is None:
             self._take(limits, flow)
         else:
@@ -55,7 +55,7 @@ class ConnectionSlots:
         finally:
             self._release(limits, flow)
 
-    def exchange(self, limits: dict[str, Limit], flow: Flow, old: str, new: str) -> bool:
+    def exchange(self, limits: dict[str, ConnectionLimit], flow: Flow, old: str, new: str) -> bool:
         """Make a slot in use count for another key with the same limit. Return whether that has room."""
         if old == new:
             return True
@@ -70,7 +70,7 @@ class ConnectionSlots:
         self._offer(old)
         return True
 
-    async def _wait(self, line: Line, limits: Limits) -> None:
+    async def _wait(self, line: WaitingLane, limits: Limits) -> None:
         waiter = _Waiter(asyncio.get_running_loop().create_future(), limits)
         if line in self._waiting:
             self._waiting[line].append(waiter)
@@ -86,8 +86,8 @@ class ConnectionSlots:
                 self._forget(line, waiter)
             raise
 
-    def _use(self, key: str) -> SlotUse:
-        return self._uses.setdefault(key, SlotUse())
+    def _use(self, key: str) -> LimitUse:
+        return self._uses.setdefault(key, LimitUse())
 
     def _take(self, limits: Limits, flow: Flow) -> None:
         self.used += 1
@@ -114,7 +114,7 @@ class ConnectionSlots:
             self._advance(line, key)
         self._forget_idle(key)
 
-    def _advance(self, line: Line, key: str) -> None:
+    def _advance(self, line: WaitingLane, key: str) -> None:
         """Grant a slot to the first job of a line if all its limits have room. The line waits on for its other jobs."""
         waiters = self._waiting[line]
         waiter = waiters[0]
@@ -126,7 +126,7 @@ class ConnectionSlots:
             waiter.granted.set_result(None)
         self._wait_on(line, key)
 
-    def _wait_on(self, line: Line, key: str) -> None:
+    def _wait_on(self, line: WaitingLane, key: str) -> None:
         """Let a line wait for the limit that its next job finds without room, else for `key`, which is offered next."""
         if not self._waiting[line]:
             del self._waiting[line]
@@ -140,7 +140,7 @@ class ConnectionSlots:
         if full is None and at != key:
             self._offer(at)
 
-    def _forget(self, line: Line, waiter: _Waiter) -> None:
+    def _forget(self, line: WaitingLane, waiter: _Waiter) -> None:
         """Remove a cancelled job from those that wait."""
         waiters = self._waiting.get(line, deque())
         if waiter not in waiters:

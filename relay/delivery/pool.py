@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 
 from relay.content_file import LARGE
 from relay.delivery.connect import ConnectFailure, Security, connect
+from relay.delivery.connection_limit import ConnectionLimit
 from relay.delivery.connection_slots import ConnectionSlots
 from relay.delivery.idle_sessions import IdleKey, IdleSessions
 from relay.delivery.mx import MAX_HOSTS, Endpoint, failing_last
 from relay.delivery.next_hop import NextHopResolver, Target, Upstream
-from relay.delivery.server_memory import ServerMemory
+from relay.delivery.server_history import ServerHistory
 from relay.delivery.session import Session
 from relay.delivery.sites import SiteTable
-from relay.delivery.slot_use import Limit
 from relay.delivery.token_login import Tokens, connect_with_token
 from relay.delivery.transaction import TransactionReplies
 from relay.limits.priority import Flow
@@ -22,10 +22,10 @@ from relay.queue.outcome import Deferred, Refused
 from relay.queue.site import Site
 
 TOTAL = "total"
-"""Limit of all connections."""
+"""ConnectionLimit of all connections."""
 
 UNPROVEN = "unproven"
-"""Limit of all sites without an accepted message lately: together at most half of the connections."""
+"""ConnectionLimit of all sites without an accepted message lately: together at most half of the connections."""
 
 _UNPROVEN_FACTOR = 2.0
 """Factor of the share of such connections: one principal alone may hold two thirds of them."""
@@ -49,7 +49,7 @@ class HeldSlot:
 
     flow: Flow
     site: Site
-    limits: dict[str, Limit]
+    limits: dict[str, ConnectionLimit]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ class Pool:
         self._slots = ConnectionSlots()
         self._idle = IdleSessions()
         self._sites = SiteTable(clock)
-        self.memory = ServerMemory(clock)
+        self.memory = ServerHistory(clock)
         self._closed = False
 
     @asynccontextmanager
@@ -165,21 +165,21 @@ class Pool:
         own = next_hops.connections(lane_target.target)
         return self._sites.add(lane_target.lane, endpoints, next_hops.settings.site_profiles, own)
 
-    def _limits(self, lane_target: LaneTarget, site: Site, size: int) -> dict[str, Limit]:
+    def _limits(self, lane_target: LaneTarget, site: Site, size: int) -> dict[str, ConnectionLimit]:
         """Return the limits of a connection, by key."""
         total = lane_target.next_hops.settings.delivery.max_connections
         # Entries claimed before other nodes joined are still delivered.
         most = max(1, self._share(site.name, site.connections))
-        limits = {lane_target.lane: Limit(most)}
+        limits = {lane_target.lane: ConnectionLimit(most)}
         if size > LARGE:
             # Large messages take long: one connection is left to the others.
-            limits[_large_key(site.name)] = Limit(max(1, most - 1))
+            limits[_large_key(site.name)] = ConnectionLimit(max(1, most - 1))
         if site.address:
-            limits |= {_site_key(site.name): Limit(most), _address_key(site.address): Limit(most)}
+            limits |= {_site_key(site.name): ConnectionLimit(most), _address_key(site.address): ConnectionLimit(most)}
             if not self._sites.is_proven(site):
                 half = max(1, total // 2)
-                limits[UNPROVEN] = Limit(half, reserve=half // 2, factor=_UNPROVEN_FACTOR)
-        return limits | {TOTAL: Limit(total, reserve=total // _PER_RESERVED)}
+                limits[UNPROVEN] = ConnectionLimit(half, reserve=half // 2, factor=_UNPROVEN_FACTOR)
+        return limits | {TOTAL: ConnectionLimit(total, reserve=total // _PER_RESERVED)}
 
     async def _make_room(self, lane_target: LaneTarget, held: HeldSlot, key: IdleKey) -> None:
         """Close an idle session where it, with those in use, takes the site or the total over the limit."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from relay.config.sites import SiteProfile, SiteProfiles
 from relay.delivery.mx import Endpoint
-from relay.delivery.server_memory import ExpiringDict
+from relay.delivery.server_history import ExpiringDict
 from relay.queue.site import Site
 
 SITE_FOR = 300.0

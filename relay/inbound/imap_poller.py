@@ -17,7 +17,7 @@ from relay.inbound.imap_mailbox import FolderState, Mailbox
 from relay.inbound.imap_marks import Marks
 from relay.inbound.imap_state import MailboxPosition, mailbox_name, read_position, write_position
 from relay.inbound.imap_token import Tokens, with_token
-from relay.inbound.prepared_mail import ProcessResult
+from relay.inbound.mail_effects import ProcessResult
 from relay.log import Emit
 
 IDLE = 60.0

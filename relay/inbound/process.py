@@ -34,8 +34,8 @@ from relay.inbound.forward_policy import (
     refuse_mail_to_return_path,
 )
 from relay.inbound.inbound_mail import READ, InboundMail, parse_mail
+from relay.inbound.mail_effects import MailEffects, ProcessResult, quotas_of
 from relay.inbound.ports import ReturnedMailStore
-from relay.inbound.prepared_mail import PreparedMail, ProcessResult, quotas_of
 from relay.inbound.proof import Proof, prove, vouchers_of
 from relay.inbound.quotas import over_quota
 from relay.inbound.replies import parse_reply
@@ -50,7 +50,7 @@ from relay.mail.canonical_address import domain_of
 from relay.mail.headers import header_fault
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
-from relay.mailauth.sender import authenticate, is_sender_proven
+from relay.mailauth.sender_authentication import authenticate, is_sender_proven
 from relay.queue.bounce_policy import BouncePolicy, event_fields
 from relay.queue.message import NewMessage, ReturnedMail
 from relay.queue.ports import QueueStore
@@ -104,7 +104,7 @@ class InboundProcessor:
         Nothing is written before all recipients are decided about. Else a client that sends the refused mail again
         would repeat the forwards of the other recipients.
         """
-        prepared: list[PreparedMail] = []
+        prepared: list[MailEffects] = []
         for recipient in recipients:
             one = await self._prepare(content, recipient, transaction)
             if isinstance(one, ProcessResult):
@@ -119,7 +119,7 @@ class InboundProcessor:
 
     async def _prepare(
         self, content: bytes, recipient: str, transaction: Transaction | None
-    ) -> PreparedMail | ProcessResult:
+    ) -> MailEffects | ProcessResult:
         """Decide about a mail to one recipient; a result is a refusal, or that there is nothing to do."""
         smtp = self.settings().smtp
         if transaction is None and header_fault(content, smtp.max_header_size, smtp.max_header_fields):
@@ -153,7 +153,7 @@ class InboundProcessor:
         forwards = [forward for one in found for forward in one.forwards]
         quotas = self._quotas(mail, forwards, _identity_of(mail, pairs)) if found else ()
         queue_id = pairs[0][0].queue_id if pairs else ""
-        return PreparedMail(mail, bool(pairs), queue_id, quotas, found)
+        return MailEffects(mail, bool(pairs), queue_id, quotas, found)
 
     async def _returned(self, mail: InboundMail, pairs: Sequence[Match]) -> tuple[ReturnedMail, ...] | Reply:
         """Return the events of the matched recipients with the forwards of an answer, or the refusal."""
@@ -166,7 +166,7 @@ class InboundProcessor:
         refusal = next((one for one in found if isinstance(one, Reply)), None)
         return refusal or tuple(one for one in found if isinstance(one, ReturnedMail))
 
-    async def _write(self, one: PreparedMail) -> ProcessResult:
+    async def _write(self, one: MailEffects) -> ProcessResult:
         """Make what a mail causes durable: what is recognised when the mail comes again comes first."""
         recorded = tuple(await self.returned.record_returned(one.returned)) if one.returned else ()
         self.publish(recorded)
@@ -188,15 +188,15 @@ class InboundProcessor:
         events = tuple(event for message in one.messages for event in message.events)
         return ProcessResult(kind, one.joined, (*recorded, *events))
 
-    def _prepared(self, mail: InboundMail, messages: Sequence[NewMessage], identity: str) -> PreparedMail:
+    def _prepared(self, mail: InboundMail, messages: Sequence[NewMessage], identity: str) -> MailEffects:
         """Return forwards and records of mail that belongs to no message. `identity` is the one it is for."""
         quotas = self._quotas(mail, messages, identity)
-        return PreparedMail(mail, joined=False, queue_id=None, quotas=quotas, messages=tuple(messages))
+        return MailEffects(mail, joined=False, queue_id=None, quotas=quotas, messages=tuple(messages))
 
     def _quotas(self, mail: InboundMail, messages: Sequence[NewMessage], identity: str) -> tuple[Quota, ...]:
         return quotas_of(self.settings(), self.keyring().keys[0][1], mail, messages, identity)
 
-    async def _receive(self, mail: InboundMail) -> PreparedMail | ProcessResult:
+    async def _receive(self, mail: InboundMail) -> MailEffects | ProcessResult:
         """Forward or record mail to an identity that belongs to no message; fulfil a request to unsubscribe."""
         answer = (
             await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, Answered())
@@ -209,7 +209,7 @@ class InboundProcessor:
             return ProcessResult(mail.report.kind, joined=False, refusal=received)
         is_kept = any(NOT_FORWARDED in one.message.metadata for one in received)
         if is_kept and (own := await match_own(self.stories, mail.content, mail.report, mail.identity)):
-            return PreparedMail(mail, joined=True, queue_id=own)
+            return MailEffects(mail, joined=True, queue_id=own)
 
         prepared = self._prepared(mail, received, mail.identity)
         author = author_of(mail.content, mail.report, mail.identity)
@@ -220,7 +220,7 @@ class InboundProcessor:
 
     async def _forward_to_operator(
         self, mail: InboundMail, role: RoleAddress, transaction: Transaction
-    ) -> PreparedMail | ProcessResult:
+    ) -> MailEffects | ProcessResult:
         """Forward mail to postmaster@ or abuse@, and record a report. Not filtered: such mail may be about spam."""
         settings, now = self.settings(), self.clock()
         target = ForwardTarget(settings.alerts.mail_to, settings.srs_domain(role.domain, mail.recipient))
@@ -241,7 +241,7 @@ class InboundProcessor:
 
     def _forward_to_origin(
         self, mail: InboundMail, origin: SrsAddress, transaction: Transaction
-    ) -> PreparedMail | ProcessResult:
+    ) -> MailEffects | ProcessResult:
         """Forward a bounce of forwarded mail to the original sender. Other mail would be anybody's mail to it."""
         if mail.report.kind == "other":
             refusal = Reply(550, "5.7.1", f"<{mail.recipient}> takes bounces only")

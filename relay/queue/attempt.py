@@ -105,7 +105,7 @@ class AttemptRunner:
     def _classify(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome]) -> Sequence[Classified]:
         """Classify the replies, once for all later steps. The meaning is None when that raises."""
         with ErrorBoundary(self._context.watch, claimed.message.queue_id):
-            return self._context.bounce_policy().classify_all(outcomes, claimed.entries[0].lane, claimed.parties)
+            return self._context.bounce_policy().classify_all(outcomes, claimed.entries[0].lane, claimed.addresses)
         return [Classified(outcome) for outcome in outcomes]
 
     def _give_feedback(

@@ -6,8 +6,8 @@ from typing import Literal, assert_never
 
 from relay.dsn.bounce_rules import Rules
 from relay.dsn.classify import Classification, classify
-from relay.dsn.parties import UNKNOWN_PARTIES, Parties
 from relay.dsn.reply_parts import mask_reply
+from relay.dsn.transaction_addresses import UNKNOWN_ADDRESSES, TransactionAddresses
 from relay.mail.lane import DIRECT, split_lane
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.suppression.model import Evidence, Suppression
@@ -65,18 +65,18 @@ class BouncePolicy:
     """Seconds of a suppression by category; those of other categories do not end."""
 
     def classify_all(
-        self, outcomes: Sequence[Outcome], lane: str, parties: Parties = UNKNOWN_PARTIES
+        self, outcomes: Sequence[Outcome], lane: str, about: TransactionAddresses = UNKNOWN_ADDRESSES
     ) -> Sequence[Classified]:
         """Classify the outcomes of one transaction. A reply that several recipients share is classified once."""
-        classified = {outcome: self.classify(outcome, lane, parties) for outcome in dict.fromkeys(outcomes)}
+        classified = {outcome: self.classify(outcome, lane, about) for outcome in dict.fromkeys(outcomes)}
         return [classified[outcome] for outcome in outcomes]
 
-    def classify(self, outcome: Outcome, lane: str, parties: Parties = UNKNOWN_PARTIES) -> Classified:
+    def classify(self, outcome: Outcome, lane: str, about: TransactionAddresses = UNKNOWN_ADDRESSES) -> Classified:
         """Classify a reply in its lane: a provider that refuses relaying or login refuses our account."""
         if isinstance(outcome, Delivered):
             return Classified(outcome)
         reply, text = outcome.reply, str(outcome.reply)
-        about_sender = parties.is_sender_named(text)
+        about_sender = about.is_sender_named(text)
         meaning = classify(self.rules, text, reply.code, reply.status, outcome.phase, about_sender=about_sender)
         if _is_provider(lane) and (_is_locked_out(outcome) or meaning.category == "relay_denied"):
             meaning = replace(meaning, category=ACCOUNT)

@@ -10,7 +10,7 @@ from relay.content_file import ContentFile, ContentWriter
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.message import ClaimedBatch
 from relay.queue.octet_budget import OctetBudget
-from relay.queue.shared_values import SharedValues
+from relay.queue.refcounted import RefCounted
 
 MAX_OCTETS = 1024 * 1024 * 1024
 """Octets of all files of contents and renderings, at most; more for a single message that is larger."""
@@ -32,7 +32,7 @@ class LargeContents:
         self._context = context
         self._folder = folder
         self._budget = OctetBudget(MAX_OCTETS, RESERVE)
-        self._files: SharedValues[str, ContentFile | str] = SharedValues(_close)
+        self._files: RefCounted[str, ContentFile | str] = RefCounted(_close)
 
     @asynccontextmanager
     async def open(self, claimed: ClaimedBatch) -> AsyncIterator[ContentFile | str]:

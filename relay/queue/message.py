@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, Protocol
 
 from relay.content_file import UnreadContent
-from relay.dsn.parties import Parties
+from relay.dsn.transaction_addresses import TransactionAddresses
 from relay.events.event import Event, Kind
 from relay.mail.canonical_address import canonical
 from relay.mail.lane import lane_of
@@ -81,12 +81,12 @@ class ClaimedBatch:
     """Why the stored message must not be sent, "" if it is what was accepted. The content is empty with a damage."""
 
     @property
-    def parties(self) -> Parties:
+    def addresses(self) -> TransactionAddresses:
         """The addresses by which a reply says whom it is about."""
         message, policy = self.message, self.message.policy
         addresses = (message.reverse_path, message.header_from, policy.bounce_address)
         domains = (policy.return_path, policy.forward_domain, policy.reply_domain)
-        return Parties.of(addresses, domains, [entry.recipient for entry in self.entries])
+        return TransactionAddresses.of(addresses, domains, [entry.recipient for entry in self.entries])
 
     @property
     def transactions(self) -> int:

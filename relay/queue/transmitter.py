@@ -13,8 +13,8 @@ from relay.queue.large_contents import LargeContents
 from relay.queue.message import ClaimedBatch
 from relay.queue.outcome import Deferred, Outcome
 from relay.queue.ports import DeliveryJob, Rendered
+from relay.queue.refcounted import RefCounted
 from relay.queue.routing import provider_of
-from relay.queue.shared_values import SharedValues
 from relay.queue.site import Site
 from relay.queue.site_limits import Permit
 from relay.render.files import ContentFiles
@@ -31,7 +31,7 @@ class Transmitter:
         self._context = context
         self._folder = folder
         self._large = LargeContents(context, folder)
-        self._renderings: SharedValues[tuple[str, int, str, bool], Made] = SharedValues(_close)
+        self._renderings: RefCounted[tuple[str, int, str, bool], Made] = RefCounted(_close)
         self.in_memory = 0
         """Octets of renderings in memory."""
 

@@ -11,10 +11,10 @@ from relay.domains.keys import Keys
 from relay.render.failed_contents import FailedContents, key_of
 from relay.render.files import ContentFiles
 from relay.render.frames import Answer, Failed, Request, keys_for
+from relay.render.process_group import ProcessGroup, RenderObserver
 from relay.render.render import RenderedContent, Rendering, RenderInput, render_unmodified, reverse_path_for
 from relay.render.renderer import InlineRenderer, MonitoredRenderer, never_down
 from relay.render.slow_flows import SlowFlows
-from relay.render.workers import RenderObserver, Workers
 
 OUTSTANDING = 4
 """Requests that one renderer may have, at most. More than one, so that it never waits for the next."""
@@ -48,7 +48,7 @@ class RenderPool(MonitoredRenderer):
         self._failed = FailedContents()
         self._slow = SlowFlows()
         processes = partial(
-            Workers, timeout=timeout, max_memory=max_memory, watch=watch, send_unmodified=send_unmodified
+            ProcessGroup, timeout=timeout, max_memory=max_memory, watch=watch, send_unmodified=send_unmodified
         )
         self.workers = processes(size=workers, outstanding=OUTSTANDING, most_cpu=MOST_CPU, slow=self._slow)
         self.slow_worker = processes(size=1, outstanding=OUTSTANDING)

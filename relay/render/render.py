@@ -14,9 +14,8 @@ from relay.mail.dialects.table import dialect_of
 from relay.mail.headers import Field, fields, without
 from relay.mail.srs import srs_encode
 from relay.mailauth.dkim_sign import sign
-from relay.render.asked_texts import joined, placeholder_notes, with_asked_texts
 from relay.render.message_policy import MessagePolicy
-from relay.rewrite.asked_texts import place_pixel
+from relay.render.substitutions import joined, placeholder_notes, with_substitutions
 from relay.rewrite.encoding import adapt_to_next_hop
 from relay.rewrite.fast_path import FastRewritten, analyse_fast, apply_fast, holds_name
 from relay.rewrite.message import Plan, Rewritten, analyse, apply
@@ -24,6 +23,7 @@ from relay.rewrite.mime import Part, walk
 from relay.rewrite.options import Tracking, unsubscribe_link
 from relay.rewrite.originator_fields import with_author_name, with_reply_address
 from relay.rewrite.placeholders import Placeholders, find_placeholders, replace_placeholders
+from relay.rewrite.substitution_tags import place_pixel
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
 
 MAX_HTML = 4 * 1024 * 1024
@@ -231,7 +231,7 @@ def _render_one(
         notes = notes | {"unsubscribe_links": count}
 
     if policy.pixel_text or policy.unsubscribe_text:
-        text, asked = with_asked_texts(policy, message.queue_id, text, recipient, keys.tokens)
+        text, asked = with_substitutions(policy, message.queue_id, text, recipient, keys.tokens)
         notes = joined(notes, asked)
     if policy.reply_domain and not is_copy:
         token = sign_address_token(keys.tokens, Token(Kind.REPLY, message.queue_id, recipient))

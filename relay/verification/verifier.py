@@ -9,12 +9,12 @@ from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.mail.canonical_address import canonical, domain_of
 from relay.reports.serialize import JsonObject
+from relay.verification.cc_forwarding import try_forwarder
 from relay.verification.challenge import PER_HOUR, withdraw
 from relay.verification.code_steps import try_receiving, try_sender
 from relay.verification.codes import enter_code
 from relay.verification.context import Tools
 from relay.verification.dns_check import check_records
-from relay.verification.forwarder import try_forwarder
 from relay.verification.model import Decision, Step, TestStep, Verification, is_proven
 from relay.verification.result import Result, as_verification, is_complete, result_json
 from relay.verification.sending import try_sending

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from relay.app.start_check import find_address_faults
-from relay.config.listening import hosts_of
+from relay.config.bind_addresses import bind_hosts
 from relay.config.settings import Settings
 from tests.ports import free_port
 from tests.servers.smtp_in_side import serving
@@ -51,7 +51,7 @@ async def test_clients_of_both_families_are_served_and_named_in_their_own_form(t
 def hosts(*sections: dict[str, object], **tables: object) -> list[tuple[str, ...]]:
     listeners = [{"name": f"l{number}", **section} for number, section in enumerate(sections)]
     settings = Settings.model_validate({"listener": listeners, **tables})
-    return [hosts_of(settings, one) for one in (*settings.listeners, settings.tracker)]
+    return [bind_hosts(settings, one) for one in (*settings.listeners, settings.tracker)]
 
 
 def test_all_addresses_of_ipv6_stand_for_those_of_ipv4() -> None:

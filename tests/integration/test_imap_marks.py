@@ -9,7 +9,7 @@ from relay.config.settings import Imap, Settings
 from relay.inbound.imap_mailbox import Mailbox
 from relay.inbound.imap_poller import Poller
 from relay.inbound.imap_state import read_position
-from relay.inbound.prepared_mail import ProcessResult
+from relay.inbound.mail_effects import ProcessResult
 from tests.servers.dovecot import PASSWORD, USER, Dovecot, need_dovecot
 from tests.unit.oauth_parts import NoTokens
 

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from relay.cli.imap import imap
 from relay.config.settings import Settings
 from relay.inbound.imap_poller import Poller
-from relay.inbound.prepared_mail import ProcessResult
+from relay.inbound.mail_effects import ProcessResult
 from relay.oauth.endpoint import ask_endpoint
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.service import OAuthService

@@ -15,7 +15,7 @@ from relay.storage.errors import SchemaError
 from relay.storage.postgres import schema
 from relay.storage.postgres.check import check_database
 from relay.storage.postgres.connection import Target, connect, parameters
-from relay.storage.postgres.pooler import refuse_transaction_pooler
+from relay.storage.postgres.pooler_check import refuse_transaction_pooler
 from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW
 from tests.servers.pgbouncer import PROGRAM, PgBouncer
@@ -44,7 +44,7 @@ def server() -> Iterator[PostgresServer]:
 async def test_a_pooler_that_shares_its_connections_is_refused(
     server: PostgresServer, mode: str, options: dict[str, str], refusal: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.storage.postgres.pooler.PATIENCE", 2.0)
+    monkeypatch.setattr("relay.storage.postgres.pooler_check.PATIENCE", 2.0)
     with PgBouncer(server, mode, **options) as pooler:
         await until(pooler.answers)
         if not refusal:

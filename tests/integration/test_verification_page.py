@@ -22,7 +22,7 @@ from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
 from relay.storage.sqlite.store import SqliteStore
 from relay.tracker import pages, verification_pages
 from relay.verification.challenge import LIFETIME, LINK_LIFETIME, PAGE_PER_HOUR, TRIES
-from relay.verification.owner import CLIENT_PER_HOUR, CLIENT_TRIES
+from relay.verification.owner_verification import CLIENT_PER_HOUR, CLIENT_TRIES
 from tests.servers.verification_side import RING, VerificationSide
 from tests.servers.waiting import until
 
@@ -333,7 +333,7 @@ class TestPage:
     async def test_a_full_line_of_waiting_codes_is_refused(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr("relay.verification.owner.MAX_PENDING", 1)
+        monkeypatch.setattr("relay.verification.owner_verification.MAX_PENDING", 1)
         async with serving(tmp_path) as site:
             blocked = asyncio.Event()
 

@@ -12,7 +12,7 @@ from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.storage.store import Store
 from relay.verification.context import Tools
-from relay.verification.owner import OwnerVerification
+from relay.verification.owner_verification import OwnerVerification
 from relay.verification.verifier import VerifiedSenders, Verifier
 
 RING = Keyring((("k1", b"k" * 32),))

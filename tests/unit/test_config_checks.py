@@ -8,8 +8,8 @@ import trustme
 
 from relay.config.checks import find_errors, find_warnings
 from relay.config.errors import key_text
+from relay.config.file_checks import find_file_errors
 from relay.config.settings import Settings
-from relay.config.start_files import find_file_errors
 
 _HOST = {"host": "smtp.test"}
 
@@ -306,7 +306,7 @@ def test_postgresql_without_its_driver_is_an_error(
         {"server": {"hostname": "mx.acme.test"}, "storage": {"url": "postgresql://db/relay"}}
     )
     assert list(find_file_errors(settings)) == []
-    monkeypatch.setattr("relay.config.start_files.find_spec", lambda _: None)
+    monkeypatch.setattr("relay.config.file_checks.find_spec", lambda _: None)
     assert [(found.problem, found.allowed) for found in find_file_errors(settings)] == [
         ("psycopg is not installed", 'pip install "trackrelay[postgres]"')
     ]

@@ -6,16 +6,16 @@ from collections import Counter
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from relay.delivery.connection_limit import ConnectionLimit
 from relay.delivery.connection_slots import ConnectionSlots
-from relay.delivery.slot_use import Limit
 from relay.limits.priority import Flow, Priority
 
 ANYBODY = Flow("anybody")
 
 
-def limits_of(total: int, **most: int) -> dict[str, Limit]:
+def limits_of(total: int, **most: int) -> dict[str, ConnectionLimit]:
     """Return these limits, and the total."""
-    return {key: Limit(one) for key, one in most.items()} | {"total": Limit(total)}
+    return {key: ConnectionLimit(one) for key, one in most.items()} | {"total": ConnectionLimit(total)}
 
 
 async def work(slots: ConnectionSlots, lane: str, log: list[str], *, most: int = 2, total: int = 3) -> None:
@@ -101,13 +101,13 @@ class Holders:
         """Flows and ends of the jobs that hold a slot, the first one first."""
         self.tasks: list[asyncio.Task[None]] = []
 
-    async def start(self, flow: Flow, count: int, limits: dict[str, Limit]) -> None:
+    async def start(self, flow: Flow, count: int, limits: dict[str, ConnectionLimit]) -> None:
         """Start jobs, each in a lane of its own."""
         lanes = [f"lane {len(self.tasks) + number}" for number in range(count)]
         self.tasks += [asyncio.create_task(self._hold(flow, lane, limits)) for lane in lanes]
         await asyncio.sleep(0)
 
-    async def _hold(self, flow: Flow, lane: str, limits: dict[str, Limit]) -> None:
+    async def _hold(self, flow: Flow, lane: str, limits: dict[str, ConnectionLimit]) -> None:
         async with self.slots.slot(lane, limits, flow):
             end = asyncio.Event()
             self.holding.append((flow, end))
@@ -144,7 +144,7 @@ async def test_one_principal_alone_takes_all_and_gives_back_to_those_that_come()
 
 async def test_a_principal_without_a_connection_gets_one_of_the_reserve() -> None:
     holders = Holders()
-    limits = {"total": Limit(10, reserve=2)}
+    limits = {"total": ConnectionLimit(10, reserve=2)}
     for name in ("hangs", "first", "second", "third"):
         await holders.start(Flow(name), 12, limits)
     assert Counter(holders.held) == {Flow("hangs"): 10, Flow("first"): 1, Flow("second"): 1}
@@ -153,7 +153,7 @@ async def test_a_principal_without_a_connection_gets_one_of_the_reserve() -> Non
 
 async def test_a_bounded_share_leaves_room_for_the_next_principals() -> None:
     holders = Holders()
-    limits = {"unproven": Limit(90, reserve=2, factor=2.0)}
+    limits = {"unproven": ConnectionLimit(90, reserve=2, factor=2.0)}
     for number in range(6):
         await holders.start(Flow(f"hangs {number}"), 90, limits)
     held = Counter(holders.held)
@@ -176,7 +176,7 @@ async def test_priorities_of_a_principal_hold_slots_by_weight() -> None:
 
 async def test_one_principal_in_many_lanes_has_the_share_of_one_in_a_single_lane() -> None:
     holders = Holders()
-    site = {"site s": Limit(4), "total": Limit(100)}
+    site = {"site s": ConnectionLimit(4), "total": ConnectionLimit(100)}
     await holders.start(Flow("many"), 40, site)
     await holders.start(Flow("one"), 4, site)
     await holders.start(Flow("elsewhere"), 1, limits_of(100))

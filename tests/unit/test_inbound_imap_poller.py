@@ -15,7 +15,7 @@ from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_mailbox import FolderState, HalfMovedError
 from relay.inbound.imap_poller import TRIES, Poller
 from relay.inbound.imap_state import MAX_MISSED, MailboxPosition, mailbox_name, read_position, write_position
-from relay.inbound.prepared_mail import ProcessResult
+from relay.inbound.mail_effects import ProcessResult
 from tests.unit.oauth_parts import NoTokens
 
 ACCOUNT = Imap(host="imap.acme.test", username="b", password=SecretStr("x"))

@@ -8,8 +8,8 @@ import pytest
 from relay.config.connections import Suppressing
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import Classification
-from relay.dsn.parties import Parties
 from relay.dsn.rules_file import built_in_rules
+from relay.dsn.transaction_addresses import TransactionAddresses
 from relay.mail.reply import Reply, parse_reply
 from relay.queue.bounce_policy import (
     ACCOUNT,
@@ -61,16 +61,16 @@ def classified(text: str) -> Classified:
     ],
 )
 def test_a_reply_that_names_our_address_only_never_suppresses(text: str, about_sender: bool) -> None:
-    parties = Parties.of(["app@acme.test", ""], ["bounces.acme.test", ""], ["to@x.test"])
-    meaning = POLICY.classify(outcome(text), DESTINATION, parties).meaning
+    addresses = TransactionAddresses.of(["app@acme.test", ""], ["bounces.acme.test", ""], ["to@x.test"])
+    meaning = POLICY.classify(outcome(text), DESTINATION, addresses).meaning
     assert meaning is not None
     assert (meaning.about.suppression == "never") == about_sender, meaning
 
 
 def test_an_address_of_our_domain_is_a_recipient_where_recipients_have_that_domain() -> None:
-    parties = Parties.of(["app@acme.test"], ["acme.test"], ["to@acme.test"])
-    assert not parties.is_sender_named("550 5.1.1 <target@acme.test>: user unknown")
-    assert parties.is_sender_named("550 5.1.1 <app@acme.test>: user unknown")
+    addresses = TransactionAddresses.of(["app@acme.test"], ["acme.test"], ["to@acme.test"])
+    assert not addresses.is_sender_named("550 5.1.1 <target@acme.test>: user unknown")
+    assert addresses.is_sender_named("550 5.1.1 <app@acme.test>: user unknown")
 
 
 def category(classified: Classified) -> str:

@@ -21,14 +21,14 @@ from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import generate_key, load_key
 from relay.render import frames as render_frames
 from relay.render import process as render_process
-from relay.render import workers as render_workers
+from relay.render import process_group
 from relay.render.files import ContentFiles
 from relay.render.message_policy import MessagePolicy
 from relay.render.pool import MOST_CPU, OUTSTANDING, RenderPool
 from relay.render.process import RendererProcess
+from relay.render.process_group import LONGEST_WAIT, UNAVAILABLE_AFTER, pause
 from relay.render.render import Rendering, RenderInput, render, reverse_path_for
 from relay.render.renderer import InlineRenderer
-from relay.render.workers import LONGEST_WAIT, UNAVAILABLE_AFTER, pause
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
 from tests.servers.waiting import PATIENCE
@@ -360,7 +360,7 @@ async def broken(**options: float) -> AsyncIterator[Pool]:
 
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make pauses a thousandth of what they are."""
-    monkeypatch.setattr(render_workers, "FIRST_WAIT", render_workers.FIRST_WAIT / 1000)
+    monkeypatch.setattr(process_group, "FIRST_WAIT", process_group.FIRST_WAIT / 1000)
 
 
 def test_pauses_between_restarts_grow_to_a_bound() -> None:

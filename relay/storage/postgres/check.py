@@ -8,7 +8,7 @@ from relay.storage.errors import SchemaError
 from relay.storage.postgres import schema
 from relay.storage.postgres.connection import Raw, Target, connect
 from relay.storage.postgres.errors import store_error
-from relay.storage.postgres.pooler import refuse_transaction_pooler
+from relay.storage.postgres.pooler_check import refuse_transaction_pooler
 
 _WRITABLE = "SELECT current_setting('transaction_read_only') = 'off' AND NOT pg_is_in_recovery()"
 

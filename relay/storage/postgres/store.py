@@ -27,10 +27,10 @@ from relay.storage.postgres.in_flight import InFlight
 from relay.storage.postgres.leases import all_flows
 from relay.storage.postgres.ledgers import SharedLedgers
 from relay.storage.postgres.nodes import Node, NodeFile, NodeRegistry
-from relay.storage.postgres.pooler import refuse_transaction_pooler
+from relay.storage.postgres.pooler_check import refuse_transaction_pooler
 from relay.storage.postgres.queue_store import PostgresQueueStore
 from relay.storage.postgres.reader_pool import ReaderPool
-from relay.storage.postgres.restored import renumber_restored
+from relay.storage.postgres.restored_dump import renumber_restored
 from relay.storage.store import Store
 from relay.storage.writer import Writer
 

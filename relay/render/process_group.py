@@ -39,7 +39,7 @@ class RenderObserver(Protocol):
         """A renderer ended or did not start; another one starts after `wait` seconds."""
 
 
-class Workers:
+class ProcessGroup:
     """Some renderer processes. Each one that ends is replaced."""
 
     def __init__(

@@ -4,14 +4,14 @@ import asyncio
 
 import pytest
 
-from relay.queue.shared_values import SharedValues
+from relay.queue.refcounted import RefCounted
 
 
 class Counting:
     def __init__(self) -> None:
         self.made = 0
         self.closed: list[int] = []
-        self.values: SharedValues[str, int] = SharedValues(self.closed.append)
+        self.values: RefCounted[str, int] = RefCounted(self.closed.append)
         self.gate = asyncio.Event()
 
     async def make(self) -> int:

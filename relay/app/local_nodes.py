@@ -1,4 +1,4 @@
-"""The other nodes of `relay serve --nodes`, which the first node reaches at their admin sockets."""
+"""The other nodes on this machine (`relay serve --nodes`): the first node passes reloads on to their admin sockets."""
 
 import asyncio
 from collections.abc import Mapping
@@ -6,14 +6,14 @@ from pathlib import Path
 
 import aiohttp
 
-from relay.config.node import NODES_FOLDER
+from relay.config.node_settings import NODES_FOLDER
 
 PATIENCE = 30.0
 """Seconds for the answer of a node."""
 
 
-class OtherNodes:
-    """Passes requests on. A node that is down is left out: it reads the configuration when it starts."""
+class LocalNodes:
+    """Reloads the other nodes. A node that is down is left out: it reads the configuration when it starts."""
 
     def __init__(self, data_dir: Path, socket: str) -> None:
         self._data_dir = data_dir

@@ -4,8 +4,8 @@ from base64 import encodebytes
 
 import pytest
 
-from relay.rewrite.asked_texts import place_pixel, replace_text
 from relay.rewrite.mime import walk
+from relay.rewrite.substitution_tags import place_pixel, replace_text
 
 HTML = b"From: a@acme.test\r\nContent-Type: text/html; charset=utf-8\r\n"
 

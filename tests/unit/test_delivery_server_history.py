@@ -1,6 +1,6 @@
 """What is remembered for a while."""
 
-from relay.delivery.server_memory import MAX_MEMBERS, ExpiringDict
+from relay.delivery.server_history import MAX_MEMBERS, ExpiringDict
 
 
 def test_forgotten_after_its_time() -> None:

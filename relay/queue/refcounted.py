@@ -18,7 +18,7 @@ class _Use(Generic[V]):
     users: int = 0
 
 
-class SharedValues(Generic[K, V]):
+class RefCounted(Generic[K, V]):
     """Values in use, by key. `close` is called with a value after its last use."""
 
     def __init__(self, close: Callable[[V], None]) -> None:

@@ -7,7 +7,7 @@ from relay.dsn.text_recipients import ADDRESS
 
 
 @dataclass(frozen=True, slots=True)
-class Parties:
+class TransactionAddresses:
     """Addresses of one transaction, in lower case."""
 
     senders: Collection[str] = ()
@@ -15,7 +15,7 @@ class Parties:
     recipients: Collection[str] = ()
 
     @classmethod
-    def of(cls, addresses: Iterable[str], domains: Iterable[str], recipients: Iterable[str]) -> "Parties":
+    def of(cls, addresses: Iterable[str], domains: Iterable[str], recipients: Iterable[str]) -> "TransactionAddresses":
         """Return the parties. A domain of ours that a recipient has too says nothing; "" is left out."""
         to = frozenset(one.lower() for one in recipients)
         shared = {one[one.rindex("@") :] for one in to if "@" in one}
@@ -31,5 +31,5 @@ class Parties:
         return is_sender and named.isdisjoint(self.recipients)
 
 
-UNKNOWN_PARTIES = Parties()
+UNKNOWN_ADDRESSES = TransactionAddresses()
 """Of a reply whose transaction is not known: it names no party."""

@@ -12,7 +12,7 @@ from relay.queue.routing import LanePause
 from relay.queue.site import Site
 from relay.queue.site_rate import SiteRate
 from relay.queue.site_traffic import SiteTraffic
-from relay.queue.why import Circumstances, reasons
+from relay.queue.wait_reasons import Circumstances, reasons
 
 NOW = 1_800_000_000.0
 

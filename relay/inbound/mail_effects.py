@@ -31,7 +31,7 @@ class ProcessResult:
 
 
 @dataclass(frozen=True, slots=True)
-class PreparedMail:
+class MailEffects:
     """What a mail to one recipient causes, and the quotas that it uses."""
 
     mail: InboundMail

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from relay.config.errors import key_text
+from relay.config.file_checks import find_file_errors, find_file_warnings
 from relay.config.settings import Settings
-from relay.config.start_files import find_file_errors, find_file_warnings
 
 
 def _settings(tmp_path: Path, tables: dict[str, Any]) -> Settings:

@@ -56,7 +56,7 @@ class ExpiringDict(Generic[V]):
         return isinstance(key, str) and self.get(key) is not None
 
 
-class ServerMemory:
+class ServerHistory:
     """What servers showed lately. A server is named as in the log: host, address and port."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

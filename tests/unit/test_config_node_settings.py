@@ -6,7 +6,7 @@ from click.testing import CliRunner
 
 from relay.app.data_dir import prepare_node_dirs
 from relay.cli import main
-from relay.config.node import settings_of_node
+from relay.config.node_settings import settings_of_node
 from relay.config.settings import Settings
 
 

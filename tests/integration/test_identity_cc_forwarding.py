@@ -133,7 +133,7 @@ def quoted(content: bytes) -> bytes:
 
 @pytest.fixture
 async def relay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Relay]:
-    monkeypatch.setattr("relay.verification.forwarder.FORWARDING", 0.3)
+    monkeypatch.setattr("relay.verification.cc_forwarding.FORWARDING", 0.3)
     port = free_port()
     async with DnsServer(ZONE) as names, Sink(address=MAILBOX, port=port, name="mx.home.test") as mailbox:
         relay = Relay(tmp_path, names.port, mailbox)
@@ -159,7 +159,7 @@ async def test_the_owner_of_a_mailbox_without_forwarder_reads_what_to_set(relay:
 
 
 async def test_a_forwarder_passes_in_whatever_way_it_forwards(relay: Relay, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.verification.forwarder.FORWARDING", 60)
+    monkeypatch.setattr("relay.verification.cc_forwarding.FORWARDING", 60)
     where = relay.cc_address(JANE)
     came = f"a mail to {JANE} came back by its CC tracking address {where}"
     for change in (enclosed, quoted):

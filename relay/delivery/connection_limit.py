@@ -11,7 +11,7 @@ from typing import NamedTuple
 from relay.limits.priority import Flow
 
 
-class Line(NamedTuple):
+class WaitingLane(NamedTuple):
     """Jobs that wait in one order: those of one flow to one lane."""
 
     flow: Flow
@@ -19,7 +19,7 @@ class Line(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class ConnectionLimit:
     """How many connections may count for a key."""
 
     most: int
@@ -36,7 +36,7 @@ class Limit:
 
 
 @dataclass(slots=True)
-class SlotUse:
+class LimitUse:
     """The connections in use that count for one key, and the lines that wait for it."""
 
     used: int = 0
@@ -50,7 +50,7 @@ class SlotUse:
         """Whether nothing counts for the key, and nothing waits for it."""
         return not self.used and not self.waiting
 
-    def admits(self, limit: Limit, flow: Flow) -> bool:
+    def admits(self, limit: ConnectionLimit, flow: Flow) -> bool:
         """Whether the limit has room for one more connection of the flow."""
         return limit.admits(self.used, self.held[flow.accountable])
 
@@ -68,11 +68,11 @@ class SlotUse:
             if not self.held[holder]:
                 del self.held[holder]
 
-    def wait(self, line: Line) -> None:
+    def wait(self, line: WaitingLane) -> None:
         """Add a line behind the others of its flow."""
         self.waiting.setdefault(line.flow.accountable, {}).setdefault(line.flow, {})[line.lane] = None
 
-    def first(self) -> Line | None:
+    def first(self) -> WaitingLane | None:
         """Return the line whose turn it is; None if none waits.
 
         It is of the party that holds the fewest, and of its flow that holds the fewest for its weight. Lanes of a flow
@@ -82,9 +82,9 @@ class SlotUse:
             return None
         flows = self.waiting[min(self.waiting, key=self.held.__getitem__)]
         flow = min(flows, key=lambda one: (self.held[one] / one.priority.weight, one.priority))
-        return Line(flow, next(iter(flows[flow])))
+        return WaitingLane(flow, next(iter(flows[flow])))
 
-    def leave(self, line: Line) -> None:
+    def leave(self, line: WaitingLane) -> None:
         """Remove a line. It stands last among equals when it waits again."""
         flows = self.waiting[line.flow.accountable]
         lanes = flows[line.flow]

@@ -14,7 +14,7 @@ def listening_sections(settings: Settings) -> Mapping[KeyPath, Listening]:
     return {path: section for path, section in found.items() if section.address}
 
 
-def hosts_of(settings: Settings, section: Listening) -> tuple[str, ...]:
+def bind_hosts(settings: Settings, section: Listening) -> tuple[str, ...]:
     """Return the addresses to bind. `[::]` is IPv4 too, unless others use that port of IPv4, or the port is 0."""
     sections = listening_sections(settings).values()
     others = [one.host for one in sections if one is not section and one.port == section.port]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from relay.app.other_nodes import OtherNodes
+from relay.app.local_nodes import LocalNodes
 
 
 @asynccontextmanager
@@ -41,7 +41,7 @@ async def test_faults_are_collected_and_an_answer_that_cannot_be_read_is_one(tmp
             await stack.enter_async_context(node(tmp_path, number, response))
         (tmp_path / "nodes" / "6").mkdir()
         (tmp_path / "nodes" / "6" / "admin.sock").touch()
-        found = await OtherNodes(tmp_path, "admin.sock").reload()
+        found = await LocalNodes(tmp_path, "admin.sock").reload()
     assert found[0] == "node 2: relay.toml:3: unknown key"
     assert [one.partition(":")[0] for one in found[1:]] == ["node 4", "node 5"]
     assert all("the answer cannot be read" in one for one in found[1:])

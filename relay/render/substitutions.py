@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 
 from relay.render.message_policy import MessagePolicy
-from relay.rewrite.asked_texts import place_pixel, replace_text
 from relay.rewrite.message import pixel_for
 from relay.rewrite.mime import walk
 from relay.rewrite.options import unsubscribe_link
 from relay.rewrite.placeholders import Placeholders
+from relay.rewrite.substitution_tags import place_pixel, replace_text
 from relay.rewrite.tokens import Keyring
 
 _NO_LINK = "only campaign mail (X-Relay-Campaign) of a domain with a tracking base_url gets a link there"
@@ -21,7 +21,7 @@ def placeholder_notes(found: Placeholders, base_url: str) -> dict[str, object]:
     return {"skipped": kept} if kept else {}
 
 
-def with_asked_texts(
+def with_substitutions(
     policy: MessagePolicy, queue_id: str, text: bytes, recipient: int, keyring: Keyring
 ) -> tuple[bytes, dict[str, object]]:
     """Replace the texts that the application named. Return the message, and the notes about it."""
