@@ -8,7 +8,7 @@ from functools import partial
 from time import process_time
 
 from bench.workloads import workload
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.mail.dot_stuffing import normalise
 from relay.mail.headers import Field, body_start, read_fields
 from relay.mail.native import native

@@ -41,7 +41,7 @@ from relay.tracker.fast_path import Delay, FastPath, FastRequest
 from relay.tracker.forwarded import forwarded_for
 from relay.tracker.link_blocks import LinkBlocks
 from relay.tracker.ports import AddressVerification
-from relay.tracker.recorder import Recorder
+from relay.tracker.reader_events import ReaderEvents
 from relay.tracker.request import MAX_BODY, path_of, read_body, tokens_in
 from relay.tracker.responses import location
 from relay.tracker.server import Connection, Limits, Server
@@ -102,7 +102,7 @@ class Tracker:
         self._pixel_delay = pixel_delay
         self._blocks = blocks
         self._log = log
-        self._recorder = Recorder(sink, clock, on_folded)
+        self._events = ReaderEvents(sink, clock, on_folded)
         self._fast_path: FastPath | None = None
         self._server: Server | None = None
         self._listener: asyncio.Server | Acceptor | None = None
@@ -147,7 +147,7 @@ class Tracker:
 
         self._sweeper.cancel()
         await asyncio.wait({self._sweeper})
-        self._recorder.close()
+        self._events.close()
         await self._listener.wait_closed()
         self._listener = self._server = self._sweeper = None
 
@@ -156,7 +156,7 @@ class Tracker:
         while True:
             await asyncio.sleep(self._limits.answer_timeout / 10)
             server.table.abort_overdue(loop.time())
-            self._recorder.flush()
+            self._events.flush()
 
     def _answer_fast(self, request: FastRequest, peer: str) -> bytes | None:
         """Return the response to a request on the fast path, None if aiohttp has to answer it."""
@@ -166,13 +166,13 @@ class Tracker:
 
         address, second = client_address(peer, request.forwarded_for, self._trusted), int(self._clock())
         if request.kind is Kind.OPEN:
-            self._recorder.record(EventKind.OPEN, token, address, request.client)
+            self._events.record(EventKind.OPEN, token, address, request.client)
             return responses.pixel_octets(second)
 
         target = location(token.target)
         if target is None or self._blocks().find(token) is not None:
             return None
-        self._recorder.record(EventKind.CLICK, token, address, request.client, {"target": token.target})
+        self._events.record(EventKind.CLICK, token, address, request.client, {"target": token.target})
         return responses.redirect_octets(target, second)
 
     def _delay(self) -> float:
@@ -210,7 +210,7 @@ class Tracker:
         token = self._token(Kind.OPEN, text)
         if token is None:
             return responses.plain(404, "Not found.")
-        self._recorder.record(EventKind.OPEN, token, *self._client(request))
+        self._events.record(EventKind.OPEN, token, *self._client(request))
         return responses.pixel()
 
     def _click(self, request: web.BaseRequest, text: str) -> web.Response:
@@ -222,7 +222,7 @@ class Tracker:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
         block = None if is_canary(token) else self._blocks().find(token)
         blocked: dict[str, object] = {} if block is None else {"blocked": str(block)}
-        self._recorder.record(EventKind.CLICK, token, *self._client(request), {"target": token.target, **blocked})
+        self._events.record(EventKind.CLICK, token, *self._client(request), {"target": token.target, **blocked})
         if block is not None:
             return responses.page(pages.BLOCKED, pages.POLICY, status=410)
         return responses.redirect(target)
@@ -244,7 +244,7 @@ class Tracker:
             return responses.plain(413, f"The body is longer than {MAX_BODY} octets.")
 
         by = "page" if b"page=yes" in body else "one-click"
-        kept = await self._recorder.keep_unsubscribe(token, *self._client(request), by)
+        kept = await self._events.keep_unsubscribe(token, *self._client(request), by)
         state = await self._unsubscribe_state(token)
         if state is None:
             html, status, word = pages.TOO_OLD, 410, "The message is too old: its recipient is no longer stored."

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from email.header import Header
 
 from relay.config.settings import Settings
-from relay.dsn.categories import Category
+from relay.dsn.category import Category
 from relay.mail.address import is_ascii
 from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT, split_lane

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from relay.app.observer import Observer
-from relay.app.outcome_tally import OutcomeTally
+from relay.app.outcome_counter import OutcomeCounter
 from relay.clock import Clock
 from relay.config.settings import Reputation, Settings
 from relay.events.ports import StoreError
@@ -52,7 +52,7 @@ class ReputationWatch:
     def __init__(
         self,
         settings: Callable[[], Settings],
-        tally: OutcomeTally,
+        tally: OutcomeCounter,
         outcomes: OutcomeStore,
         pauses: IdentityPauses,
         observer: Observer,

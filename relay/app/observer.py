@@ -15,7 +15,7 @@ from relay.app.alerts import (
     spam_dropped,
     store_recovered,
 )
-from relay.app.outcome_tally import OutcomeTally
+from relay.app.outcome_counter import OutcomeCounter
 from relay.clock import Clock
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
@@ -23,7 +23,7 @@ from relay.events.ports import StoreError
 from relay.log import Line, Log
 from relay.metrics import HourlyCounts, Metrics
 from relay.queue.message import ALERT
-from relay.queue.site_limits import RateChange
+from relay.queue.site_rate import RateChange
 from relay.reports.audit import Audit
 from relay.submission.spam import SpamRequest, SpamResult
 
@@ -53,7 +53,7 @@ class Observer:
         self.log = log
         self.metrics = Metrics()
         self.last_hour = HourlyCounts()
-        self.outcomes = OutcomeTally()
+        self.outcomes = OutcomeCounter()
         self.store_failing = asyncio.Event()
         self._clock = clock
         self._mail_at = 0.0

@@ -19,7 +19,7 @@ from relay.delivery.connect import TlsContexts
 from relay.delivery.delivery_journal import JOURNAL_FILE, DeliveryJournalFile
 from relay.delivery.next_hop import NextHopResolver
 from relay.delivery.smtp_delivery import SmtpDelivery
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.domains.signing_keys import SigningKeys
 from relay.mail.received import helo_in
 from relay.mailauth.sender_authentication import prove_sender

@@ -21,7 +21,7 @@ from relay.cli.mail_file import (
 )
 from relay.config import Settings
 from relay.domains.key_files import KEY_OCTETS, TRACKER_KEY_FILE, load_signing_keys, read_keyring
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.domains.watcher import default_signing_keys
 from relay.mail.canonical_address import domain_of
 from relay.mail.header_lines import without_mbox_lines
@@ -30,7 +30,7 @@ from relay.mail.queue_id import queue_id
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.policy.decide import author_of, message_policy, reply_handling
 from relay.policy.dialect_rules import dialect_context, dialect_rules
-from relay.policy.facts import MessageFacts, parse_facts
+from relay.policy.message_facts import MessageFacts, parse_facts
 from relay.render.render import RenderInput, explain
 from relay.rewrite.message import Rewritten
 from relay.rewrite.tokens import Keyring, new_key, parse_keyring

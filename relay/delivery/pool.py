@@ -14,9 +14,10 @@ from relay.delivery.next_hop import NextHopResolver, Target, Upstream
 from relay.delivery.server_history import ServerHistory
 from relay.delivery.session import Session
 from relay.delivery.sites import SiteTable
-from relay.delivery.token_login import Tokens, connect_with_token
+from relay.delivery.token_login import connect_with_token
 from relay.delivery.transaction import TransactionReplies
 from relay.limits.priority import Flow
+from relay.oauth.tokens import AccessTokens
 from relay.queue.nodes import full_share
 from relay.queue.outcome import Deferred, Refused
 from relay.queue.site import Site
@@ -67,7 +68,7 @@ class Pool:
         self,
         clock: Callable[[], float],
         share: Callable[[str, int], int] = full_share,
-        tokens: Tokens | None = None,
+        tokens: AccessTokens | None = None,
     ) -> None:
         self._clock = clock
         self._share = share

@@ -11,9 +11,9 @@ from relay.delivery.mx import MAX_HOSTS
 from relay.delivery.next_hop import Domain, NextHopResolver, parse_lane
 from relay.delivery.pool import HeldSlot, LaneTarget, OtherSite, Pool
 from relay.delivery.session import Session
-from relay.delivery.token_login import Tokens
 from relay.mail.reply import Reply
 from relay.mail.transaction import MAX_RECIPIENTS
+from relay.oauth.tokens import AccessTokens
 from relay.queue.context import INTERNAL_ERROR, ErrorBoundary
 from relay.queue.nodes import full_share
 from relay.queue.outcome import Deferred, Delivered, Outcome, Phase, Refused
@@ -196,7 +196,7 @@ class SmtpDelivery:
         tls_contexts: TlsContexts | None = None,
         share: Callable[[str, int], int] = full_share,
         steady: Clock = time.monotonic,
-        tokens: Tokens | None = None,
+        tokens: AccessTokens | None = None,
     ) -> None:
         self._settings = settings
         self._resolver = resolver

@@ -1,30 +1,19 @@
 """Opens a session with an access token: the login of a provider with OAuth2."""
 
 from dataclasses import replace
-from typing import Protocol
 
 from relay.delivery.connect import Bearer, ConnectFailure, ConnectOptions, connect
 from relay.delivery.mx import Endpoint
 from relay.delivery.session import Session
 from relay.mail.reply import Reply
-from relay.oauth.tokens import AccessToken, NoToken
+from relay.oauth.tokens import AccessToken, AccessTokens, NoToken
 
 _DISABLED = "5.7.139"
 """Status of Microsoft for a mailbox or tenant that may not log in by SMTP at all; another token changes nothing."""
 
 
-class Tokens(Protocol):
-    """Access tokens of the providers with OAuth2, by name."""
-
-    async def token(self, name: str) -> AccessToken | NoToken:
-        """Return a token that is valid."""
-
-    async def renewed(self, name: str, refused: AccessToken) -> AccessToken | NoToken:
-        """Return another token than the one that a server refused."""
-
-
 async def connect_with_token(
-    endpoint: Endpoint, options: ConnectOptions, tokens: Tokens, provider: str, username: str
+    endpoint: Endpoint, options: ConnectOptions, tokens: AccessTokens, provider: str, username: str
 ) -> Session | ConnectFailure:
     """Open a session. If the server refuses the token, try once more with a new one."""
     token = await tokens.token(provider)

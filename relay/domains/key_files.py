@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from relay.config.settings import Settings
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.mailauth.dkim_keys import KeyFaultError, SigningKey, check_names, load_key
 from relay.rewrite.tokens import Keyring, new_key, parse_keyring
 

@@ -8,9 +8,9 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.domains.key_files import load_keys, replace_key
 from relay.domains.key_rotation import next_selector
-from relay.domains.keys import Keys
 from relay.domains.ports import DomainWatchStore
 from relay.domains.records import sending_domain
+from relay.domains.relay_keys import Keys
 from relay.domains.watcher import DomainWatcher
 from relay.log import Emit
 from relay.mailauth.dkim_keys import Algorithm, SigningKey, dns_record, generate_key, load_key, record_name

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from relay.dsn.bounce_rules import Reply, Rules
-from relay.dsn.categories import CATEGORIES, Category
-from relay.dsn.normal_form import normal_form
+from relay.dsn.categories import CATEGORIES
+from relay.dsn.category import Category
+from relay.dsn.reply_normal_form import normal_form
 from relay.dsn.reply_parts import requested_delay, smtp_code, status_in
 from relay.dsn.report import Recipient, Report
 

@@ -16,9 +16,10 @@ from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_mailbox import FolderState, Mailbox
 from relay.inbound.imap_marks import Marks
 from relay.inbound.imap_state import MailboxPosition, mailbox_name, read_position, write_position
-from relay.inbound.imap_token import Tokens, with_token
+from relay.inbound.imap_token import with_token
 from relay.inbound.mail_effects import ProcessResult
 from relay.log import Emit
+from relay.oauth.tokens import AccessTokens
 
 IDLE = 60.0
 """Seconds until the settings are read again when they name no mailbox; a reload may add one."""
@@ -39,7 +40,7 @@ class Poller:
         state_file: Path,
         process: Callable[[bytes], Awaitable[ProcessResult]],
         log: Emit,
-        tokens: Tokens,
+        tokens: AccessTokens,
     ) -> None:
         self._settings = settings
         self._tokens = tokens

@@ -1,24 +1,13 @@
 """The access token of the bounce mailbox: fetched before a poll, and once more when the server refuses it."""
 
 from collections.abc import Awaitable, Callable
-from typing import Protocol
 
 from relay.config.oauth_checks import IMAP_ACCOUNT
 from relay.inbound.imap_connection import LoginRefusedError, MailboxError
-from relay.oauth.tokens import AccessToken, NoToken
+from relay.oauth.tokens import AccessToken, AccessTokens, NoToken
 
 
-class Tokens(Protocol):
-    """Access tokens of accounts, by name."""
-
-    async def token(self, name: str) -> AccessToken | NoToken:
-        """Return a token that is valid."""
-
-    async def renewed(self, name: str, refused: AccessToken) -> AccessToken | NoToken:
-        """Return another token than the one that a server refused."""
-
-
-async def with_token(tokens: Tokens, read: Callable[[str], Awaitable[None]]) -> None:
+async def with_token(tokens: AccessTokens, read: Callable[[str], Awaitable[None]]) -> None:
     """Read with an access token; with a new one if the login is refused. Raises MailboxError if there is none."""
     token = _usable(await tokens.token(IMAP_ACCOUNT))
     try:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from relay.clock import Clock
 from relay.events.ports import StoreError
@@ -51,6 +52,16 @@ class NoToken:
     def __str__(self) -> str:
         when = "" if self.is_final else " for now"
         return f"no access token{when} from {self.source}: {self.reason}. {self.guidance}"
+
+
+class AccessTokens(Protocol):
+    """Access tokens of accounts, by name."""
+
+    async def token(self, name: str) -> AccessToken | NoToken:
+        """Return a token that is valid."""
+
+    async def renewed(self, name: str, refused: AccessToken) -> AccessToken | NoToken:
+        """Return another token than the one that a server refused."""
 
 
 class TokenSource:

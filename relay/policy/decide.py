@@ -16,7 +16,7 @@ from relay.mail.lane import DIRECT
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Session
 from relay.policy.dialect_rules import ignored_requests
-from relay.policy.facts import MessageFacts
+from relay.policy.message_facts import MessageFacts
 from relay.policy.refusals import refuse_facts, refuse_provider
 from relay.render.message_policy import MessagePolicy
 from relay.rewrite.options import ListUnsubscribe, Tracking

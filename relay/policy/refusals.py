@@ -7,7 +7,7 @@ from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.domain_name import registrable
 from relay.mail.reply import Reply
 from relay.mail.transaction import Session
-from relay.policy.facts import MessageFacts
+from relay.policy.message_facts import MessageFacts
 
 MAX_TURNS = 3
 """Times a message may pass this host, through forwarders or lists, before it is a loop."""

@@ -16,7 +16,7 @@ from relay.queue.message import ClaimedBatch, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome
 from relay.queue.settler import Settler
 from relay.queue.shared_pauses import SharedPauses
-from relay.queue.site_limits import Permit
+from relay.queue.site_traffic import Permit
 from relay.queue.transmitter import Transmitter
 
 

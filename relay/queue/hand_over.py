@@ -11,11 +11,10 @@ from dataclasses import dataclass, replace
 from relay.content_file import LARGE
 from relay.limits.priority import Flow
 from relay.mail.transaction import MAX_RECIPIENTS
-from relay.queue.attempt_table import AttemptTable
 from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import QueueContext
 from relay.queue.entry import Entry, LaneFlow, State, move
-from relay.queue.flow_table import FlowTable
+from relay.queue.in_flight import AttemptTable, FlowTable
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, NewMessage
 from relay.queue.nodes import NodeConnections

@@ -13,11 +13,10 @@ from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections, NodeShare, NodeState
 from relay.queue.outcome import Delivered, Outcome
 from relay.queue.pause import Pause
-from relay.queue.site import Site
-from relay.queue.site_limits import NO_SITE_LIMITS, RateChange, SavedRate, SiteLimits
-from relay.queue.site_rate import SiteRate
-from relay.render.files import ContentFiles
+from relay.queue.site import NO_SITE_LIMITS, Site, SiteLimits
+from relay.queue.site_rate import RateChange, SavedRate, SiteRate
 from relay.render.render import Rendering, RenderInput
+from relay.render.renderer import ContentFiles
 
 
 @dataclass(frozen=True, slots=True)

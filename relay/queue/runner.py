@@ -10,11 +10,10 @@ from pathlib import Path
 from relay.events.ports import StoreError
 from relay.limits.shares import Shares
 from relay.queue.attempt import AttemptRunner
-from relay.queue.attempt_table import MAX_ENTRIES, AttemptTable
 from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import QueueContext, pause_after
-from relay.queue.flow_table import FlowTable
 from relay.queue.hand_over import HandOver, Rest
+from relay.queue.in_flight import MAX_ENTRIES, AttemptTable, FlowTable
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, NewMessage
 from relay.queue.nodes import NodeConnections

@@ -1,6 +1,7 @@
-"""A site: the servers that several domains share (RFC 5321 section 4.5.4.1)."""
+"""A site: the servers that several domains share (RFC 5321 section 4.5.4.1), and what a claim may take by site."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 _ADDRESS = "address "
 
@@ -28,3 +29,16 @@ class Site:
 def is_address(key: str) -> bool:
     """Whether a key of a rate is that of an address."""
     return key.startswith(_ADDRESS)
+
+
+@dataclass(frozen=True, slots=True)
+class SiteLimits:
+    """The entries that a claim may take by site."""
+
+    group_of: Mapping[str, str] = field(default_factory=dict)
+    """Groups by lane."""
+    free: Mapping[str, int] = field(default_factory=dict)
+    """Entries by group; groups without a limit are left out."""
+
+
+NO_SITE_LIMITS = SiteLimits()

@@ -8,6 +8,9 @@ is only probed.
 
 import math
 from dataclasses import dataclass, replace
+from typing import Literal
+
+ChangeKind = Literal["slowed", "probed", "recovered", "unlimited"]
 
 FLOOR = 1.0
 """Messages a minute that any site gets at least."""
@@ -169,3 +172,37 @@ def clock_set(rate: SiteRate, step: float) -> SiteRate:
     return replace(
         rate, cut_at=rate.cut_at + step, changed_at=rate.changed_at + step, not_before=rate.not_before + step
     )
+
+
+@dataclass(frozen=True, slots=True)
+class RateChange:
+    """A change of a rate that operators should see."""
+
+    kind: ChangeKind
+    site: str
+    rate: float
+    """Messages a minute, 0 for no limit."""
+    why: str
+    at: float = 0.0
+    """Unix seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class SavedRate:
+    """A rate for the store; None removes it."""
+
+    key: str
+    rate: SiteRate | None
+    use: float
+    """Seconds of use to add, if the store has the same cut."""
+
+
+def kind_of_change(before: SiteRate | None, rate: SiteRate | None) -> ChangeKind | None:
+    """Return what operators should see of a change, None for nothing."""
+    if rate is None:
+        return "unlimited"
+    if before is None or rate.cut_at != before.cut_at:
+        return "probed" if rate.is_probing else "slowed"
+    if rate.is_probing != before.is_probing:
+        return "probed" if rate.is_probing else "recovered"
+    return None

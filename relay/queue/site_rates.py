@@ -9,10 +9,9 @@ from dataclasses import replace
 
 from relay.queue import site_rate
 from relay.queue.nodes import NodeShare
-from relay.queue.site import Site, is_address
-from relay.queue.site_limits import NO_SITE_LIMITS, Permit, RateChange, SavedRate, SiteLimits, kind_of_change
-from relay.queue.site_rate import SiteRate
-from relay.queue.site_traffic import SiteTraffic
+from relay.queue.site import NO_SITE_LIMITS, Site, SiteLimits, is_address
+from relay.queue.site_rate import RateChange, SavedRate, SiteRate, kind_of_change
+from relay.queue.site_traffic import Permit, SiteTraffic
 
 IDLE = 600.0
 """Seconds without mail after which lanes and sites without a rate are forgotten."""

@@ -1,10 +1,9 @@
 """The traffic of one site: its recent replies, and the messages that its rate allows now. Times are Unix seconds."""
 
 from collections import deque
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from relay.queue.site_limits import RateChange
-from relay.queue.site_rate import FLOOR, RecentReplies, SiteRate, clock_set
+from relay.queue.site_rate import FLOOR, RateChange, RecentReplies, SiteRate, clock_set
 
 BUCKET = 5.0
 """Seconds that one count of replies covers."""
@@ -22,6 +21,14 @@ FIRST_CONNECTIONS = 5
 """Connections of a site that has accepted nothing lately. Each further eight messages allow one more."""
 
 _MESSAGES_PER_CONNECTION = 8
+
+
+@dataclass(slots=True)
+class Permit:
+    """Messages of a claim that have taken their places in the rate, at `at`."""
+
+    at: float
+    left: int
 
 
 class SiteTraffic:

@@ -17,7 +17,7 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.mailauth.dkim_keys import SigningKey
 from relay.render.message_policy import MessagePolicy, tuple_of
 from relay.render.render import RenderedContent, RenderInput

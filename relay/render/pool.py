@@ -7,13 +7,12 @@ from functools import partial
 
 from relay.clock import steady_clock
 from relay.config.settings import Render as RenderSection
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.render.failed_contents import FailedContents, key_of
-from relay.render.files import ContentFiles
 from relay.render.frames import Answer, Failed, Request, keys_for
 from relay.render.process_group import ProcessGroup, RenderObserver
 from relay.render.render import RenderedContent, Rendering, RenderInput, render_unmodified, reverse_path_for
-from relay.render.renderer import InlineRenderer, MonitoredRenderer, never_down
+from relay.render.renderer import ContentFiles, InlineRenderer, MonitoredRenderer, never_down
 from relay.render.slow_flows import SlowFlows
 
 OUTSTANDING = 4

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import cast
 
 import relay
-from relay.render.files import ContentFiles
 from relay.render.frames import (
     LENGTH,
     READY,
@@ -24,6 +23,7 @@ from relay.render.frames import (
     read_answer,
     request_frame,
 )
+from relay.render.renderer import ContentFiles
 from relay.render.worker import serve
 
 BASE_MEMORY = 256 * 1024 * 1024

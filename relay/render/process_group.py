@@ -8,9 +8,9 @@ from typing import Protocol
 from relay.clock import steady_clock
 from relay.limits.fair_order import FairOrder
 from relay.limits.priority import Flow
-from relay.render.files import ContentFiles
 from relay.render.frames import Answer, Failed, Request
 from relay.render.process import RendererProcess, StartError
+from relay.render.renderer import ContentFiles
 from relay.render.slow_flows import SlowFlows
 
 FIRST_WAIT = 1.0

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self
 
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.limits.priority import Flow
 from relay.mail.control_headers import is_removed
 from relay.mail.dialects.table import dialect_of

@@ -2,11 +2,19 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
-from relay.domains.keys import Keys
-from relay.render.files import ContentFiles
+from relay.content_file import ContentFile, ContentWriter
+from relay.domains.relay_keys import Keys
 from relay.render.render import Rendering, RenderInput, render
+
+
+@dataclass(frozen=True, slots=True)
+class ContentFiles:
+    """The stored content, and the file for the rendered one."""
+
+    source: ContentFile
+    target: ContentWriter
 
 
 def never_down(_: str) -> str:

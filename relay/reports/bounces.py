@@ -4,7 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from relay.dsn.categories import CATEGORIES, Category
+from relay.dsn.categories import CATEGORIES
+from relay.dsn.category import Category
 from relay.dsn.reply_parts import mask_reply
 from relay.events.event import Kind
 from relay.mail.canonical_address import domain_of

@@ -10,7 +10,7 @@ from relay.metrics import SiteFigures
 from relay.queue.entry import State
 from relay.queue.pause import Pause
 from relay.queue.site import Site, is_address
-from relay.queue.site_limits import RateChange
+from relay.queue.site_rate import RateChange
 from relay.queue.site_traffic import SiteTraffic
 from relay.reports.serialize import JsonObject, time_json
 

@@ -2,8 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from relay.queue.site_limits import SavedRate
-from relay.queue.site_rate import SiteRate
+from relay.queue.site_rate import SavedRate, SiteRate
 from relay.storage.database import Connection, Database
 from relay.storage.rows import Row, text
 

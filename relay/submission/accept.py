@@ -18,7 +18,7 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.policy.decide import Acceptance, Rejection, decide, exclusion_scope
 from relay.policy.dialect_rules import dialect_context, dialect_rules
-from relay.policy.facts import MessageFacts, parse_facts
+from relay.policy.message_facts import MessageFacts, parse_facts
 from relay.policy.refusals import is_own_sender, refuse_relaying, refuse_sender, refuse_unverified
 from relay.queue.message import NewMessage, Origin
 from relay.queue.pause import Pause

@@ -12,7 +12,7 @@ from relay.mail.lane import lane_of
 from relay.mail.received import mail_date, received
 from relay.mail.transaction import Recipient, Transaction
 from relay.policy.decide import Acceptance
-from relay.policy.facts import MessageFacts
+from relay.policy.message_facts import MessageFacts
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage, Origin, owner_fields
 from relay.queue.routing import Route, provider_of

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from relay.dsn.categories import CATEGORIES, Category
+from relay.dsn.categories import CATEGORIES
+from relay.dsn.category import Category
 from relay.events.event import Event, Kind
 from relay.events.event_line import MAX_TIME
 from relay.mail.lane import split_lane

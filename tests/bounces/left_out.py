@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from relay.dsn.bounce_rules import Rules
-from relay.dsn.normal_form import normal_form
 from relay.dsn.phrases import Phrase
+from relay.dsn.reply_normal_form import normal_form
 from tests.bounces.cases import Case, Score
 
 Taught = Mapping[str, set[str]]

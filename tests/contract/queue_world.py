@@ -26,7 +26,7 @@ from relay.queue.message import ClaimedBatch
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.ports import JournalRecord
 from relay.queue.settler import Settler
-from relay.queue.site_limits import RateChange
+from relay.queue.site_rate import RateChange
 from relay.queue.site_rates import SiteRates
 from relay.storage.postgres.store import PostgresStore
 from relay.storage.store import Store

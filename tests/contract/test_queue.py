@@ -15,7 +15,7 @@ from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.nodes import NodeConnections, NodeShare
 from relay.queue.operator_actions import hold
 from relay.queue.ports import ClaimLimits, EntryQuery
-from relay.queue.site_limits import SiteLimits
+from relay.queue.site import SiteLimits
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery
 from relay.rewrite.options import Tracking

@@ -2,8 +2,7 @@
 
 from dataclasses import replace
 
-from relay.queue.site_limits import SavedRate
-from relay.queue.site_rate import SiteRate
+from relay.queue.site_rate import SavedRate, SiteRate
 from relay.storage.store import Store
 from tests.contract.conftest import Opener
 from tests.contract.values import NOW

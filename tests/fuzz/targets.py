@@ -31,7 +31,7 @@ from relay.mail.transaction import Recipient
 from relay.mailauth.dkim_record import tags_of
 from relay.mailauth.dmarc import is_dmarc
 from relay.mailauth.spf_record import is_spf
-from relay.policy.facts import parse_facts
+from relay.policy.message_facts import parse_facts
 from relay.rewrite.originator_fields import with_reply_address
 from relay.tracker.client import client_address, parse_client
 from relay.tracker.fast_path import parse_fast_request

@@ -27,7 +27,7 @@ from relay.http_tracker import Tracker
 from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
 from relay.tracker.canary import canary
 from relay.tracker.link_blocks import Block, LinkBlocks
-from relay.tracker.repeats import KEPT
+from relay.tracker.reader_events import KEPT
 from relay.tracker.server import Limits
 from tests.servers.waiting import PATIENCE, until
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.mail.dot_stuffing import normalise
 from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import SigningKey, generate_key, load_key

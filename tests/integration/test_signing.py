@@ -9,7 +9,7 @@ import pytest
 from relay.config.settings import Settings
 from relay.domains.key_files import load_keys, write_key
 from relay.domains.key_rotation import RotationError
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.events.ports import StoreError
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key, zone_line
 from relay.storage.database import Connection, Database

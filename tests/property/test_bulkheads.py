@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from relay.limits.fair_order import FairOrder
 from relay.limits.priority import Flow, Priority
 from relay.limits.shares import Shares
-from relay.queue.flow_table import RESERVED, FlowTable
+from relay.queue.in_flight import RESERVED, FlowTable
 from relay.queue.lanes import LaneTable
 
 TICK = 0.01

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import classify
-from relay.dsn.normal_form import MAX_TEXT, normal_form
 from relay.dsn.phrases import compile_phrase
+from relay.dsn.reply_normal_form import MAX_TEXT, normal_form
 from relay.dsn.rules_file import built_in_rules
 
 RULES = built_in_rules()

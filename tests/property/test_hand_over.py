@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.limits.priority import Flow, Priority
-from relay.queue import attempt_table, flow_table, runner
+from relay.queue import in_flight, runner
 from relay.queue.entry import State
 from relay.queue.lanes import INITIAL_CONCURRENCY
 from relay.queue.message import ClaimedBatch, NewMessage
@@ -103,8 +103,8 @@ class Checked:
         return self.harness.runner
 
     @property
-    def table(self) -> attempt_table.AttemptTable:
-        table: attempt_table.AttemptTable = self.harness.runner._attempts
+    def table(self) -> in_flight.AttemptTable:
+        table: in_flight.AttemptTable = self.harness.runner._attempts
         return table
 
     async def enqueue(self, new: NewMessage) -> None:
@@ -196,10 +196,10 @@ class Checked:
 def small() -> Any:
     """Limits that few messages reach."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(attempt_table, "MAX_ENTRIES", 8)
+        patch.setattr(in_flight, "MAX_ENTRIES", 8)
         patch.setattr(runner, "MAX_ENTRIES", 8)
-        patch.setattr(attempt_table, "MAX_RESERVED", 4)
-        patch.setattr(flow_table, "RESERVED", 1)
+        patch.setattr(in_flight, "MAX_RESERVED", 4)
+        patch.setattr(in_flight, "RESERVED", 1)
         yield
 
 

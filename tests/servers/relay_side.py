@@ -14,7 +14,7 @@ from relay.delivery.connect import TlsContexts
 from relay.events.ports import StoreError
 from relay.queue.outcome import Outcome
 from relay.queue.ports import JournalRecord
-from relay.queue.site_limits import RateChange
+from relay.queue.site_rate import RateChange
 from relay.resolver import Resolver
 from tests.servers.dns_server import DnsServer
 from tests.servers.sink import Sink

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from relay.config.settings import Settings
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.domains.signing_keys import SigningKeys
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring

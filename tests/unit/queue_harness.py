@@ -10,7 +10,7 @@ from typing import Any
 from relay.config.settings import Settings
 from relay.content_file import ContentFile
 from relay.delivery.delivery_journal import DeliveryJournalFile
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.dsn.rules_file import built_in_rules
 from relay.events.event import Event
 from relay.events.ports import StoreError
@@ -23,7 +23,7 @@ from relay.queue.message import ClaimedBatch, Message, NewMessage
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.ports import Delivery, DeliveryJob, EntryQuery
 from relay.queue.runner import Runner
-from relay.queue.site_limits import RateChange
+from relay.queue.site_rate import RateChange
 from relay.queue.site_rates import SiteRates
 from relay.render.message_policy import MessagePolicy
 from relay.render.renderer import InlineRenderer

@@ -10,7 +10,7 @@ import pytest
 from relay.app.alerts import Alert
 from relay.app.identity_pauses import IdentityPauses, ReputationWatch
 from relay.app.observer import Observer
-from relay.app.outcome_tally import OutcomeTally, outcome_counts
+from relay.app.outcome_counter import OutcomeCounter, outcome_counts
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
@@ -56,7 +56,7 @@ def test_what_counts(event: Event, expected: OutcomeCounts) -> None:
 
 
 def test_mail_without_an_identity_counts_for_nobody() -> None:
-    tally = OutcomeTally()
+    tally = OutcomeCounter()
     tally.count([Event(Kind.DELIVERED, NOW, "A", 0, "u@x.test", {"identity": ""}), event(Kind.DELIVERED)])
     assert tally.take() == {JANE: OutcomeCounts(1)}
     assert tally.take() == {}

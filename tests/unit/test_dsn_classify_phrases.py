@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from relay.dsn.normal_form import normal_form
 from relay.dsn.phrases import PhraseError, compile_phrase
+from relay.dsn.reply_normal_form import normal_form
 
 
 @pytest.mark.parametrize(

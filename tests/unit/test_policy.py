@@ -14,7 +14,7 @@ from relay.mail.instructions import Instructions
 from relay.mail.received import received
 from relay.mail.transaction import Envelope, Recipient, Session
 from relay.policy.decide import Acceptance, Rejection, decide, tracking_of
-from relay.policy.facts import MessageFacts, parse_facts
+from relay.policy.message_facts import MessageFacts, parse_facts
 from relay.policy.refusals import refuse_relaying, refuse_sender, refuse_unverified
 
 NOW = 1_800_000_000.0

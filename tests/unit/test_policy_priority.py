@@ -6,7 +6,7 @@ from relay.limits.priority import Priority
 from relay.mail.headers import fields
 from relay.mail.instructions import Instructions
 from relay.policy.decide import priority_of
-from relay.policy.facts import is_bulk
+from relay.policy.message_facts import is_bulk
 
 
 @pytest.mark.parametrize(

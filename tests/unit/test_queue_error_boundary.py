@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from relay.queue.context import ErrorBoundary
-from relay.queue.site_limits import RateChange
+from relay.queue.site_rate import RateChange
 
 
 class RecordingObserver:

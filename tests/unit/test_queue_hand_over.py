@@ -11,7 +11,7 @@ import pytest
 from relay.content_file import LARGE
 from relay.events.ports import StoreError
 from relay.limits.priority import Flow, Priority
-from relay.queue import attempt_table
+from relay.queue import in_flight
 from relay.queue.entry import LaneFlow, State
 from relay.queue.hand_over import Rest
 from relay.queue.message import ClaimedBatch, NewMessage
@@ -148,8 +148,8 @@ async def test_the_limits_of_a_process_hold(tmp_path: Path, limit: str, monkeypa
         await rests(harness)
         harness.delivery.gate.clear()
         one = harness.new("a@x.test")
-        monkeypatch.setattr(attempt_table, "MAX_RESERVED", 0 if limit == "MAX_ENTRIES" else 2000)
-        monkeypatch.setattr(attempt_table, limit, 1 if limit == "MAX_ENTRIES" else len(one.content))
+        monkeypatch.setattr(in_flight, "MAX_RESERVED", 0 if limit == "MAX_ENTRIES" else 2000)
+        monkeypatch.setattr(in_flight, limit, 1 if limit == "MAX_ENTRIES" else len(one.content))
         await harness.runner.enqueue(one)
         await harness.runner.enqueue(harness.new("a@y.test", queue_id="0000000000000B"))
         states = {one.queue_id: one.state for one in await harness.entries()}

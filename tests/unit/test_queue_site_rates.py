@@ -3,8 +3,7 @@
 import pytest
 
 from relay.queue.nodes import NodeShare
-from relay.queue.site import Site
-from relay.queue.site_limits import NO_SITE_LIMITS
+from relay.queue.site import NO_SITE_LIMITS, Site
 from relay.queue.site_rate import SiteRate
 from relay.queue.site_rates import IDLE, SiteRates
 from tests.unit.receivers import FixedWindow, send_by_nodes

@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import generate_key, load_key
 from relay.render.frames import (

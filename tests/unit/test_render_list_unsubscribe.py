@@ -7,11 +7,11 @@ import dkim
 import pytest
 
 from relay.config.settings import Settings
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
 from relay.policy.decide import exclusion_scope, list_unsubscribe_of
-from relay.policy.facts import parse_facts
+from relay.policy.message_facts import parse_facts
 from relay.render.message_policy import MessagePolicy
 from relay.render.render import RenderInput, render
 from relay.rewrite.options import ListUnsubscribe

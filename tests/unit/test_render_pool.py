@@ -15,20 +15,19 @@ import pytest
 
 import relay
 from relay.content_file import ContentFile, ContentWriter
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.limits.priority import Flow
 from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import generate_key, load_key
 from relay.render import frames as render_frames
 from relay.render import process as render_process
 from relay.render import process_group
-from relay.render.files import ContentFiles
 from relay.render.message_policy import MessagePolicy
 from relay.render.pool import MOST_CPU, OUTSTANDING, RenderPool
 from relay.render.process import RendererProcess
 from relay.render.process_group import LONGEST_WAIT, UNAVAILABLE_AFTER, pause
 from relay.render.render import Rendering, RenderInput, render, reverse_path_for
-from relay.render.renderer import InlineRenderer
+from relay.render.renderer import ContentFiles, InlineRenderer
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
 from tests.servers.waiting import PATIENCE

@@ -7,7 +7,7 @@ from typing import Any
 import dkim
 import pytest
 
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.mail.srs import srs_decode
 from relay.mailauth.dkim_keys import SigningKey, dns_record, generate_key, load_key

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from relay.config.settings import Settings
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.policy.decide import ReplyHandling, message_policy
-from relay.policy.facts import parse_facts
+from relay.policy.message_facts import parse_facts
 from relay.render.frames import keys_for
 from relay.render.message_policy import MessagePolicy
 from relay.render.render import Rendering, RenderInput, explain, render

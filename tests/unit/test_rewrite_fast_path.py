@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from relay.domains.keys import Keys
+from relay.domains.relay_keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.render.message_policy import MessagePolicy
 from relay.render.render import RenderInput, render

@@ -18,7 +18,7 @@ from relay.limits.priority import Flow
 from relay.limits.window import HOUR
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.policy.facts import MessageFacts, parse_facts
+from relay.policy.message_facts import MessageFacts, parse_facts
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections

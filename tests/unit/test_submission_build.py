@@ -7,7 +7,7 @@ import pytest
 from relay.config.settings import Settings
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.policy.decide import Rejection, decide
-from relay.policy.facts import parse_facts
+from relay.policy.message_facts import parse_facts
 from relay.queue.entry import State
 from relay.queue.message import NewMessage
 from relay.queue.routing import Route

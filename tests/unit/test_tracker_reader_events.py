@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from relay.events.event import Event, Kind
-from relay.tracker import repeats
-from relay.tracker.repeats import KEPT, PER_MESSAGE, PER_RECIPIENT, RepeatedEvents
+from relay.tracker import reader_events
+from relay.tracker.reader_events import KEPT, PER_MESSAGE, PER_RECIPIENT, RepeatedEvents
 
 NOW = 1_800_000_000.0 - 1_800_000_000.0 % 86400
 """Midnight."""
@@ -87,8 +87,8 @@ def test_many_recipients_fill_the_day_of_the_message_and_of_no_other() -> None:
 
 
 def test_memory_is_bounded_and_what_is_forgotten_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(repeats, "MAX_WINDOWS", 100)
-    monkeypatch.setattr(repeats, "MAX_COUNTERS", 10)
+    monkeypatch.setattr(reader_events, "MAX_WINDOWS", 100)
+    monkeypatch.setattr(reader_events, "MAX_COUNTERS", 10)
     limits = RepeatedEvents()
     ask(limits, KEPT + 5)
     for number in range(1000):

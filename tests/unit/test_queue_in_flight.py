@@ -2,7 +2,7 @@
 
 from relay.limits.priority import Flow, Priority
 from relay.limits.shares import Shares
-from relay.queue.flow_table import RESERVED, FlowTable
+from relay.queue.in_flight import RESERVED, FlowTable
 
 
 def filled(table: FlowTable, flow: Flow) -> int:

@@ -2,7 +2,8 @@
 
 import pytest
 
-from relay.dsn.categories import CATEGORIES, Category
+from relay.dsn.categories import CATEGORIES
+from relay.dsn.category import Category
 
 
 def test_there_are_twenty_six() -> None:

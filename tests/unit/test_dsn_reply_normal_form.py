@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.dsn.normal_form import Wording, normal_form
+from relay.dsn.reply_normal_form import Wording, normal_form
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def outcome_counts(event: Event) -> OutcomeCounts:
     return sent.plus(_BOUNCED) if is_counted else sent
 
 
-class OutcomeTally:
+class OutcomeCounter:
     """The outcomes of each identity since the last `take`."""
 
     def __init__(self) -> None:
