@@ -23,7 +23,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.nodes import NodeState
 from relay.queue.operator_actions import delete, deletion_event, flush, hold, release
-from relay.queue.ports import EntryChange, EntryQuery, NodeStore, QueueAdminStore
+from relay.queue.ports import ChangedEntries, EntryChange, EntryQuery, NodeStore, QueueAdminStore
 from relay.reports.ports import MessageQuery, Story, StoryStore
 from relay.reports.serialize import listing_json, story_json, time_json
 
@@ -171,25 +171,27 @@ class QueueRoutes:
 
         `next` is the `after` of the next page, null when no more entries match.
         """
-        query, now = _entry_query(request.query), self.clock()
+        done = await self.apply(request.match_info["action"], _entry_query(request.query))
+        following = "{}/{}".format(*done.rest.after) if done.rest else None
+        entries = [listing_json(message, entry) for message, entry in done.entries]
+        return web.json_response({"entries": entries, "next": following})
+
+    async def apply(self, action: str, query: EntryQuery) -> ChangedEntries:
+        """Change the matching entries: flush, hold, release or delete. Raises StoreError."""
+        now = self.clock()
         actions: dict[str, EntryChange] = {
             "hold": hold,
             "release": release(now),
             "flush": flush(now),
             "delete": delete(now),
         }
-
-        action = request.match_info["action"]
         done = await self.store.change(query, actions[action])
         if action == "delete":
             self.publish([deletion_event(message, entry, now) for message, entry in done.entries])
             await self._release_slots(done.entries)
             self.slots_released()
-
         self.wake()
-        following = "{}/{}".format(*done.rest.after) if done.rest else None
-        entries = [listing_json(message, entry) for message, entry in done.entries]
-        return web.json_response({"entries": entries, "next": following})
+        return done
 
     async def trace(self, request: web.Request) -> web.Response:
         """GET /trace/KEY?before=&after=: the timelines by queue id, Message-ID or recipient, newest first.

@@ -33,6 +33,22 @@ class Caller:
 OPERATOR = Caller("")
 """The caller on the admin socket: its file mode decides which users may open it."""
 
+CALLER = web.RequestKey("caller", Caller)
+
+
+def caller_of(request: web.Request) -> Caller:
+    """Return the caller, which the server checked. Raises KeyError for a route without a check."""
+    return request[CALLER]
+
+
+@web.middleware
+async def as_operator(
+    request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+) -> web.StreamResponse:
+    """Let the operator be the caller of all routes of an application."""
+    request[CALLER] = OPERATOR
+    return await handler(request)
+
 
 @dataclass(frozen=True, slots=True)
 class Access:

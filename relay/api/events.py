@@ -1,7 +1,7 @@
 """GET /events: the feed, page by page as JSON, or as a stream that goes on."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -13,9 +13,9 @@ from multidict import MultiMapping
 from pydantic import BaseModel, ConfigDict, Field
 
 from relay.admin.requests import parse_time
-from relay.api.access import Caller
+from relay.api.access import caller_of
 from relay.api.event_stream import event_chunk, follow, position_chunk
-from relay.api.operations import PREFIX, Operation, Parameter
+from relay.api.operations import PREFIX, Operation, Parameter, Route
 from relay.events.event import Kind
 from relay.events.ports import StoreError
 from relay.mail.canonical_address import canonical
@@ -66,6 +66,18 @@ class EventPage(BaseModel):
     more: bool = Field(description="Whether there are more events already")
 
 
+EVENTS = Operation(
+    method="get",
+    path=f"{PREFIX}/events",
+    summary="Events in the order of the feed, after a position",
+    scope="read",
+    parameters=PARAMETERS,
+    answer=EventPage,
+    streams=True,
+    examples=tuple(event_schemas().values()),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class EventQuery:
     """What a request asks for. `after` None: from `since` in Unix seconds, inf for new events only."""
@@ -79,13 +91,12 @@ class EventQuery:
 
 @dataclass(slots=True)
 class EventRoutes:
-    """The feed of events. `caller` returns the client of a request, or raises the error to answer with.
+    """The feed of events.
 
     `listening` gives an event that is set whenever events were stored, while its context is open.
     """
 
     feed: EventFeed
-    caller: Callable[[web.Request], Awaitable[Caller]]
     listening: Callable[[], "asyncio.Event"]
     forget: Callable[["asyncio.Event"], None]
     streams: set["asyncio.Task[Any]"] = field(default_factory=set, init=False)
@@ -95,25 +106,13 @@ class EventRoutes:
         """Return the route of the admin socket."""
         return [web.get("/events", self.events)]
 
-    def operations(self) -> Sequence[Operation]:
-        """Return the operation of the API."""
-        return [
-            Operation(
-                method="get",
-                path=f"{PREFIX}/events",
-                summary="Events in the order of the feed, after a position",
-                scope="read",
-                parameters=PARAMETERS,
-                answer=EventPage,
-                handler=self.events,
-                streams=True,
-                examples=tuple(event_schemas().values()),
-            )
-        ]
+    def routes(self) -> Sequence[Route]:
+        """Return the route of the API."""
+        return [Route(EVENTS, self.events)]
 
     async def events(self, request: web.Request) -> web.StreamResponse:
         """GET /events: a page as JSON, or a stream if the client accepts `text/event-stream`."""
-        caller = await self.caller(request)
+        caller = caller_of(request)
         query = parse_query(request.query, request.headers)
         if caller.identities is not None:
             query = replace(query, filter=restricted(query.filter, caller.identities))

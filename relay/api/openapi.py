@@ -6,35 +6,31 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from relay.api.operations import Operation
+from relay.api.answers import Problem
+from relay.api.operations import Operation, Parameter
 from relay.api.problems import PROBLEM_TYPE
 
 _REF = "#/components/schemas/{model}"
 
-_PROBLEM = {
-    "type": "object",
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string", "description": "What is wrong, and what would be right"},
-    },
-    "required": ["title", "status", "detail"],
-}
-
 _ERRORS: Mapping[str, str] = {
     "400": "A parameter is wrong",
     "401": "The login is missing or wrong",
-    "403": "The credential has not the scope",
+    "403": "The credential has not the scope, or may not do this",
+    "404": "There is no such thing that the credential may see",
+    "408": "The body did not arrive in time",
     "410": "The position is of another database",
-    "429": "Too many wrong logins",
-    "503": "The store does not answer",
+    "413": "The body or the message is too large",
+    "415": "The media type of the body is not supported",
+    "422": "The body is not valid, or the message is refused",
+    "429": "Too many requests, or too many wrong logins",
+    "503": "For now: the store does not answer, or the message is refused for now",
 }
 
 
 def openapi(operations: Sequence[Operation], version: str) -> dict[str, Any]:
     """Return the description of these operations."""
-    models: list[type[BaseModel]] = [operation.answer for operation in operations]
+    bodies = [one.body for one in operations if one.body is not None]
+    models: list[type[BaseModel]] = list(dict.fromkeys([Problem, *(one.answer for one in operations), *bodies]))
     _, schemas = models_json_schema([(model, "validation") for model in models], by_alias=True, ref_template=_REF)
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
@@ -45,7 +41,7 @@ def openapi(operations: Sequence[Operation], version: str) -> dict[str, Any]:
         "paths": paths,
         "security": [{"basic": []}, {"bearer": []}],
         "components": {
-            "schemas": {**schemas.get("$defs", {}), **_further(operations), "Problem": _PROBLEM},
+            "schemas": {**schemas.get("$defs", {}), **_further(operations)},
             "securitySchemes": {
                 "basic": {"type": "http", "scheme": "basic", "description": "Name and secret of a credential"},
                 "bearer": {"type": "http", "scheme": "bearer", "description": "NAME:SECRET of a credential"},
@@ -55,27 +51,46 @@ def openapi(operations: Sequence[Operation], version: str) -> dict[str, Any]:
 
 
 def _operation(operation: Operation) -> dict[str, Any]:
-    content: dict[str, Any] = {"application/json": {"schema": {"$ref": _REF.format(model=operation.answer.__name__)}}}
+    content = {"application/json": {"schema": _reference(operation.answer)}}
     if operation.streams:
         content["text/event-stream"] = {
             "schema": {"type": "string", "description": "id: position, event: type, data: one event as JSON"}
         }
-    problem = {PROBLEM_TYPE: {"schema": {"$ref": _REF.format(model="Problem")}}}
+    problem = {PROBLEM_TYPE: {"schema": _reference(Problem)}}
     errors = {status: {"description": text, "content": problem} for status, text in _ERRORS.items()}
-    return {
+    described: dict[str, Any] = {
+        "operationId": f"{operation.method}{operation.path.title()}".translate(_NO_LETTERS),
         "summary": operation.summary,
         "description": f"Needs the scope `{operation.scope}`.",
-        "parameters": [
-            {
-                "name": one.name,
-                "in": "query",
-                "description": one.description,
-                "schema": {"type": "array", "items": one.schema} if one.repeats else one.schema,
-            }
-            for one in operation.parameters
-        ],
-        "responses": {"200": {"description": "The answer", "content": content}, **errors},
+        "parameters": [_parameter(one) for one in operation.parameters],
+        "responses": {str(operation.status): {"description": "The answer", "content": content}, **errors},
     }
+    return described | ({"requestBody": _body(operation)} if operation.body else {})
+
+
+_NO_LETTERS = {ord(one): None for one in "/{}_-"}
+
+
+def _parameter(parameter: Parameter) -> dict[str, Any]:
+    return {
+        "name": parameter.name,
+        "in": parameter.place,
+        "required": parameter.required,
+        "description": parameter.description,
+        "schema": {"type": "array", "items": parameter.schema} if parameter.repeats else parameter.schema,
+    }
+
+
+def _body(operation: Operation) -> dict[str, Any]:
+    assert operation.body is not None
+    content: dict[str, Any] = {"application/json": {"schema": _reference(operation.body)}}
+    if operation.other_body:
+        content[operation.other_body] = {"schema": {"type": "string", "format": "binary"}}
+    return {"required": True, "content": content}
+
+
+def _reference(model: type[BaseModel]) -> dict[str, Any]:
+    return {"$ref": _REF.format(model=model.__name__)}
 
 
 def _further(operations: Sequence[Operation]) -> dict[str, Any]:

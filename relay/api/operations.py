@@ -1,12 +1,12 @@
 """The operations of the API as data: the server makes its routes of them, and OpenAPI its description."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from aiohttp import web
 from pydantic import BaseModel
 
+from relay.api.problems import Handler
 from relay.config.credentials import Scope
 
 PREFIX = "/api/v1"
@@ -14,26 +14,44 @@ PREFIX = "/api/v1"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of the query."""
+    """A parameter of the query, or of the path."""
 
     name: str
     description: str
     schema: Mapping[str, Any]
     repeats: bool = False
+    place: Literal["query", "path"] = "query"
+    required: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Operation:
-    """One method of one path, the scope it needs, and the model of its answer."""
+    """One method of one path, the scope it needs, and the models of its body and its answer."""
 
     method: str
     path: str
     summary: str
     scope: Scope
-    parameters: Sequence[Parameter]
     answer: type[BaseModel]
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    parameters: Sequence[Parameter] = ()
+    body: type[BaseModel] | None = None
+    """Model of the body in JSON, None without a body."""
+    other_body: str = ""
+    """A further media type that the body may have."""
+    status: int = 200
+    """Status of the answer."""
     streams: bool = False
     """Whether the answer may be a stream of events too (`text/event-stream`)."""
     examples: Sequence[Mapping[str, Any]] = ()
     """Further schemas that the answer has, such as those of the types of events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An operation and its handler.
+
+    The server checks the scope before it calls the handler; `relay.api.access.caller_of` returns the caller.
+    """
+
+    operation: Operation
+    handler: Handler

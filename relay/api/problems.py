@@ -19,10 +19,26 @@ RETRY_AFTER = 5
 """Seconds after which a request may be repeated while the store does not answer."""
 
 
-def problem(status: int, detail: str, headers: Mapping[str, str] | None = None) -> web.Response:
+class ProblemError(Exception):
+    """A request that is answered with this error. `more` are further members of the problem."""
+
+    def __init__(self, status: int, detail: str, *, retry_after: int = 0, **more: object) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.detail = detail
+        self.headers = {"Retry-After": str(retry_after)} if retry_after else {}
+        self.more = more
+
+
+def problem_json(status: int, detail: str, **more: object) -> dict[str, object]:
+    """Return a problem as JSON."""
+    return {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail, **more}
+
+
+def problem(status: int, detail: str, headers: Mapping[str, str] | None = None, **more: object) -> web.Response:
     """Return an error with its reason."""
-    body = {"type": "about:blank", "title": HTTPStatus(status).phrase, "status": status, "detail": detail}
-    return web.Response(status=status, text=json.dumps(body), content_type=PROBLEM_TYPE, headers=dict(headers or {}))
+    text = json.dumps(problem_json(status, detail, **more))
+    return web.Response(status=status, text=text, content_type=PROBLEM_TYPE, headers=dict(headers or {}))
 
 
 @web.middleware
@@ -30,6 +46,8 @@ async def problems(request: web.Request, handler: Handler) -> web.StreamResponse
     """Turn the errors of a handler into problems: faults of the request, and a store that does not answer."""
     try:
         return await handler(request)
+    except ProblemError as error:
+        return problem(error.status, error.detail, error.headers, **error.more)
     except web.HTTPException as error:
         if error.status < 400:
             raise

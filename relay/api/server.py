@@ -1,25 +1,26 @@
-"""The application of the API: its operations, and its description at /api/openapi.json."""
+"""The application of the API: its routes, each behind a scope, and its description at /api/openapi.json."""
 
 from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
 from relay import __version__
+from relay.api.access import CALLER, Access
 from relay.api.openapi import openapi
-from relay.api.operations import Operation
-from relay.api.problems import problems
+from relay.api.operations import Route
+from relay.api.problems import Handler, problems
 
 MAX_BODY = 1 << 20
-"""Octets of a request, at most."""
+"""Octets of a request, at most, for routes that do not send."""
 
 DESCRIPTION = "/api/openapi.json"
 
 
 def api_application(
-    operations: Sequence[Operation], *closing: Callable[[web.Application], Awaitable[None]]
+    access: Access, routes: Sequence[Route], *closing: Callable[[web.Application], Awaitable[None]]
 ) -> web.Application:
-    """Return the application with these operations. `closing` ends answers that go on, at the stop of the server."""
-    described = openapi(operations, __version__)
+    """Return the application with these routes. `closing` ends answers that go on, at the stop of the server."""
+    described = openapi([one.operation for one in routes], __version__)
 
     async def description(_: web.Request) -> web.Response:
         return web.json_response(described)
@@ -27,6 +28,16 @@ def api_application(
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems])
     app.on_shutdown.extend(closing)
     app.router.add_get(DESCRIPTION, description)
-    for one in operations:
-        app.router.add_route(one.method.upper(), one.path, one.handler)
+    for one in routes:
+        app.router.add_route(one.operation.method.upper(), one.operation.path, _checked(access, one))
     return app
+
+
+def _checked(access: Access, route: Route) -> Handler:
+    """Return the handler of a route behind the check of its caller."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        request[CALLER] = await access.caller(request, route.operation.scope)
+        return await route.handler(request)
+
+    return handle

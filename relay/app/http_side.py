@@ -22,9 +22,11 @@ from relay.admin.sites import SiteRoutes
 from relay.admin.suppression_evidence import EvidenceRoutes
 from relay.admin.webhooks import WebhookRoutes
 from relay.admin.why import WhyRoutes
-from relay.api.access import OPERATOR, Access, Caller
+from relay.api.access import Access, as_operator
 from relay.api.events import EventRoutes
+from relay.api.messages import MessageRoutes
 from relay.api.server import api_application
+from relay.api.submitter import Submitter
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.open_files import possible_connections
@@ -108,8 +110,9 @@ class HttpSide:
         """Open the admin API, and the configured listeners of the dashboard and the metrics."""
         settings, exposition = self.context.settings(), self.context.observer.metrics.exposition
         if settings.admin.socket:
-            events = self._event_routes(_operator)
+            events = self._event_routes()
             application = admin_application(*self._admin_routes(), events.table())
+            application.middlewares.append(as_operator)
             application.on_shutdown.append(events.close)
             admin = self._server(AdminServer(application))
             await admin.start_unix(settings.server.data_dir / settings.admin.socket)
@@ -118,8 +121,9 @@ class HttpSide:
             server = self._server(AdminServer(app))
             await server.start_tcp(bind_hosts(settings, settings.admin), settings.admin.port)
         if settings.api.address:
-            events = self._event_routes(self._api_caller())
-            api = self._server(AdminServer(api_application(events.operations(), events.close)))
+            events = self._event_routes()
+            routes = [*self._message_routes().routes(), *events.routes()]
+            api = self._server(AdminServer(api_application(self._access(), routes, events.close)))
             await api.start_tcp(bind_hosts(settings, settings.api), settings.api.port)
         if settings.metrics.address:
             exporter = self._server(AdminServer(metrics_application(exposition)))
@@ -202,23 +206,23 @@ class HttpSide:
             ).table(),
         ]
 
-    def _event_routes(self, caller: Callable[[web.Request], Awaitable[Caller]]) -> EventRoutes:
+    def _event_routes(self) -> EventRoutes:
         webhooks = self.webhooks
-        return EventRoutes(webhooks.feed, caller, webhooks.listening, webhooks.forget)
+        return EventRoutes(webhooks.feed, webhooks.listening, webhooks.forget)
 
-    def _api_caller(self) -> Callable[[web.Request], Awaitable[Caller]]:
+    def _message_routes(self) -> MessageRoutes:
+        context = self.context
+        submitter = Submitter(context.settings, self.inbound.submission, context.observer.store_trouble)
+        return MessageRoutes(context.settings, submitter, self._queue_routes(), context.store.reports)
+
+    def _access(self) -> Access:
         keys = self.inbound.credential_keys
 
         async def authenticate(settings: Settings, username: str, secret: str) -> str | None:
             found = await keys.authenticate(settings, username, secret)
             return found.credential if found else None
 
-        access = Access(self.context.settings, authenticate, self.context.clock)
-
-        async def caller(request: web.Request) -> Caller:
-            return await access.caller(request, "read")
-
-        return caller
+        return Access(self.context.settings, authenticate, self.context.clock)
 
     def _queue_routes(self) -> QueueRoutes:
         context, store = self.context, self.context.store
@@ -246,7 +250,3 @@ class HttpSide:
             status=self.status,
             clock=context.clock,
         )
-
-
-async def _operator(_: web.Request) -> Caller:
-    return OPERATOR

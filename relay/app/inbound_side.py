@@ -36,6 +36,7 @@ class InboundSide:
     """The listeners and the handlers of their mail."""
 
     servers: Mapping[str, SmtpServer]
+    submission: SubmissionHandler
     exchangers: MailExchangers
     processor: InboundProcessor
     verifier: Verifier
@@ -73,7 +74,9 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
     )
     verifier = Verifier(_verification_tools(context, outbound, exchangers, submission), proven, context.log)
     owner_verification = OwnerVerification(verifier, context.observer.store_trouble)
-    return InboundSide(servers, exchangers, processor, verifier, certificates, owner_verification, credential_keys)
+    return InboundSide(
+        servers, submission, exchangers, processor, verifier, certificates, owner_verification, credential_keys
+    )
 
 
 def _submission(context: AppContext, outbound: OutboundSide, proven: VerifiedSenders) -> SubmissionHandler:

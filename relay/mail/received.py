@@ -42,7 +42,9 @@ def helo_in(added_fields: bytes) -> str:
 
 
 def _with(session: Session, envelope: Envelope) -> str:
-    """Return the protocol keyword (RFC 3848, RFC 6531 section 4.3)."""
+    """Return the protocol keyword (RFC 3848, RFC 6531 section 4.3); HTTP has none, and mail services write its name."""
+    if session.protocol == "HTTP":
+        return "HTTP"
     suffix = ("S" if session.tls else "") + ("A" if session.credential else "")
     if envelope.smtputf8:
         return f"UTF8SMTP{suffix}"

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Literal
 
+from relay.mail.instructions import Statement
+
 BodyKind = Literal["7BIT", "8BITMIME"]
 
 Notify = Literal["NEVER", "SUCCESS", "FAILURE", "DELAY"]
@@ -60,6 +62,7 @@ class Session:
     """Name of the credential it authenticated with."""
     credential_key: str = ""
     """Fingerprint of the hash of the secret it gave."""
+    protocol: Literal["SMTP", "HTTP"] = "SMTP"
     client_known: bool = True
     """False if `client` is a proxy that named no client (`relay.proxy_protocol`): its address proves nothing."""
 
@@ -71,6 +74,8 @@ class Transaction:
     session: Session
     envelope: Envelope
     content: bytes
+    instructions: tuple[Statement, ...] = ()
+    """Instructions that came beside the header, and have precedence over it."""
 
 
 def network_of(client: str) -> str:

@@ -10,7 +10,7 @@ from relay.mail.dialects.field_values import NO_CONTEXT, DialectContext
 from relay.mail.dialects.table import ALL_RULES, DialectRules, read_instructions
 from relay.mail.header_lines import line_fault, stray_line
 from relay.mail.headers import Field, fields, first_text, named
-from relay.mail.instructions import Instructions
+from relay.mail.instructions import Instructions, Statement
 from relay.mail.received import relay_hosts
 
 _LIST_FIELDS = (b"list-unsubscribe", b"list-id")
@@ -52,8 +52,13 @@ class MessageFacts:
     """Whether it has List-Unsubscribe fields, or a signature that added ones would not be part of."""
 
 
-def parse_facts(content: bytes, rules: DialectRules = ALL_RULES, context: DialectContext = NO_CONTEXT) -> MessageFacts:
-    """Parse the header fields that decisions depend on.
+def parse_facts(
+    content: bytes,
+    rules: DialectRules = ALL_RULES,
+    context: DialectContext = NO_CONTEXT,
+    given: Sequence[Statement] = (),
+) -> MessageFacts:
+    """Parse the header fields that decisions depend on. `given` are instructions that came beside the header.
 
     Raises InstructionError for an invalid X-Relay-* field, or one of a mail service that must not be ignored.
     """
@@ -76,7 +81,7 @@ def parse_facts(content: bytes, rules: DialectRules = ALL_RULES, context: Dialec
         has_date=any(named(found, b"date")),
         hops=sum(1 for _ in named(found, b"received")),
         relays=relay_hosts(content, found),
-        instructions=read_instructions(content, found, rules, context),
+        instructions=read_instructions(content, found, rules, context, given),
         agents=authors.agents,
         header_fault=header_fault,
         author_fault=author_fault,

@@ -66,6 +66,13 @@ class SubmissionHandler:
 
     async def accept_message(self, transaction: Transaction) -> Reply:
         """Queue the message; 250 when it is durable, else the refusal. Raises StoreError when it cannot be stored."""
+        accepted = await self.accept(transaction)
+        if isinstance(accepted, Reply):
+            return accepted
+        return Reply(250, "2.0.0", f"Ok: queued as {accepted.message.queue_id}")
+
+    async def accept(self, transaction: Transaction) -> NewMessage | Reply:
+        """Queue the message, and return it when it is durable; else the refusal. Raises StoreError."""
         settings, now = self.settings(), self.clock()
         decided = await _decide_off_loop(settings, transaction, now)
         if isinstance(decided, Reply):
@@ -88,10 +95,9 @@ class SubmissionHandler:
             # SPF or DKIM may prove it; DNS is asked when a notification is due.
             decision = replace(decision, policy=replace(decision.policy, unproven_sender=True))
         accepted = await self._enqueue(queue_id, transaction, facts, decision, checked, now)
-        if isinstance(accepted, Reply):
-            return accepted
-        self.publish(accepted.events)
-        return Reply(250, "2.0.0", f"Ok: queued as {accepted.message.queue_id}")
+        if isinstance(accepted, NewMessage):
+            self.publish(accepted.events)
+        return accepted
 
     def _pause(self, facts: MessageFacts, decision: Acceptance) -> Pause | None:
         """Return the pause of an identity that the message names as author or sender; None for tests of the relay."""
@@ -177,7 +183,8 @@ def _decide(settings: Settings, transaction: Transaction, now: float) -> tuple[M
     session, envelope, content = transaction.session, transaction.envelope, transaction.content
     rules = dialect_rules(settings, session.credential)
     try:
-        facts = parse_facts(content, rules, dialect_context(settings, session, envelope, content, now))
+        context = dialect_context(settings, session, envelope, content, now)
+        facts = parse_facts(content, rules, context, transaction.instructions)
     except InstructionError as error:
         return Reply(554, "5.6.0", str(error))
     decided = decide(settings, session, envelope, facts, now)

@@ -13,7 +13,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from relay.admin.server import AdminServer
-from relay.api.access import Access, Caller
+from relay.api.access import Access
 from relay.api.events import EventRoutes
 from relay.api.server import api_application
 from relay.config.credentials import new_key
@@ -52,11 +52,8 @@ class Api:
         self.woken: set[asyncio.Event] = set()
         access = Access(lambda: SETTINGS, authenticate, lambda: NOW)
 
-        async def caller(request: Any) -> Caller:
-            return await access.caller(request, "read")
-
-        self.routes = EventRoutes(store.feed, caller, self.listening, self.woken.discard)
-        self.server = AdminServer(api_application(self.routes.operations(), self.routes.close))
+        self.routes = EventRoutes(store.feed, self.listening, self.woken.discard)
+        self.server = AdminServer(api_application(access, self.routes.routes(), self.routes.close))
 
     def listening(self) -> asyncio.Event:
         made = asyncio.Event()

@@ -74,10 +74,17 @@ def dialect_of(name: bytes) -> str:
 
 
 def read_instructions(
-    content: bytes, found: Sequence[Field], rules: DialectRules, context: DialectContext
+    content: bytes,
+    found: Sequence[Field],
+    rules: DialectRules,
+    context: DialectContext,
+    given: Sequence[Statement] = (),
 ) -> Instructions:
-    """Read the X-Relay-* fields and those of the dialects. Raises InstructionError for a field to refuse."""
-    statements = list(read_statements(content, found, rules, context))
+    """Read the X-Relay-* fields and those of the dialects, after the statements that were given beside the header.
+
+    Raises InstructionError for a field to refuse.
+    """
+    statements = [*given, *read_statements(content, found, rules, context)]
     present = {dialect_of(one.name) for one in found}
     return replace(combine(statements), dialects=tuple(one for one in rules.dialects if one in present))
 

@@ -1,0 +1,222 @@
+"""Messages: send one or several, read one or a list of them, cancel what waits."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from aiohttp import web
+from multidict import MultiMapping
+from pydantic import BaseModel
+
+from relay.admin.api import EVENTS, QueueRoutes
+from relay.admin.requests import before_text, parse_before, parse_place, parse_time, reject_unknown_parameters
+from relay.api.access import Caller, caller_of
+from relay.api.answers import (
+    BatchAnswer,
+    BatchResult,
+    CancelAnswer,
+    ListedMessage,
+    MessageList,
+    batch_result,
+    message_answer,
+    refused,
+    stored_message,
+)
+from relay.api.bodies import BodyMemory, read_json, validate
+from relay.api.message import MAX_BATCH, MAX_RECIPIENTS, OutgoingMessage, parse_mailbox
+from relay.api.message_operations import BATCH, CANCEL, LIST, LIST_PARAMETERS, READ, SEND
+from relay.api.operations import Route
+from relay.api.problems import ProblemError
+from relay.api.replies import refusal
+from relay.api.submitter import Client, Submitted, Submitter
+from relay.config.settings import Settings
+from relay.mail.authors import author_of
+from relay.mail.canonical_address import canonical
+from relay.mail.dot_stuffing import normalise
+from relay.mail.queue_id import is_queue_id
+from relay.mail.reply import Reply
+from relay.queue.message import Message
+from relay.queue.ports import EntryQuery
+from relay.reports.ports import MessageQuery, StoryStore
+from relay.reports.serialize import story_json
+
+MAIL_TYPE = "message/rfc822"
+
+MOST_LISTED = 100
+"""Messages of one page, at most."""
+
+BATCH_AT_ONCE = 20
+"""Messages of a batch that are accepted at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageRoutes:
+    """The routes of messages. `queue` has the handlers of the admin socket."""
+
+    settings: Callable[[], Settings]
+    submitter: Submitter
+    queue: QueueRoutes
+    stories: StoryStore
+    memory: BodyMemory = field(default_factory=BodyMemory)
+
+    def routes(self) -> Sequence[Route]:
+        """Return the routes."""
+        return [
+            Route(SEND, self.send),
+            Route(BATCH, self.send_batch),
+            Route(LIST, self.listing),
+            Route(READ, self.read),
+            Route(CANCEL, self.cancel),
+        ]
+
+    async def send(self, request: web.Request) -> web.Response:
+        """POST /messages: one message, in JSON or as `message/rfc822`. 202 when it is on disk."""
+        client = client_of(request)
+        async with self.memory.body(request, self._limit()) as body:
+            if request.content_type == MAIL_TYPE:
+                submitted = await self._submit_mail(client, request.query, body)
+            else:
+                reject_unknown_parameters(request.query, ())
+                message = await validate(OutgoingMessage, await _json_of(request, body), len(body))
+                submitted = await self.submitter.submit(client, message)
+        answer = message_answer(submitted)
+        if isinstance(answer, Reply):
+            raise refusal(answer)
+        return _answer(answer, 202)
+
+    async def send_batch(self, request: web.Request) -> web.Response:
+        """POST /messages/batch: several messages, each with its own result. A faulty one does not stop the others."""
+        client, turns = client_of(request), asyncio.Semaphore(BATCH_AT_ONCE)
+        async with self.memory.body(request, self._limit()) as body:
+            given = _batch_items(await _json_of(request, body))
+            size = len(body) // len(given)
+
+            async def submit(one: object) -> BatchResult:
+                async with turns:
+                    try:
+                        message = await validate(OutgoingMessage, one, size)
+                    except ProblemError as error:
+                        return refused(error)
+                    return batch_result(await self.submitter.submit(client, message))
+
+            results = await asyncio.gather(*map(submit, given))
+        return _answer(BatchAnswer(results=tuple(results)))
+
+    async def read(self, request: web.Request) -> web.Response:
+        """GET /messages/ID: the message, the status of each recipient, and its events."""
+        reject_unknown_parameters(request.query, {"after"})
+        queue_id = await self._visible(request)
+        found = await self.stories.story_page(queue_id, parse_place(request.query), EVENTS)
+        if found is None:
+            raise _no_message(queue_id)
+        return _answer(stored_message(story_json(*found)))
+
+    async def listing(self, request: web.Request) -> web.Response:
+        """GET /messages?…: the messages that the caller may see, newest first."""
+        caller, query = caller_of(request), _message_query(request.query)
+        found = await self.stories.stories(query)
+        last = found[-1].message if len(found) == query.limit else None
+        shown = [
+            ListedMessage.model_validate(story_json(one))
+            for one in found
+            if not one.message.origin and may_see(caller, one.message)
+        ]
+        following = before_text((last.created_at, last.queue_id)) if last else None
+        return _answer(MessageList(messages=tuple(shown), next=following))
+
+    async def cancel(self, request: web.Request) -> web.Response:
+        """DELETE /messages/ID: drop the recipients that wait. Those in an attempt, or with a final state, stay."""
+        reject_unknown_parameters(request.query, ())
+        queue_id = await self._visible(request)
+        rest: EntryQuery | None = EntryQuery(queue_id=queue_id)
+        cancelled: list[str] = []
+        while rest is not None:
+            done = await self.queue.apply("delete", rest)
+            cancelled += [entry.recipient for _, entry in done.entries]
+            rest = done.rest
+        return _answer(CancelAnswer(cancelled=tuple(cancelled)))
+
+    async def _submit_mail(self, client: Client, query: MultiMapping[str], body: bytes) -> Sequence[Submitted]:
+        """Submit a composed message: its header fields say what the keys of JSON say."""
+        reject_unknown_parameters(query, {"from", "to"})
+        content = normalise(body)
+        sender = query.get("from") or author_of(content)
+        recipients = query.getall("to", [])
+        if not recipients or len(recipients) > MAX_RECIPIENTS:
+            raise ProblemError(422, f"to: give 1 to {MAX_RECIPIENTS} recipients, as in ?to=ada@example.com&to=…")
+        for name, address in (("from", sender), *(("to", one) for one in recipients)):
+            try:
+                parse_mailbox(address)
+            except ValueError as error:
+                raise ProblemError(422, f"{name}: {error}") from None
+        to = tuple(parse_mailbox(one).address for one in recipients)
+        path = parse_mailbox(sender).address
+        return [Submitted(to, await self.submitter.submit_content(client, path, to, content))]
+
+    async def _visible(self, request: web.Request) -> str:
+        """Return the queue id of a message that the caller may see; raise 404 for others, as for unknown ones."""
+        queue_id = request.match_info["queue_id"].upper()
+        found = await self.stories.story_page(queue_id, None, 1) if is_queue_id(queue_id) else None
+        if found is None or not may_see(caller_of(request), found[0].message):
+            raise _no_message(queue_id)
+        return queue_id
+
+    def _limit(self) -> int:
+        """Return the octets of a body: a message of the largest size in base64, with its keys."""
+        return self.settings().limits.max_message_size * 3 // 2 + (64 << 10)
+
+
+def client_of(request: web.Request) -> Client:
+    """Return the client of a request."""
+    return Client(caller_of(request).credential, request.remote or "0.0.0.0")  # noqa: S104  no address is known
+
+
+def may_see(caller: Caller, message: Message) -> bool:
+    """Whether a caller may see a message: all may be seen by a credential that no identity names."""
+    return caller.identities is None or message.policy.identity in map(canonical, caller.identities)
+
+
+def _no_message(queue_id: str) -> ProblemError:
+    return ProblemError(404, f"there is no message {queue_id[:100]} of yours; ids are in the answer to POST")
+
+
+def _answer(model: BaseModel, status: int = 200) -> web.Response:
+    return web.Response(status=status, text=model.model_dump_json(by_alias=True), content_type="application/json")
+
+
+async def _json_of(request: web.Request, body: bytes) -> object:
+    if request.content_type != "application/json":
+        raise ProblemError(415, f"the Content-Type must be application/json or {MAIL_TYPE}")
+    return await read_json(body)
+
+
+def _batch_items(value: object) -> Sequence[object]:
+    """Return the messages of a batch, not validated yet."""
+    given: Any = value.get("messages") if isinstance(value, Mapping) and set(value) == {"messages"} else None
+    if not isinstance(given, list) or not 1 <= len(given) <= MAX_BATCH:
+        raise ProblemError(422, f'a body {{"messages": [...]}} with 1 to {MAX_BATCH} messages is needed')
+    return given
+
+
+def _message_query(query: MultiMapping[str]) -> MessageQuery:
+    reject_unknown_parameters(query, {one.name for one in LIST_PARAMETERS})
+    limit = query.get("limit", "50")
+    if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) <= MOST_LISTED):
+        raise ProblemError(400, f"limit must be a number from 1 to {MOST_LISTED}")
+    try:
+        since, until = parse_time("since", query.get("since", "")), parse_time("until", query.get("until", ""))
+    except ValueError as error:
+        raise ProblemError(400, str(error)) from None
+    return MessageQuery(
+        message_id=query.get("message_id", ""),
+        recipient=query.get("recipient", ""),
+        since=since,
+        until=until or None,
+        domain=query.get("domain", ""),
+        identity=query.get("identity", ""),
+        campaign_name=query.get("campaign", ""),
+        tags=tuple(query.getall("tag", [])),
+        before=parse_before(query.get("before", "")),
+        limit=int(limit),
+    )
