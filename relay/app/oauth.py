@@ -5,9 +5,9 @@ from collections.abc import Callable
 
 from relay.app.context import AppContext
 from relay.clock import steady_clock
-from relay.oauth.endpoint import ask_endpoint
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.service import OAuthService
+from relay.oauth.token_endpoint import ask_endpoint
 from relay.rewrite.tokens import Keyring
 
 

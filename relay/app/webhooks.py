@@ -1,7 +1,7 @@
 """Builds the webhooks of a relay."""
 
 from relay.app.context import AppContext
-from relay.webhooks.operator import ALERT, OPERATOR_LINES
+from relay.webhooks.operator_events import ALERT, OPERATOR_LINES
 from relay.webhooks.report import WebhookReport
 from relay.webhooks.service import Webhooks
 

@@ -17,8 +17,8 @@ from relay.config.settings import Imap
 from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_mailbox import Folder, Mailbox, with_prefix
 from relay.oauth.account import Account
-from relay.oauth.answers import Refusal
 from relay.oauth.guidance import guidance_of
+from relay.oauth.token_responses import Refusal
 
 _COLUMNS = (("FOLDER", "folder"), ("MESSAGES", "messages"), ("USE", "use"))
 
@@ -110,8 +110,8 @@ def _token(account: Imap) -> str:
             "relay: a person's login is in the store of the relay, where this command does not read it", err=True
         )
         sys.exit(EX_UNAVAILABLE)
-    from relay.oauth.endpoint import ask_endpoint  # Not at the top: it loads an HTTP client.
-    from relay.oauth.requests import app_request
+    from relay.oauth.token_endpoint import ask_endpoint  # Not at the top: it loads an HTTP client.
+    from relay.oauth.token_requests import app_request
 
     found = Account(IMAP_ACCOUNT, "imap", account.username, account.oauth)
     answer = asyncio.run(ask_endpoint(*app_request(found, system_clock(), secrets.token_hex(16))))

@@ -20,8 +20,8 @@ from relay.cli.common import (
     show,
 )
 from relay.oauth.account import Account, accounts_of
-from relay.oauth.answers import Refusal
 from relay.oauth.guidance import guidance_of
+from relay.oauth.token_responses import Refusal
 
 COLUMNS = (
     ("ACCOUNT", "account"),

@@ -9,8 +9,8 @@ from aiohttp import web
 from relay.cli.common import printable
 from relay.clock import system_clock
 from relay.oauth.account import Account
-from relay.oauth.answers import Grant, Refusal
 from relay.oauth.login import BrowserLogin, request_device_code, wait_for_device
+from relay.oauth.token_responses import Grant, Refusal
 
 PATIENCE = 900.0
 """Seconds that a person has to log in in the browser."""

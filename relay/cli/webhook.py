@@ -13,7 +13,7 @@ from relay.cli.common import config_option, json_option, past_time, printable, s
 from relay.cli.webhook_listen import listen
 from relay.config.webhooks import Webhook
 from relay.webhooks.bodies import MODELS
-from relay.webhooks.formats import sender_of
+from relay.webhooks.formats.registry import sender_of
 from relay.webhooks.schemas import schema_of
 from relay.webhooks.signing import Ed25519Key, new_secret, sendgrid_key, sendgrid_public
 

@@ -10,7 +10,7 @@ import click
 
 from relay.cli.common import EX_CONFIG, config_option, printable, settings_or_exit
 from relay.clock import system_clock
-from relay.webhooks.formats import sender_of
+from relay.webhooks.formats.registry import sender_of
 from relay.webhooks.signing import Key, parse_key, verify_standard
 
 _LONGEST = 1 << 20

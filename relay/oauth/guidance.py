@@ -6,7 +6,7 @@ The error decides; Microsoft's numbers may change, so they only make the text mo
 from collections.abc import Mapping
 
 from relay.oauth.account import Account
-from relay.oauth.answers import Refusal
+from relay.oauth.token_responses import Refusal
 
 NO_LOGIN = "no login is stored"
 

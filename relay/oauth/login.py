@@ -11,9 +11,9 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from relay.clock import Clock
 from relay.oauth.account import Account
-from relay.oauth.answers import Grant, Refusal, parse_answer, unreachable
-from relay.oauth.endpoint import Ask, ask_endpoint, post_form
-from relay.oauth.requests import Form, code_request, device_code_request, device_token_request
+from relay.oauth.token_endpoint import Ask, ask_endpoint, post_form
+from relay.oauth.token_requests import Form, code_request, device_code_request, device_token_request
+from relay.oauth.token_responses import Grant, Refusal, parse_answer, unreachable
 
 Post = Callable[[str, Form], Awaitable[tuple[int, bytes]]]
 

@@ -11,12 +11,12 @@ from collections.abc import Callable, Sequence
 from relay.clock import Clock
 from relay.events.ports import StoreError
 from relay.oauth.account import Account
-from relay.oauth.answers import Grant, Refusal
-from relay.oauth.endpoint import TIMEOUT, Ask
 from relay.oauth.guidance import NO_LOGIN
 from relay.oauth.ports import RefreshTokenStore, StoredToken
-from relay.oauth.requests import refresh_request
 from relay.oauth.sealing import Key, SealError, is_sealed_with, seal, unseal
+from relay.oauth.token_endpoint import TIMEOUT, Ask
+from relay.oauth.token_requests import refresh_request
+from relay.oauth.token_responses import Grant, Refusal
 
 RESERVED = 2 * TIMEOUT
 """Seconds for which a node reserves a token: longer than any request."""

@@ -8,11 +8,11 @@ from typing import Protocol
 from relay.clock import Clock
 from relay.events.ports import StoreError
 from relay.oauth.account import Account, host_of
-from relay.oauth.answers import Grant, Refusal
-from relay.oauth.endpoint import TIMEOUT, Ask
 from relay.oauth.guidance import guidance_of
-from relay.oauth.requests import app_request, service_account_url
 from relay.oauth.rotation import RefreshTokens
+from relay.oauth.token_endpoint import TIMEOUT, Ask
+from relay.oauth.token_requests import app_request, service_account_url
+from relay.oauth.token_responses import Grant, Refusal
 
 AHEAD = 0.8
 """Part of the life of a token after which the next one is fetched."""

@@ -6,7 +6,7 @@ from zlib import crc32
 from relay.webhooks.build import Record
 
 BATCH_OCTETS = 512 * 1024
-"""Octets of the bodies in one post, at most. SendGrid's limit is 768 kB, and its shape is about as long as the body."""
+"""Octets of the bodies in one post, at most. SendGrid's limit is 768 kB; its format is about as long as the body."""
 
 
 def batches(records: Sequence[Record], size: int) -> Iterator[list[Record]]:

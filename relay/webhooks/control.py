@@ -9,13 +9,13 @@ from relay.events.event import Kind
 from relay.webhooks.build import build
 from relay.webhooks.feed import Position, PositionError
 from relay.webhooks.filters import filter_of
-from relay.webhooks.formats import SHAPES, compose, sender_of
+from relay.webhooks.formats.registry import FORMATS, compose, sender_of
 from relay.webhooks.ports import Failure, WebhookState
 from relay.webhooks.progress import Replay
 from relay.webhooks.report import PostLog
+from relay.webhooks.response_meaning import FAILING_AFTER, Response
 from relay.webhooks.samples import sample
 from relay.webhooks.service import Webhooks, new_token
-from relay.webhooks.verdict import FAILING_AFTER, Response
 
 COUNTED = 10_000
 """Events behind that are counted, at most."""
@@ -111,13 +111,13 @@ class WebhookControl:
     async def test(self, name: str, kinds: Sequence[Kind], domain: str) -> Sequence[Tested]:
         """Post a sample of each of these kinds at once, also to a paused webhook."""
         webhook, now = self.webhook(name), self._webhooks.clock()
-        shape, sender = SHAPES[webhook.format], sender_of(webhook, domain)
+        post_format, sender = FORMATS[webhook.format], sender_of(webhook, domain)
         tested: list[Tested] = []
-        async with self._webhooks.poster(webhook) as poster:
+        async with self._webhooks.client(webhook) as client:
             for record in (sample(kind, domain, now) for kind in kinds):
-                if shape.takes(record):
-                    post = compose(shape, [record], sender, now, new_token())
-                    response = await poster.post(post.body, post.headers)
+                if post_format.takes(record):
+                    post = compose(post_format, [record], sender, now, new_token())
+                    response = await client.post(post.body, post.headers)
                     tested.append(Tested(record.type, response, 200 <= response.status < 300))
         return tested
 
@@ -154,9 +154,9 @@ class WebhookControl:
         """Post the events of one message again; return their number."""
         webhook, now = self.webhook(name), self._webhooks.clock()
         await self._begun(name)
-        passes, shape = filter_of(webhook).passes, SHAPES[webhook.format]
+        passes, post_format = filter_of(webhook).passes, FORMATS[webhook.format]
         stored = [one for one in await self._webhooks.feed.of_message(queue_id) if passes(one)]
-        records = [record for record in map(build, stored) if shape.takes(record)]
+        records = [record for record in map(build, stored) if post_format.takes(record)]
         failures = [
             Failure(one.stored.position, one.id, one.type, queue_id, one.event.address, now, now, 0) for one in records
         ]

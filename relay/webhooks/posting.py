@@ -12,20 +12,20 @@ from relay.webhooks.batches import batches, partitions
 from relay.webhooks.build import Record
 from relay.webhooks.cursor import Cursor
 from relay.webhooks.feed import Position
-from relay.webhooks.formats import SHAPES, compose, sender_of
-from relay.webhooks.poster import Poster
+from relay.webhooks.formats.registry import FORMATS, compose, sender_of
 from relay.webhooks.progress import Answer
+from relay.webhooks.receiver_client import ReceiverClient
 from relay.webhooks.report import PostLog, WebhookReport
-from relay.webhooks.verdict import (
+from relay.webhooks.response_meaning import (
     FAILING_AFTER,
     LONGEST_PROBE,
     Accepted,
     Failed,
     Gone,
+    Meaning,
     Refused,
     Response,
     Unavailable,
-    Verdict,
     classify_response,
     retry_at,
 )
@@ -49,7 +49,7 @@ class PostContext:
 
     webhook: Webhook
     hostname: str
-    poster: Poster
+    client: ReceiverClient
     cursor: Cursor
     report: WebhookReport
     clock: Clock
@@ -63,7 +63,7 @@ class Posting:
 
     def __init__(self, context: PostContext) -> None:
         self._context = context
-        self._shape = SHAPES[context.webhook.format]
+        self._format = FORMATS[context.webhook.format]
         self._sender = sender_of(context.webhook, context.hostname)
         self._outcomes: Outcomes = {}
         self._halted = False
@@ -94,15 +94,15 @@ class Posting:
     async def _post(self, batch: Sequence[Record]) -> None:
         context = self._context
         now = context.clock()
-        post = compose(self._shape, batch, self._sender, now, context.token())
-        response = await context.poster.post(post.body, post.headers)
-        verdict = classify_response(response, now)
-        self._note(batch, response, verdict, now)
-        await self._apply(batch, verdict, Answer(now, response.status, response.text))
+        post = compose(self._format, batch, self._sender, now, context.token())
+        response = await context.client.post(post.body, post.headers)
+        meaning = classify_response(response, now)
+        self._note(batch, response, meaning, now)
+        await self._apply(batch, meaning, Answer(now, response.status, response.text))
 
-    def _note(self, batch: Sequence[Record], response: Response, verdict: Verdict, now: float) -> None:
+    def _note(self, batch: Sequence[Record], response: Response, meaning: Meaning, now: float) -> None:
         context, first = self._context, batch[0]
-        result = type(verdict).__name__.lower()
+        result = type(meaning).__name__.lower()
         context.report.posted(context.webhook.name, result)
         context.posts.append(
             PostLog(
@@ -119,8 +119,8 @@ class Posting:
             )
         )
 
-    async def _apply(self, batch: Sequence[Record], verdict: Verdict, answer: Answer) -> None:
-        match verdict:
+    async def _apply(self, batch: Sequence[Record], meaning: Meaning, answer: Answer) -> None:
+        match meaning:
             case Accepted():
                 self._accept(batch, answer)
             case Unavailable(wait):
@@ -138,7 +138,7 @@ class Posting:
             case Refused():
                 self._refuse(batch[0], answer)
             case _:
-                assert_never(verdict)
+                assert_never(meaning)
 
     def _end(self, batch: Sequence[Record], step: Literal["delivered", "retry", "give_up"], answer: Answer) -> None:
         for record in batch:
@@ -147,14 +147,14 @@ class Posting:
     def _accept(self, batch: Sequence[Record], answer: Answer) -> None:
         cursor, before = self._context.cursor, self._context.cursor.progress
         self._end(batch, "delivered", answer)
-        cursor.progress = before.accept(frozenset(map(self._shape.type_of, batch)), len(batch), answer)
+        cursor.progress = before.accept(frozenset(map(self._format.type_of, batch)), len(batch), answer)
         if before.failures >= FAILING_AFTER:
             self._context.report.recovered(self._context.webhook.name, answer.at - before.failing_since)
 
     def _refuse(self, record: Record, answer: Answer) -> None:
         cursor, before = self._context.cursor, self._context.cursor.progress
         self._end([record], "give_up", answer)
-        kind = self._shape.type_of(record)
+        kind = self._format.type_of(record)
         cursor.progress = before.refuse(kind, answer)
         if kind in cursor.progress.stopped - before.stopped:
             self._context.report.type_stopped(self._context.webhook.name, kind, answer.status, answer.text)

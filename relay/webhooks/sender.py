@@ -13,11 +13,11 @@ from relay.events.ports import StoreError
 from relay.webhooks.build import Record, build
 from relay.webhooks.feed import EventFeed, FeedPage, PositionError, StoredEvent
 from relay.webhooks.filters import filter_of
-from relay.webhooks.formats import SHAPES
+from relay.webhooks.formats.registry import FORMATS
 from relay.webhooks.ports import Failure, WebhookStore
 from relay.webhooks.posting import Outcome, Outcomes, PostContext, Posting
 from relay.webhooks.progress import Replay
-from relay.webhooks.verdict import FAILING_AFTER, retry_at
+from relay.webhooks.response_meaning import FAILING_AFTER, retry_at
 
 PAGE = 200
 """Events read at once."""
@@ -61,7 +61,7 @@ class WebhookSender:
         self._retention = retention
         self._clock = context.clock
         self._filter = filter_of(context.webhook)
-        self._shape = SHAPES[context.webhook.format]
+        self._format = FORMATS[context.webhook.format]
         self._wake = asyncio.Event()
         self.began = False
         """Whether the cursor is read: this node posts."""
@@ -72,7 +72,7 @@ class WebhookSender:
 
     async def run(self) -> None:
         """Post until cancelled."""
-        async with self._context.poster:
+        async with self._context.client:
             try:
                 while True:
                     self._wake.clear()  # Before the round: it may have read before the event that wakes.
@@ -214,9 +214,9 @@ class WebhookSender:
         """Return the records of events that this webhook gets; count those of stopped types."""
         subject = "subject" in self.webhook.include
         built = (build(one, subject=subject) for one in events if self._filter.passes(one))
-        taken = [one for one in built if self._shape.takes(one)]
+        taken = [one for one in built if self._format.takes(one)]
         stopped = self.cursor.progress.stopped
-        left = [one for one in taken if not stopped or self._shape.type_of(one) not in stopped]
+        left = [one for one in taken if not stopped or self._format.type_of(one) not in stopped]
         if len(left) < len(taken):
             self.cursor.progress = self.cursor.progress.skip(len(taken) - len(left))
         return left

@@ -16,10 +16,10 @@ from relay.queue.ports import NodeStore
 from relay.resolver import Lookups
 from relay.webhooks.cursor import Cursor
 from relay.webhooks.feed import EventFeed
-from relay.webhooks.operator import OperatorPosts, operator_body
+from relay.webhooks.operator_events import OperatorPosts, operator_body
 from relay.webhooks.ports import WebhookStore
-from relay.webhooks.poster import Poster
 from relay.webhooks.posting import PostContext
+from relay.webhooks.receiver_client import ReceiverClient
 from relay.webhooks.report import WebhookReport
 from relay.webhooks.sender import WebhookSender
 
@@ -104,9 +104,9 @@ class Webhooks:
         """Use the settings in force."""
         self._changed.set()
 
-    def poster(self, webhook: Webhook) -> Poster:
+    def client(self, webhook: Webhook) -> ReceiverClient:
         """Return a client for the receiver of a webhook."""
-        return Poster(webhook, self._lookups)
+        return ReceiverClient(webhook, self._lookups)
 
     async def begin(self) -> None:
         """Store where new webhooks begin, before mail is accepted. Raises StoreError."""
@@ -136,7 +136,7 @@ class Webhooks:
 
     def _start(self, webhook: Webhook) -> _Running:
         sender = self._new_sender(webhook)
-        operator = OperatorPosts(webhook, self._settings().server.hostname, self.poster(webhook), self.clock)
+        operator = OperatorPosts(webhook, self._settings().server.hostname, self.client(webhook), self.clock)
         works = [sender.run(), *([operator.run()] if operator.types else [])]
         tasks = tuple(asyncio.create_task(work, name=f"webhook {webhook.name}") for work in works)
         return _Running(sender, operator, tasks)
@@ -145,7 +145,7 @@ class Webhooks:
         context = PostContext(
             webhook=webhook,
             hostname=self._settings().server.hostname,
-            poster=self.poster(webhook),
+            client=self.client(webhook),
             cursor=Cursor(webhook.name, self.store, self.clock),
             report=self.report,
             clock=self.clock,

@@ -90,7 +90,7 @@ TOLERANCE = 300.0
 
 
 def sendgrid_key(key: Key) -> ec.EllipticCurvePrivateKey:
-    """Return the P-256 key of the shape `sendgrid`. It is derived from the key of the webhook: there is one secret."""
+    """Return the P-256 key of the format `sendgrid`. It is derived from the key of the webhook: there is one secret."""
     seed = key.octets if isinstance(key, HmacKey) else key.seed
     number = int.from_bytes(b"".join(sha256(b"sendgrid %d " % part + seed).digest() for part in range(2)), "big")
     return ec.derive_private_key(number % (_P256_ORDER - 1) + 1, ec.SECP256R1())

@@ -19,9 +19,9 @@ from relay.delivery import SmtpDelivery
 from relay.delivery.mx import Endpoint
 from relay.delivery.next_hop import NextHopResolver, parse_lane
 from relay.mail.reply import Reply
-from relay.oauth.endpoint import ask_endpoint
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.service import OAuthService
+from relay.oauth.token_endpoint import ask_endpoint
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from tests.servers.actions import Say
 from tests.servers.jobs import job

@@ -14,9 +14,9 @@ from relay.cli.imap import imap
 from relay.config.settings import Settings
 from relay.inbound.imap_poller import Poller
 from relay.inbound.mail_effects import ProcessResult
-from relay.oauth.endpoint import ask_endpoint
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.service import OAuthService
+from relay.oauth.token_endpoint import ask_endpoint
 from tests.servers.dovecot import USER, Dovecot, need_dovecot
 from tests.servers.token_endpoint import Answer, TokenEndpoint
 from tests.unit.oauth_parts import KEYS, MemoryTokens, Moments

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from relay.oauth.endpoint import ask_endpoint
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.sealing import unseal
+from relay.oauth.token_endpoint import ask_endpoint
 from relay.oauth.tokens import AccessToken, TokenSource
 from relay.storage.postgres.store import PostgresStore
 from tests.servers.token_endpoint import TokenEndpoint

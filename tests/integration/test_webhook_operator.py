@@ -12,8 +12,8 @@ from relay.app.alerts import Alert
 from relay.config.settings import Settings
 from relay.log import Log
 from relay.resolver import Resolver
-from relay.webhooks.operator import OPERATOR_LINES, OperatorPosts, operator_body, wanted_types
-from relay.webhooks.poster import Poster
+from relay.webhooks.operator_events import OPERATOR_LINES, OperatorPosts, operator_body, wanted_types
+from relay.webhooks.receiver_client import ReceiverClient
 from tests.contract.values import NOW
 from tests.servers.webhook_receiver import Receiver, Reply
 from tests.servers.webhook_side import webhook_settings
@@ -22,7 +22,7 @@ from tests.servers.webhook_side import webhook_settings
 @asynccontextmanager
 async def posting(receiver: Receiver, *events: str, format: str = "standard") -> AsyncIterator[OperatorPosts]:
     (webhook,) = webhook_settings(receiver.url, events=list(events), format=format).webhooks
-    posts = OperatorPosts(webhook, "relay.test", Poster(webhook, Resolver()), lambda: NOW)
+    posts = OperatorPosts(webhook, "relay.test", ReceiverClient(webhook, Resolver()), lambda: NOW)
     task = asyncio.create_task(posts.run(waits=(0.01, 0.01)))
     try:
         yield posts

@@ -55,8 +55,8 @@ async def test_a_name_that_changes_to_a_private_address_after_it_was_judged_is_n
             dns._records.clear()
             dns.add("crm.test. A 10.9.8.7")
             side._lookups.forget()  # type: ignore[attr-defined]
-            await side.sender._context.poster.__aexit__()
-            await side.sender._context.poster.__aenter__()
+            await side.sender._context.client.__aexit__()
+            await side.sender._context.client.__aenter__()
             side.now += 1
             await side.store_events(Kind.CLICK)
             await side.rounds()

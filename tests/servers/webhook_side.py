@@ -15,8 +15,8 @@ from relay.render.message_policy import MessagePolicy
 from relay.resolver import Lookups, Resolver
 from relay.storage.store import Store
 from relay.webhooks.cursor import Cursor
-from relay.webhooks.poster import Poster
 from relay.webhooks.posting import PostContext
+from relay.webhooks.receiver_client import ReceiverClient
 from relay.webhooks.report import WebhookReport
 from relay.webhooks.sender import WebhookSender
 from tests.contract.values import NOW, accepted
@@ -52,7 +52,7 @@ class WebhookSide:
         context = PostContext(
             webhook=webhook,
             hostname="relay.test",
-            poster=Poster(webhook, self._lookups),
+            client=ReceiverClient(webhook, self._lookups),
             cursor=Cursor("crm", self.store.webhooks, self.clock),
             report=report,
             clock=self.clock,
@@ -81,7 +81,7 @@ class WebhookSide:
     async def posting(self) -> AsyncIterator["WebhookSide"]:
         """Open the client and the cursor, as a start of the relay does."""
         self.sender = self._new_sender()
-        async with self.sender._context.poster:
+        async with self.sender._context.client:
             await self.sender.cursor.begin(await self.store.feed.end())
             self.sender.began = True
             yield self

@@ -17,9 +17,9 @@ from cryptography.x509.oid import NameOID
 from relay.config.settings import Settings
 from relay.events.ports import StoreError
 from relay.oauth.account import Account, accounts_of
-from relay.oauth.answers import Grant, Refusal
 from relay.oauth.ports import StoredToken
-from relay.oauth.requests import Form
+from relay.oauth.token_requests import Form
+from relay.oauth.token_responses import Grant, Refusal
 from relay.oauth.tokens import AccessToken, NoToken
 
 KEYS = (("k1", bytes(range(32))),)

@@ -11,7 +11,7 @@ import pytest
 
 from relay.cli.oauth_login import log_in
 from relay.oauth.account import Account
-from relay.oauth.answers import Grant, Refusal
+from relay.oauth.token_responses import Grant, Refusal
 from tests.servers.token_endpoint import TokenEndpoint
 from tests.servers.waiting import PATIENCE
 from tests.unit.oauth_parts import account_of

@@ -9,9 +9,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from relay.oauth.answers import Grant, Refusal, parse_answer
 from relay.oauth.login import BrowserLogin, DeviceCode, request_device_code, wait_for_device
-from relay.oauth.requests import Form
+from relay.oauth.token_requests import Form
+from relay.oauth.token_responses import Grant, Refusal, parse_answer
 from tests.unit.oauth_parts import USER, Moments, account_of
 
 CODE = DeviceCode("WDJB", "https://login.test/device", "device-secret", 5.0, 900.0)

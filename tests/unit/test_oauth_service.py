@@ -3,9 +3,9 @@
 import os
 from typing import Any
 
-from relay.oauth.answers import Grant, Refusal, unreachable
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.service import OAuthService
+from relay.oauth.token_responses import Grant, Refusal, unreachable
 from tests.unit.oauth_parts import KEYS, MICROSOFT, Endpoint, MemoryTokens, Moments, settings_with
 
 EXPIRED = "AADSTS7000222: The provided client secret keys are expired. Trace ID: {0} Timestamp: 2027-03-01 10:00:{0}Z"

@@ -9,10 +9,10 @@ import pytest
 
 from relay.events.ports import StoreError
 from relay.oauth.account import Account
-from relay.oauth.answers import Grant, Refusal
 from relay.oauth.guidance import NO_LOGIN
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.sealing import Key, SealError, seal, unseal
+from relay.oauth.token_responses import Grant, Refusal
 from relay.oauth.tokens import AccessToken, NoToken, TokenSource
 from tests.unit.oauth_parts import KEYS, MICROSOFT, USER, Endpoint, MemoryTokens, Moments, account_of
 

@@ -1,4 +1,4 @@
-"""One post, and what a shape may use beside the records."""
+"""One post, and what a format may use beside the records."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ class Post:
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """The webhook that posts, for the shapes. `secret` is the text of the first key, "" for none."""
+    """The webhook that posts, for the formats. `secret` is the text of the first key, "" for none."""
 
     name: str
     hostname: str
@@ -35,7 +35,7 @@ def type_of_record(record: Record) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class PostFormat:
     """A format: the records it has a form for, and the post of some records."""
 
     takes: Callable[[Record], bool]

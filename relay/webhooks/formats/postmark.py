@@ -1,4 +1,4 @@
-"""The shape of Postmark's webhooks: one record a post, with HTTP Basic and no signature of the vendor's."""
+"""The format of Postmark's webhooks: one record a post, with HTTP Basic and no signature of the vendor's."""
 
 import uuid
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,8 @@ from typing import Any
 from relay.events.event import Kind
 from relay.webhooks.bodies import Bounced, Clicked, Engaged
 from relay.webhooks.build import Record, category_of, rfc3339
-from relay.webhooks.shapes.facts import encoded, reply_text, tag_of
-from relay.webhooks.shapes.post import JSON_TYPE, Post, Sender, Shape
+from relay.webhooks.formats.post import JSON_TYPE, Post, PostFormat, Sender
+from relay.webhooks.formats.record_fields import encoded, reply_text, tag_of
 
 _CODES: Mapping[str, int] = {
     "HardBounce": 1,
@@ -178,4 +178,4 @@ def _number(event_id: str) -> int:
     return int.from_bytes(digest, "big") >> (64 - _NUMBER_BITS)
 
 
-POSTMARK = Shape(_takes, _encode, _type_of)
+POSTMARK = PostFormat(_takes, _encode, _type_of)

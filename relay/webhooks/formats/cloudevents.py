@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from relay.webhooks.bodies import EventBody, MessageEvent
 from relay.webhooks.build import Record
-from relay.webhooks.shapes.facts import encoded
-from relay.webhooks.shapes.post import JSON_TYPE, Post, Sender, Shape
+from relay.webhooks.formats.post import JSON_TYPE, Post, PostFormat, Sender
+from relay.webhooks.formats.record_fields import encoded
 
 _TYPE = "application/cloudevents+json; charset=utf-8"
 
@@ -60,6 +60,6 @@ def _attributes(body: EventBody, given: Mapping[str, str], sender: Sender) -> di
     return found | ({"subject": data.recipient} if isinstance(data, MessageEvent) and data.recipient else {})
 
 
-CLOUDEVENTS = Shape(_takes, _encode)
+CLOUDEVENTS = PostFormat(_takes, _encode)
 
-CLOUDEVENTS_BINARY = Shape(_takes, _encode_binary)
+CLOUDEVENTS_BINARY = PostFormat(_takes, _encode_binary)

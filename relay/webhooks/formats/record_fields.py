@@ -1,4 +1,4 @@
-"""What several shapes read from a record."""
+"""What several formats read from a record."""
 
 import json
 from typing import Literal

@@ -12,9 +12,9 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding
 
 from relay.oauth.account import accounts_of
-from relay.oauth.answers import DEFAULT_LIFE, Grant, Refusal, parse_answer
 from relay.oauth.guidance import guidance_of
-from relay.oauth.requests import app_request, device_code_request, refresh_request
+from relay.oauth.token_requests import app_request, device_code_request, refresh_request
+from relay.oauth.token_responses import DEFAULT_LIFE, Grant, Refusal, parse_answer
 from tests.shared import shared
 from tests.unit.oauth_parts import (
     MICROSOFT,

@@ -17,7 +17,7 @@ from relay.config.webhooks import Webhook
 from relay.mail.public_address import IPAddress, is_blocked
 from relay.resolver import Addresses, Lookups, NoRecords, NoSuchDomain, TemporaryFailure
 from relay.webhooks.progress import TEXT
-from relay.webhooks.verdict import Response
+from relay.webhooks.response_meaning import Response
 
 _READ = 4096
 """Octets of an answer that are read, at most."""
@@ -77,7 +77,7 @@ def _result(host: str, port: int, address: IPAddress) -> ResolveResult:
     return ResolveResult(hostname=host, host=str(address), port=port, family=family, proto=0, flags=flags)
 
 
-class Poster:
+class ReceiverClient:
     """Posts bodies to the URL of a webhook: no redirects, no cookies, no proxies, certificates verified."""
 
     def __init__(self, webhook: Webhook, lookups: Lookups) -> None:

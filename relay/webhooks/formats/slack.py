@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from relay.webhooks.bodies import EventBody, MessageEvent
 from relay.webhooks.build import Record
-from relay.webhooks.shapes.facts import encoded
-from relay.webhooks.shapes.post import JSON_TYPE, Post, Sender, Shape
+from relay.webhooks.formats.post import JSON_TYPE, Post, PostFormat, Sender
+from relay.webhooks.formats.record_fields import encoded
 
 _LONGEST = 2000
 """Characters of a message, at most."""
@@ -43,4 +43,4 @@ def _escaped(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
-SLACK = Shape(_takes, _encode)
+SLACK = PostFormat(_takes, _encode)

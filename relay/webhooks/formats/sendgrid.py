@@ -1,4 +1,4 @@
-"""The shape of SendGrid's event webhook: a list of flat objects, signed by ECDSA.
+"""The format of SendGrid's event webhook: a list of flat objects, signed by ECDSA.
 
 Fields of the vendor win over metadata of the same name, as there. Left out is what this relay has no value for.
 """
@@ -9,8 +9,16 @@ from typing import Any
 from relay.events.event import Kind
 from relay.webhooks.bodies import Bounced, Clicked, Engaged
 from relay.webhooks.build import Record, category_of
-from relay.webhooks.shapes.facts import DropCause, attempted, drop_cause, encoded, mx_host, reply_text, used_tls
-from relay.webhooks.shapes.post import JSON_TYPE, Post, Sender, Shape
+from relay.webhooks.formats.post import JSON_TYPE, Post, PostFormat, Sender
+from relay.webhooks.formats.record_fields import (
+    DropCause,
+    attempted,
+    drop_cause,
+    encoded,
+    mx_host,
+    reply_text,
+    used_tls,
+)
 from relay.webhooks.signing import sendgrid_headers, sendgrid_key
 
 _EVENTS: Mapping[Kind, str] = {
@@ -124,4 +132,4 @@ def _server(record: Record) -> dict[str, Any]:
     return ({"ip": address} if address else {}) | ({} if tls is None else {"tls": int(tls)})
 
 
-SENDGRID = Shape(_takes, _encode)
+SENDGRID = PostFormat(_takes, _encode)

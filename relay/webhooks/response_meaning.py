@@ -58,10 +58,10 @@ class Refused:
     """The receiver refuses this event for good."""
 
 
-Verdict = Accepted | Gone | Unavailable | Failed | Refused
+Meaning = Accepted | Gone | Unavailable | Failed | Refused
 
 
-def classify_response(response: Response, now: float) -> Verdict:
+def classify_response(response: Response, now: float) -> Meaning:
     """Return what an answer means. A redirect is not followed: it could lead anywhere."""
     status = response.status
     if 200 <= status < 300:

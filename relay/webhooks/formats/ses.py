@@ -1,4 +1,4 @@
-"""The shape of SES events in SNS notifications.
+"""The format of SES events in SNS notifications.
 
 SNS signs with a certificate of its own host, to which receivers pin it: no other sender can make that signature. Those
 that verify the signature of SNS refuse these posts. All posts have the signature of Standard Webhooks.
@@ -13,8 +13,8 @@ from typing import Any
 from relay.events.event import Kind
 from relay.webhooks.bodies import Bounced, Clicked, Complained, Engaged
 from relay.webhooks.build import Record, category_of, rfc3339
-from relay.webhooks.shapes.facts import attempted, drop_cause, encoded, reply_text
-from relay.webhooks.shapes.post import Post, Sender, Shape
+from relay.webhooks.formats.post import Post, PostFormat, Sender
+from relay.webhooks.formats.record_fields import attempted, drop_cause, encoded, reply_text
 
 _EVENTS: Mapping[Kind, str] = {
     Kind.PROCESSED: "Send",
@@ -168,4 +168,4 @@ def _recipient(record: Record, action: str = "") -> dict[str, str]:
     return about | ({"action": action} if action else {}) | {"diagnosticCode": f"smtp; {reply_text(record)}"}
 
 
-SES = Shape(_takes, _encode)
+SES = PostFormat(_takes, _encode)

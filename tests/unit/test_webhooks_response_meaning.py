@@ -5,24 +5,24 @@ import pytest
 from relay.events.event import Kind
 from relay.webhooks.batches import batches, partitions
 from relay.webhooks.progress import Answer, Progress
-from relay.webhooks.verdict import (
+from relay.webhooks.response_meaning import (
     Accepted,
     Failed,
     Gone,
+    Meaning,
     Refused,
     Response,
     Unavailable,
-    Verdict,
     classify_response,
     retry_after_seconds,
     retry_at,
 )
 from tests.contract.values import NOW
-from tests.unit.test_webhooks_shapes import record
+from tests.unit.test_webhooks_formats import record
 
 
 @pytest.mark.parametrize(
-    ("status", "verdict"),
+    ("status", "meaning"),
     [
         *((status, Accepted()) for status in (200, 201, 202, 204, 299)),
         *((status, Unavailable()) for status in (0, 100, 301, 302, 307, 401, 403, 404, 405, 408, 429, 502, 503, 504)),
@@ -31,8 +31,8 @@ from tests.unit.test_webhooks_shapes import record
         (410, Gone()),
     ],
 )
-def test_each_status_has_a_meaning(status: int, verdict: Verdict) -> None:
-    assert classify_response(Response(status), NOW) == verdict
+def test_each_status_has_a_meaning(status: int, meaning: Meaning) -> None:
+    assert classify_response(Response(status), NOW) == meaning
 
 
 @pytest.mark.parametrize(

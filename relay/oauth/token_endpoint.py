@@ -7,8 +7,8 @@ from typing import Protocol
 import aiohttp
 
 from relay import __version__
-from relay.oauth.answers import Grant, Refusal, parse_answer, unreachable
-from relay.oauth.requests import Form
+from relay.oauth.token_requests import Form
+from relay.oauth.token_responses import Grant, Refusal, parse_answer, unreachable
 
 TIMEOUT = 30.0
 """Seconds for one request."""

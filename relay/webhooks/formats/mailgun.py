@@ -1,4 +1,4 @@
-"""The shape of Mailgun's webhooks: one event with a signature beside it."""
+"""The format of Mailgun's webhooks: one event with a signature beside it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,8 +7,8 @@ from relay.events.event import Kind
 from relay.mail.canonical_address import domain_of
 from relay.webhooks.bodies import Clicked, Engaged
 from relay.webhooks.build import Record, category_of
-from relay.webhooks.shapes.facts import DropCause, attempted, drop_cause, encoded, mx_host, used_tls
-from relay.webhooks.shapes.post import JSON_TYPE, Post, Sender, Shape
+from relay.webhooks.formats.post import JSON_TYPE, Post, PostFormat, Sender
+from relay.webhooks.formats.record_fields import DropCause, attempted, drop_cause, encoded, mx_host, used_tls
 from relay.webhooks.signing import mailgun_signature
 
 _EVENTS: Mapping[Kind, str] = {
@@ -143,4 +143,4 @@ def _bot(body: Engaged) -> str:
     return next((word for word in ("apple", "gmail") if word in reasons), "generic")
 
 
-MAILGUN = Shape(_takes, _encode)
+MAILGUN = PostFormat(_takes, _encode)

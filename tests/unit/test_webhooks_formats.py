@@ -1,4 +1,4 @@
-"""Each shape against readers of the vendors' posts, and against payloads of the vendors where they are present."""
+"""Each format against readers of the vendors' posts, and against payloads of the vendors where they are present."""
 
 import json
 from typing import Any
@@ -10,9 +10,9 @@ from relay.render.message_policy import MessagePolicy
 from relay.webhooks.bodies import MessageEvent
 from relay.webhooks.build import Record, build
 from relay.webhooks.feed import Position, StoredEvent
-from relay.webhooks.formats import SHAPES, compose
-from relay.webhooks.shapes.cloudevents import cloudevents_binary_post
-from relay.webhooks.shapes.post import Sender
+from relay.webhooks.formats.cloudevents import cloudevents_binary_post
+from relay.webhooks.formats.post import Sender
+from relay.webhooks.formats.registry import FORMATS, compose
 from relay.webhooks.signing import parse_key, sendgrid_key, sendgrid_public
 from tests.contract.values import NOW
 from tests.servers.vendor_readers import Anymail, sendgrid_verifies, standard_webhooks
@@ -70,29 +70,29 @@ def record(kind: Kind, **changes: Any) -> Record:
     return build(StoredEvent(Position(0, 1), event, invoice()))
 
 
-def posted(shape: str, *records: Record, sender: Sender = SENDER, now: float = NOW) -> Any:
-    return compose(SHAPES[shape], records, sender, now, TOKEN)  # type: ignore[index]
+def posted(name: str, *records: Record, sender: Sender = SENDER, now: float = NOW) -> Any:
+    return compose(FORMATS[name], records, sender, now, TOKEN)  # type: ignore[index]
 
 
-@pytest.mark.parametrize("shape", ["sendgrid", "mailgun", "postmark", "ses"])
+@pytest.mark.parametrize("name", ["sendgrid", "mailgun", "postmark", "ses"])
 @pytest.mark.parametrize("kind", list(KNOWN_AS))
-def test_anymail_reads_every_event_of_every_vendor(shape: str, kind: Kind) -> None:
+def test_anymail_reads_every_event_of_every_vendor(name: str, kind: Kind) -> None:
     one = record(kind)
-    if not SHAPES[shape].takes(one):  # type: ignore[index]
-        assert shape == "postmark"
+    if not FORMATS[name].takes(one):  # type: ignore[index]
+        assert name == "postmark"
         assert kind in (Kind.PROCESSED, Kind.DROPPED)
         return
-    post = posted(shape, one)
+    post = posted(name, one)
     login = {"Authorization": "Basic aG9vazpzZWNyZXQ="}
-    (event,) = Anymail(SECRET).read(shape, {**login, **post.headers}, post.body)
-    assert event.event_type == ELSEWHERE.get((shape, kind), KNOWN_AS[kind])
+    (event,) = Anymail(SECRET).read(name, {**login, **post.headers}, post.body)
+    assert event.event_type == ELSEWHERE.get((name, kind), KNOWN_AS[kind])
     assert event.recipient == "ada@reader.test"
     assert event.metadata["invoice"] == "1042"
     assert event.tags[:1] == ["invoice"]
     assert event.timestamp.timestamp() == pytest.approx(NOW, abs=1)
     if kind is Kind.CLICK:
         assert event.click_url == "https://acme.test/1042"
-    if kind is Kind.BOUNCED and shape != "sendgrid":
+    if kind is Kind.BOUNCED and name != "sendgrid":
         assert event.reject_reason == "bounced"
 
 
@@ -127,7 +127,7 @@ def test_sendgrid_says_blocked_for_what_is_not_hard(category: str, word: str) ->
 
 
 def test_postmark_takes_only_the_first_deferral_and_automatic_replies() -> None:
-    takes = SHAPES["postmark"].takes
+    takes = FORMATS["postmark"].takes
     assert takes(record(Kind.DEFERRED))
     assert not takes(record(Kind.DEFERRED, attempt=2))
     assert takes(record(Kind.REPLY, automatic=True))
@@ -177,12 +177,12 @@ def test_slack_gets_one_sentence_without_markup() -> None:
     assert text == "message.bounced: ada@reader.test Q1 (550 5.1.1 &lt;!channel&gt; &amp; co)"
 
 
-@pytest.mark.parametrize("shape", list(SHAPES))
-def test_every_shape_has_a_signature_of_standard_webhooks(shape: str) -> None:
+@pytest.mark.parametrize("name", list(FORMATS))
+def test_every_format_has_a_signature_of_standard_webhooks(name: str) -> None:
     import time
 
     now = time.time()
-    post = posted(shape, record(Kind.BOUNCED), now=now)
+    post = posted(name, record(Kind.BOUNCED), now=now)
     assert standard_webhooks(SECRET, post.headers, post.body)
 
 

@@ -13,12 +13,12 @@ from relay.clock import Clock
 from relay.config.webhooks import OperatorEvents, Webhook
 from relay.webhooks.bodies import EventBody, OperatorEvent
 from relay.webhooks.build import rfc3339
-from relay.webhooks.formats import sender_of, signed
-from relay.webhooks.poster import Poster
-from relay.webhooks.shapes.cloudevents import cloudevents_binary_post, cloudevents_post
-from relay.webhooks.shapes.post import Post, Sender
-from relay.webhooks.shapes.slack import slack_post
-from relay.webhooks.shapes.standard import standard_post
+from relay.webhooks.formats.cloudevents import cloudevents_binary_post, cloudevents_post
+from relay.webhooks.formats.post import Post, Sender
+from relay.webhooks.formats.registry import sender_of, signed
+from relay.webhooks.formats.slack import slack_post
+from relay.webhooks.formats.standard import standard_post
+from relay.webhooks.receiver_client import ReceiverClient
 
 ALERT = "alert"
 """Type of an alert to the operator; the other types are names of log lines."""
@@ -35,7 +35,7 @@ _WAITING = 100
 _TEXT = 1000
 """Characters of a text, at most."""
 
-_SHAPES: Mapping[str, Callable[[EventBody, Sender], Post]] = {
+_FORMATS: Mapping[str, Callable[[EventBody, Sender], Post]] = {
     "standard": standard_post,
     "cloudevents": cloudevents_post,
     "cloudevents-binary": cloudevents_binary_post,
@@ -69,17 +69,17 @@ def _cut(text: str) -> str:
 
 def wanted_types(webhook: Webhook) -> frozenset[str]:
     """Return the types of events of the relay itself that a webhook asks for."""
-    return frozenset(webhook.events) & (OPERATOR_LINES | {ALERT}) if webhook.format in _SHAPES else frozenset()
+    return frozenset(webhook.events) & (OPERATOR_LINES | {ALERT}) if webhook.format in _FORMATS else frozenset()
 
 
 class OperatorPosts:
     """Posts events of the relay to one receiver, one after the other."""
 
-    def __init__(self, webhook: Webhook, hostname: str, poster: Poster, clock: Clock) -> None:
+    def __init__(self, webhook: Webhook, hostname: str, client: ReceiverClient, clock: Clock) -> None:
         self.types = wanted_types(webhook)
         self._webhook = webhook
         self._sender = sender_of(webhook, hostname)
-        self._poster = poster
+        self._client = client
         self._clock = clock
         self._waiting: asyncio.Queue[EventBody] = asyncio.Queue(_WAITING)
 
@@ -92,14 +92,14 @@ class OperatorPosts:
 
     async def run(self, waits: Sequence[float] = ATTEMPTS) -> None:
         """Post until cancelled."""
-        async with self._poster:
+        async with self._client:
             while True:
                 await self._post(await self._waiting.get(), waits)
 
     async def _post(self, body: EventBody, waits: Sequence[float]) -> None:
         for wait in (*waits, 0.0):
-            post = signed(_SHAPES[self._webhook.format](body, self._sender), self._sender, self._clock())
-            response = await self._poster.post(post.body, post.headers)
+            post = signed(_FORMATS[self._webhook.format](body, self._sender), self._sender, self._clock())
+            response = await self._client.post(post.body, post.headers)
             if 200 <= response.status < 300 or response.status == 410:
                 return
             await asyncio.sleep(wait)

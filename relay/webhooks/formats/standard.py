@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from relay.webhooks.bodies import EventBody
 from relay.webhooks.build import Record
-from relay.webhooks.shapes.post import JSON_TYPE, Post, Sender, Shape
+from relay.webhooks.formats.post import JSON_TYPE, Post, PostFormat, Sender
 
 
 def _takes(_: Record) -> bool:
@@ -21,4 +21,4 @@ def standard_post(body: EventBody, _: Sender) -> Post:
     return Post(body.data.id, body.encode(), {"Content-Type": JSON_TYPE})
 
 
-STANDARD = Shape(_takes, _encode)
+STANDARD = PostFormat(_takes, _encode)

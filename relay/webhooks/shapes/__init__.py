@@ -1,1 +1,0 @@
-"""Shapes of posts: each turns records into the body and header fields of one post."""
