@@ -1,6 +1,6 @@
 """Instructions of applications about one message: the statements of header fields, and their combination. Pure."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
 
@@ -169,9 +169,21 @@ def combine(statements: Iterable[Statement]) -> Instructions:
         send_at_place=applied["send_at"].place if "send_at" in applied else "",
         metadata=metadata,
         copies=copies,
-        ignored=tuple(ignored),
+        ignored=_bounded(ignored),
     )
     return replace(found, **options)
+
+
+def _bounded(ignored: Sequence[Statement]) -> tuple[Statement, ...]:
+    """Return the ignored requests without repetitions; of more than MAX_ITEMS the first, and the number of the others.
+
+    The event of each recipient has them, and one field can have thousands.
+    """
+    given = tuple(dict.fromkeys(ignored))
+    if len(given) <= MAX_ITEMS:
+        return given
+    others = Ignored(f"{len(given) - MAX_ITEMS} more requests are ignored")
+    return (*given[:MAX_ITEMS], Statement(given[MAX_ITEMS].field, others))
 
 
 def _subject(content: Option | Metadata) -> str:
@@ -203,5 +215,10 @@ def _check_texts(said: Statement) -> None:
     for text in texts:
         if len(text) > MAX_VALUE:
             raise InstructionError(f"{said.place}: the value is longer than {MAX_VALUE} characters")
-        if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
-            raise InstructionError(f"{said.place}: the value has a character that is no text (U+0000, or half a pair)")
+        check_characters(said.place, text)
+
+
+def check_characters(place: str, text: str) -> None:
+    """Raise InstructionError for characters that no store and no JSON takes: U+0000, and halves of pairs."""
+    if "\0" in text or any("\ud800" <= char <= "\udfff" for char in text):
+        raise InstructionError(f"{place}: the value has a character that is no text (U+0000, or half a pair)")

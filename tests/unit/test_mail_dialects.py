@@ -2,40 +2,16 @@
 
 import json
 from base64 import encodebytes
-from collections.abc import Mapping
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.config.compat import ALL_DIALECTS
-from relay.mail.dialects.field_values import DialectContext
-from relay.mail.dialects.table import ALL_RULES, DIALECTS, DialectRules, dialect_of, read_instructions
+from relay.mail.dialects.table import DIALECTS, DialectRules, dialect_of, read_instructions
 from relay.mail.headers import fields, without
 from relay.mail.instructions import InstructionError, Instructions
-
-CONTEXT = DialectContext(
-    addresses=("ada@reader.test",),
-    now=1_800_000_000.0,
-    groups={"1": "newsletter"},
-    streams={"broadcast": "newsletter"},
-    pools=("marketing",),
-    may_bypass_lists=True,
-)
-
-
-def read(*lines: str, rules: DialectRules = ALL_RULES, body: str = "hello") -> Instructions:
-    content = "".join(f"{line}\r\n" for line in ("Subject: x", *lines, "", body)).encode()
-    context = DialectContext(**{name: getattr(CONTEXT, name) for name in CONTEXT.__slots__} | {"content": content})
-    return read_instructions(content, fields(content), rules, context)
-
-
-def smtpapi(value: Mapping[str, object]) -> Instructions:
-    return read(f"X-SMTPAPI: {json.dumps(value)}")
-
-
-def ignored(found: Instructions) -> list[str]:
-    return list(map(str, found.ignored))
+from tests.unit.dialect_parts import CONTEXT, ignored, read, smtpapi
 
 
 class TestPrecedence:
@@ -169,15 +145,26 @@ def test_names_of_metadata_at_the_end_of_field_names_are_in_lower_case() -> None
     assert read("X-Metadata-Invoice-No: 1", "X-PM-METADATA-Client: 2").metadata == {"invoice-no": "1", "client": "2"}
 
 
-def test_a_prefix_without_a_key_is_no_field_of_a_dialect() -> None:
-    assert read("X-Metadata-: 1", "X-PM-Metadata-: 2") == Instructions()
+@pytest.mark.parametrize(
+    ("name", "dialect"),
+    [
+        *[("X-Metadata-", "generic"), ("X-SMTPAPI-Version", "sendgrid"), ("x-smtpapi2", "sendgrid")],
+        *[("X-MAILGUN-New-Thing", "mailgun"), ("X-PM-Metadata-", "postmark"), ("X-Pm-Message-Id", "postmark")],
+        *[("X-MSYS-Data", "sparkpost"), ("X-MC-User", "mandrill"), ("X-SES-Outgoing", "ses")],
+        *[("X-MJ-Mid", "mailjet"), ("X-Mailjet-Segmentation", "mailjet"), ("X-MT-New", "mailtrap")],
+        ("X-Postal-MsgID", "postal"),
+    ],
+)
+def test_a_field_of_a_service_that_relay_does_not_know_is_ignored_and_removed(name: str, dialect: str) -> None:
+    assert dialect_of(name.lower().encode()) == dialect
+    found = read(f"{name}: customer 7")
+    assert (ignored(found), found.dialects) == ([f"{name}: unknown field"], (dialect,))
 
 
-def test_a_word_that_only_looks_encoded_stays_as_it_is() -> None:
-    assert read("X-Tag: =?no-such-charset?B?AAAA?=", "X-Tag: =?utf-8?B?4oKs?=").tags == (
-        "=?no-such-charset?B?AAAA?=",
-        "€",
-    )
+@pytest.mark.parametrize("name", ["X-MailgunTag", "X-PMTag", "X-Metadata2", "X-MCA", "X-Mailer", "Tag", "MSYS-API"])
+def test_a_field_with_a_similar_name_belongs_to_no_service(name: str) -> None:
+    assert read(f"{name}: x") == Instructions()
+    assert dialect_of(name.lower().encode()) == ""
 
 
 FIELD_NAMES = (

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from relay.mail.address import is_address
 from relay.mail.canonical_address import canonical
+from relay.mail.dialects.json_fields import parse_json_object
 from relay.mail.instructions import (
     Content,
     Copy,
@@ -23,8 +24,8 @@ from relay.mail.instructions import (
 
 NOT_DONE = Ignored("not done")
 
-_SHOWN = 40
-"""Characters of a value that a refusal repeats."""
+SHOWN = 40
+"""Characters of a key that an ignored request repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,17 +172,8 @@ def bypass(context: DialectContext) -> Content:
 
 
 def json_object(one: VendorField) -> dict[str, Any]:
-    """Return the JSON object of a field. Of keys that stand twice, the last applies. Raises InstructionError."""
-    try:
-        value = json.loads(one.text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        raise InstructionError(f"{one.name}: not JSON: {error.msg} at character {error.pos + 1}") from None
-    except (ValueError, RecursionError) as error:
-        why = "nested too deeply" if isinstance(error, RecursionError) else str(error)[:_SHOWN]
-        raise InstructionError(f"{one.name}: not JSON: {why}") from None
-    if not isinstance(value, dict):
-        raise InstructionError(f'{one.name}: a JSON object is expected, such as {{"key": "value"}}')
-    return value
+    """Return the JSON object of a field. Raises InstructionError."""
+    return parse_json_object(one.name, one.text)
 
 
 def metadata_items(one: VendorField, key: str, value: object) -> Iterator[Statement]:
@@ -211,7 +203,7 @@ def read_keys(
             yield from read(key, found[key])
     for key in found:
         if key not in readers:
-            yield one.says(Ignored("unknown key"), key[:_SHOWN])
+            yield one.says(Ignored("unknown key"), key[:SHOWN])
 
 
 def is_whole_number(value: object) -> bool:
@@ -221,7 +213,3 @@ def is_whole_number(value: object) -> bool:
 
 def _compact(value: object) -> str:
     return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-
-def _refuse_constant(name: str) -> object:
-    raise ValueError(f"{name} is no number")

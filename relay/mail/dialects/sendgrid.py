@@ -8,6 +8,7 @@ from relay.mail.address_list import Unreadable, parse_address_list
 from relay.mail.canonical_address import canonical
 from relay.mail.dialects.field_values import (
     NOT_DONE,
+    SHOWN,
     DialectContext,
     VendorField,
     bypass,
@@ -119,7 +120,7 @@ def _filters(one: VendorField, context: DialectContext, key: str, value: object)
         yield one.says(Ignored("not an object"), key)
         return
     for name, given in value.items():
-        place = f"{key}.{name}"
+        place = f"{key}.{name[:SHOWN]}"
         settings = given.get("settings") if isinstance(given, Mapping) else None
         if not isinstance(settings, Mapping):
             yield one.says(Ignored('not an object with "settings"'), place)
@@ -129,9 +130,9 @@ def _filters(one: VendorField, context: DialectContext, key: str, value: object)
             yield one.says(Ignored("unknown filter"), place)
 
 
-def _enabled(settings: Mapping[str, Any]) -> bool | None:
+def _enabled(settings: Mapping[str, Any], key: str = "enable") -> bool | None:
     """Return whether a filter is on, None for a value that is no switch."""
-    value = settings.get("enable")
+    value = settings.get(key)
     return _ENABLED.get(value) if isinstance(value, int | str) else None
 
 
@@ -140,8 +141,8 @@ def _clicks(one: VendorField, place: str, settings: Mapping[str, Any], _: Dialec
     if enabled is None:
         yield one.says(Ignored("enable is not 0 or 1"), place)
         return
-    in_text = _ENABLED.get(settings.get("enable_text", 1), True)
-    yield one.says(Option("clicks", ("all" if in_text else "html") if enabled else "off"), place)
+    links = "html" if _enabled(settings, "enable_text") is False else "all"
+    yield one.says(Option("clicks", links if enabled else "off"), place)
 
 
 def _opens(one: VendorField, place: str, settings: Mapping[str, Any], _: DialectContext) -> Iterator[Statement]:

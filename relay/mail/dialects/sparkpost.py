@@ -8,6 +8,7 @@ from typing import Any
 from relay.mail.canonical_address import canonical
 from relay.mail.dialects.field_values import (
     NOT_DONE,
+    SHOWN,
     DialectContext,
     VendorField,
     bypass,
@@ -94,7 +95,7 @@ def _options(one: VendorField, context: DialectContext, key: str, value: object)
         read_option = _OPTIONS.get(name)
         content = Ignored("unknown key") if read_option is None else read_option(given, context)
         if content is not None:
-            yield one.says(content, f"{key}.{name[:40]}")
+            yield one.says(content, f"{key}.{name[:SHOWN]}")
 
 
 def _transactional(value: object, _: DialectContext) -> Content | None:
