@@ -1,5 +1,7 @@
 """Applications of mail services send through relay: what the receiver gets, and what the trace says."""
 
+import re
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,10 +9,15 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
+from relay.mail.dialects.table import DIALECTS
 from tests.integration.unsubscribe_relay import Relay
 from tests.servers.sink import Received, Sink
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+EXAMPLES = Path(__file__).parents[1] / "golden" / "dialects" / "documented.toml"
+
+DOCUMENTED: dict[str, dict[str, Any]] = tomllib.loads(EXAMPLES.read_text(encoding="utf-8"))
 
 COMPAT = """
 [compat]
@@ -66,41 +73,33 @@ async def test_sendgrid(side: Side) -> None:
     assert story["created"]["ignored_fields"] == ["X-SMTPAPI filters.footer: not done"]
 
 
-@pytest.mark.parametrize(
-    ("fields", "opens", "clicks", "tags", "metadata"),
-    [
-        (
-            b'X-Mailgun-Tag: a\r\nX-Mailgun-Variables: {"k": "1"}\r\nX-Mailgun-Track: no\r\n',
-            *(False, False, ["a"], {"k": "1"}),
-        ),
-        (
-            b"X-PM-Tag: a\r\nX-PM-Metadata-k: 1\r\nX-PM-TrackOpens: false\r\nX-PM-TrackLinks: HtmlOnly\r\n",
-            *(False, True, ["a"], {"k": "1"}),
-        ),
-        (
-            b'X-MSYS-API: {"tags": ["a"], "metadata": {"k": 1}, "options": {"click_tracking": false}}\r\n',
-            *(True, False, ["a"], {"k": "1"}),
-        ),
-        (b'X-MC-Tags: a\r\nX-MC-Metadata: {"k": "1"}\r\nX-MC-Track: opens\r\n', True, False, ["a"], {"k": "1"}),
-        (b"X-SES-MESSAGE-TAGS: k=1\r\nX-SES-SOURCE-ARN: arn:aws:ses:x\r\n", True, True, [], {"k": "1"}),
-        (
-            b"X-MJ-CustomID: 1\r\nX-Mailjet-TrackOpen: 0\r\nX-Mailjet-TrackClick: 0\r\n",
-            *(False, False, [], {"custom_id": "1"}),
-        ),
-        (b"X-Tag: a\r\nX-Metadata-k: 1\r\n", True, True, ["a"], {"k": "1"}),
-        (b"X-Postal-Tag: a\r\nX-AMP: skip\r\n", False, False, ["a"], {}),
-        (b'X-MT-Category: a\r\nX-MT-Custom-Variables: {"k": "1"}\r\n', True, True, ["a"], {"k": "1"}),
-    ],
-    ids=["mailgun", "postmark", "sparkpost", "mandrill", "ses", "mailjet", "generic", "postal", "mailtrap"],
-)
-async def test_the_fields_are_followed_and_removed(
-    side: Side, fields: bytes, opens: bool, clicks: bool, tags: list[str], metadata: dict[str, str]
-) -> None:
-    got, story = await side.got(fields)
-    assert (b"/o/" in got.content, b"/c/" in got.content) == (opens, clicks)
-    assert (story["tags"], story["metadata"]) == (tags, metadata)
+@pytest.mark.parametrize("name", DOCUMENTED)
+async def test_an_example_of_the_documentation_is_followed_and_removed(side: Side, name: str) -> None:
+    example = DOCUMENTED[name]
+    given = example["fields"].strip().replace("\n", "\r\n").encode() + b"\r\n"
+    if "refused" in example:
+        with pytest.raises(AssertionError, match=re.escape(example["refused"])):
+            await side.send(body=given + BODY)
+        return
+
+    got, story = await side.got(given)
+    assert (b"/o/" in got.content, b"/c/" in got.content) == (example.get("opens", True), example.get("clicks", True))
+    assert (story["tags"], story["metadata"]) == (example.get("tags", []), example.get("metadata", {}))
+    assert (story["campaign"] or "") == example.get("campaign", "")
+    assert story["created"].get("ignored_fields", []) == example.get("ignored", [])
     header = got.content.partition(b"\r\n\r\n")[0].lower()
     assert not [line for line in header.split(b"\r\n") if line.startswith(b"x-")]
+
+
+async def test_each_dialect_has_a_documented_example() -> None:
+    assert {name.partition(":")[0] for name in DOCUMENTED} == set(DIALECTS)
+
+
+async def test_an_unknown_field_of_a_service_reaches_nobody(side: Side) -> None:
+    got, story = await side.got(b"X-Mailgun-New: customer 7\r\nX-PM-Account: 7\r\nX-SMTPAPI-Key: 7\r\nX-Kept: 1\r\n")
+    fields = [line for line in got.content.partition(b"\r\n\r\n")[0].split(b"\r\n") if line.startswith(b"X-")]
+    assert fields == [b"X-Kept: 1"]
+    assert story["created"]["ignored_fields"] == ["X-SMTPAPI-Key", "X-Mailgun-New", "X-PM-Account"]
 
 
 async def test_fields_of_the_application_stay_and_become_metadata(side: Side) -> None:

@@ -34,11 +34,12 @@ def parse_json_object(name: str, text: str) -> dict[str, Any]:
     return value
 
 
-def _check(name: str, value: object) -> None:
+def _check(name: str, value: dict[str, Any]) -> None:
     """Raise for a value that a later step would fail at. It goes level by level: recursion would fail itself."""
-    level = [value]
+    level: list[Any] = [value]
     for _ in range(MAX_DEPTH):
-        objects, lists = ([one for one in level if isinstance(one, kind)] for kind in (dict, list))
+        objects = [one for one in level if isinstance(one, dict)]
+        lists = [one for one in level if isinstance(one, list)]
         for text in (*(one for one in level if isinstance(one, str)), *(key for one in objects for key in one)):
             check_characters(name, text)
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from relay.mail.control_headers import read_control_headers
+from relay.mail.control_headers import UNKNOWN, read_control_headers
 from relay.mail.dialects import (
     generic,
     mailgun,
@@ -68,7 +68,7 @@ _PREFIXES = {prefix.encode(): dialect for prefix, dialect in _FAMILIES.items()}
 
 _ANY_PREFIX = tuple(_PREFIXES)
 
-_UNKNOWN_FIELD = Ignored("unknown field")
+_UNKNOWN_FIELD = Ignored(UNKNOWN)
 
 _OWNER = {name.encode(): dialect for dialect, readers in _READERS.items() for name in readers}
 
