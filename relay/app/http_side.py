@@ -12,6 +12,7 @@ from relay.admin.dashboard.routes import DashboardRoutes, dashboard_application
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.identity_pauses import IdentityPauseRoutes
+from relay.admin.imap import ImapRoutes
 from relay.admin.link_blocks import LinkBlockRoutes
 from relay.admin.oauth import OAuthRoutes
 from relay.admin.pauses import PauseRoutes
@@ -38,6 +39,7 @@ from relay.events.shedding import Shedding
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
+from relay.inbound.imap_folders import folders_json
 from relay.tracker.link_blocks import BlockParser
 from relay.tracker.server import Limits
 from relay.webhooks.control import WebhookControl
@@ -163,6 +165,7 @@ class HttpSide:
             IdentityRoutes(self.inbound.verifier, store.limits, pauses.identities).table(),
             CredentialRoutes(context.settings, self.inbound.credential_keys, context.log).table(),
             OAuthRoutes(self.outbound.oauth, pauses.resume).table(),
+            ImapRoutes(lambda: folders_json(context.settings().bounces.imap, self.outbound.oauth)).table(),
             NodeRoutes(store.nodes).table(),
             SiteRoutes(self.outbound.explainer.sites).table(),
             *self._pause_routes(),

@@ -9,13 +9,15 @@ from pathlib import Path
 import click
 from pydantic import ValidationError
 
-from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, json_option, printable, settings_or_exit, show
+from relay.cli.client import AdminClient, give_up
+from relay.cli.common import EX_CONFIG, config_option, json_option, printable, settings_or_exit, show
 from relay.clock import system_clock
 from relay.config.errors import closest, problem_of
 from relay.config.oauth_checks import IMAP_ACCOUNT
 from relay.config.settings import Imap
 from relay.inbound.imap_connection import MailboxError
-from relay.inbound.imap_mailbox import Folder, Mailbox, with_prefix
+from relay.inbound.imap_folders import Folders, read_folders
+from relay.inbound.imap_mailbox import Folder, with_prefix
 from relay.oauth.account import Account
 from relay.oauth.guidance import guidance_of
 from relay.oauth.token_responses import Refusal
@@ -38,7 +40,7 @@ def imap() -> None:
 @click.option("--username", default="", help="Login; the password is asked for, or read from standard input.")
 @json_option
 def folders_command(path: Path, host: str, port: int | None, tls: str | None, username: str, as_json: bool) -> None:
-    """List the folders of the bounce mailbox. The relay need not be running.
+    """List the folders of the bounce mailbox. The relay need not be running, unless a person logs in for it (OAuth2).
 
     With --host and --username no configuration is needed. Exits with 78 if no mailbox is configured, with 69 if the
     server does not answer or refuses the login.
@@ -46,13 +48,13 @@ def folders_command(path: Path, host: str, port: int | None, tls: str | None, us
     if bool(host) != bool(username) or ((port or tls) and not host):
         raise click.UsageError("--host and --username belong together; --port and --tls need them")
     account = _account(host, port, tls or "implicit", username) if host else _configured(path)
-    folders, prefix = _folders(account)
-    names = [one.name for one in folders]
-    uses = {} if host else _uses(account, names, prefix)
-    rows = [{"folder": one.name, "messages": one.messages, "use": uses.get(one.name, "")} for one in folders]
+    found = _folders_of_relay(path) if account.oauth and account.oauth.flow == "user" else _folders(account)
+    names = [one.name for one in found.folders]
+    uses = {} if host else _uses(account, names, found.prefix)
+    rows = [{"folder": one.name, "messages": one.messages, "use": uses.get(one.name, "")} for one in found.folders]
     show(rows, _COLUMNS, as_json=as_json)
     if not host:
-        _warn_of_missing(account, names, prefix)
+        _warn_of_missing(account, names, found.prefix)
 
 
 def _configured(path: Path) -> Imap:
@@ -85,39 +87,35 @@ def _password(question: str) -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _folders(account: Imap) -> tuple[Sequence[Folder], str]:
-    """Return the folders of the account, and the prefix of their names."""
-    token = _token(account)
-    mailbox = Mailbox(account)
+def _folders(account: Imap) -> Folders:
     try:
-        mailbox.open(token)
-        folders, prefix = mailbox.folders(), mailbox.prefix()
-        mailbox.close()
+        return read_folders(account, _token(account))
     except MailboxError as error:
-        click.echo(f"relay: {error}", err=True)
-        sys.exit(EX_UNAVAILABLE)
-    finally:
-        mailbox.abandon()
-    return folders, prefix
+        give_up(str(error))
+
+
+def _folders_of_relay(path: Path) -> Folders:
+    """Have the running relay list them: the login of the person is in its store, and no command gets it."""
+    client = AdminClient(path)
+    if silence := client.silence():
+        give_up(f"{silence}; start `relay serve` first: a person logs in for this mailbox, and it has the login")
+    answer = client.get("/imap/folders")
+    if "error" in answer:
+        give_up(printable(answer["error"]))
+    return Folders([Folder(**one) for one in answer["folders"]], answer["prefix"])
 
 
 def _token(account: Imap) -> str:
     """Return an access token for an account with OAuth2, "" for one with a password; exit with 69 if there is none."""
     if account.oauth is None:
         return ""
-    if account.oauth.flow == "user":
-        click.echo(
-            "relay: a person's login is in the store of the relay, where this command does not read it", err=True
-        )
-        sys.exit(EX_UNAVAILABLE)
     from relay.oauth.token_endpoint import ask_endpoint  # Not at the top: it loads an HTTP client.
     from relay.oauth.token_requests import app_request
 
     found = Account(IMAP_ACCOUNT, "imap", account.username, account.oauth)
     answer = asyncio.run(ask_endpoint(*app_request(found, system_clock(), secrets.token_hex(16))))
     if isinstance(answer, Refusal):
-        click.echo(f"relay: no access token: {printable(answer)}. {guidance_of(answer, found)}", err=True)
-        sys.exit(EX_UNAVAILABLE)
+        give_up(f"no access token: {printable(answer)}. {guidance_of(answer, found)}")
     return answer.access_token
 
 

@@ -18,6 +18,8 @@ from relay.oauth.rotation import RefreshTokens
 from relay.oauth.service import OAuthService
 from relay.oauth.token_endpoint import ask_endpoint
 from tests.servers.dovecot import USER, Dovecot, need_dovecot
+from tests.servers.relay_process import RelayProcess
+from tests.servers.sink import Sink
 from tests.servers.token_endpoint import Answer, TokenEndpoint
 from tests.unit.oauth_parts import KEYS, MemoryTokens, Moments
 
@@ -156,11 +158,45 @@ async def test_the_folders_of_an_account_with_an_application_are_listed(
         assert done.exit_code == 0, done.output
         assert "INBOX" in done.output
 
-        config.write_text(
-            config.read_text().replace(
-                'preset = "custom"', 'preset = "custom"\nflow = "user"\ndevice_url = "https://d.test"'
-            )
-        )
-        done = await asyncio.to_thread(CliRunner().invoke, imap, ["folders", "-c", str(config)])
-        assert done.exit_code == 69
-        assert "a person's login is in the store" in done.output
+
+PERSON = """
+[bounces.imap]
+host = "localhost"
+port = {port}
+username = "{user}"
+[bounces.imap.oauth]
+preset = "custom"
+flow = "user"
+client_id = "app"
+token_url = "{url}"
+device_url = "{device_url}"
+"""
+
+
+async def test_the_folders_of_a_person_are_listed_by_the_running_relay(
+    endpoint: TokenEndpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need_dovecot()
+    async with OAuthDovecot(endpoint, "xoauth2") as dovecot, Sink() as sink:
+        monkeypatch.setenv("SSL_CERT_FILE", trust(tmp_path, endpoint.authority, dovecot.authority))
+        urls = {"url": endpoint.url, "device_url": endpoint.device_url}
+        relay = RelayProcess(tmp_path, sink.port, PERSON.format(port=dovecot.port, user=USER, **urls))
+        relay.environment = {"SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]}
+        relay.config.chmod(0o600)
+        code, said = await relay.ran("imap", "folders")
+        assert code == 69
+        assert "start `relay serve` first: a person logs in for this mailbox" in said
+
+        async with relay:
+            code, said = await relay.ran("imap", "folders")
+            assert code == 69
+            assert "no login is stored. Run `relay oauth login bounces.imap`" in said
+
+            await relay.run("oauth", "login", "bounces.imap")
+            assert {"folder": "INBOX", "messages": 0, "use": "polled"} in await relay.json("imap", "folders")
+
+            endpoint.valid = set()
+            code, said = await relay.ran("imap", "folders")
+            assert code == 69
+            assert f"login of {USER} was refused" in said
+            assert "access-" not in said
