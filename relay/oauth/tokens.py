@@ -8,7 +8,7 @@ from typing import Protocol
 from relay.clock import Clock
 from relay.events.ports import StoreError
 from relay.oauth.account import Account, host_of
-from relay.oauth.guidance import guidance_of
+from relay.oauth.guidance import NO_LOGIN, guidance_of
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.token_endpoint import TIMEOUT, Ask
 from relay.oauth.token_requests import app_request, service_account_url
@@ -138,8 +138,12 @@ class TokenSource:
             fetching.cancel()
 
     def _begin(self) -> None:
-        """Ask the endpoint, unless a request is in flight or failed just now."""
-        failed_just_now = isinstance(self._last, NoToken) and self._steady() < self._failed_at + ASK_AGAIN
+        """Ask the endpoint, unless a request is in flight or failed just now.
+
+        That no login is stored is no failure of the endpoint: a login on another node counts at once.
+        """
+        failed = isinstance(self._last, NoToken) and self._last.kind != NO_LOGIN
+        failed_just_now = failed and self._steady() < self._failed_at + ASK_AGAIN
         if self._fetching is None and not failed_just_now:
             self._fetching = asyncio.create_task(self._fetch(), name=f"token of {self.account.name}")
 

@@ -1,8 +1,10 @@
-"""Two nodes on one PostgreSQL, with one login: the endpoint ends it when a refresh token is used twice."""
+"""Nodes on one PostgreSQL, with one login: the endpoint ends it when a refresh token is used twice."""
 
 import asyncio
 import os
 import time
+from base64 import b64encode
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,9 @@ from relay.oauth.sealing import unseal
 from relay.oauth.token_endpoint import ask_endpoint
 from relay.oauth.tokens import AccessToken, TokenSource
 from relay.storage.postgres.store import PostgresStore
+from tests.integration.mail_helpers import send
+from tests.servers.relay_process import RelayProcess
+from tests.servers.sink import Sink
 from tests.servers.token_endpoint import TokenEndpoint
 from tests.unit.oauth_parts import KEYS, Moments, account_of
 
@@ -103,3 +108,62 @@ async def test_a_node_that_ends_while_it_asks_holds_the_token_for_a_minute_at_mo
             assert found.value == "access-1"
         finally:
             await store.close()
+
+
+PERSON = """
+[storage]
+url = "{database}"
+[[provider]]
+name = "person"
+host = "127.0.0.1"
+port = {port}
+tls = "none"
+username = "ada@acme.test"
+[provider.oauth]
+preset = "custom"
+flow = "user"
+client_id = "app"
+token_url = "{url}"
+device_url = "{device_url}"
+"""
+
+TRACKER_KEY = f"k1:{b64encode(bytes(range(32))).decode()}\n"
+
+MAIL = b"From: a@app.test\r\nX-Relay-Provider: person\r\nSubject: hi\r\n\r\nhi\r\n"
+
+
+async def test_two_relays_rotate_one_login_while_the_server_refuses_their_tokens(
+    tables: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extensions = ("PIPELINING", "8BITMIME", "ENHANCEDSTATUSCODES", "AUTH XOAUTH2")
+    async with TokenEndpoint(tmp_path) as endpoint, Sink(extensions=extensions) as sink:
+        monkeypatch.setenv("SSL_CERT_FILE", str(endpoint.authority))
+        urls = {"url": endpoint.url, "device_url": endpoint.device_url}
+        more = PERSON.format(database=tables, port=sink.port, **urls)
+        relays = [_node(tmp_path / name, sink.port, more) for name in ("one", "other")]
+        async with AsyncExitStack() as stack:
+            await asyncio.gather(*map(stack.enter_async_context, relays))
+            await relays[0].run("oauth", "login", "person")
+            for done in range(ROUNDS):
+                given = len(endpoint.given)
+                sink.tokens = {f"access-{given + 1}", f"access-{given + 2}"}
+                sends = (asyncio.to_thread(send, relay.port, MAIL, ["you@rcpt.test"]) for relay in relays)
+                await asyncio.gather(*sends)
+                await sink.received(2 * (done + 1))
+
+            assert endpoint.reused == 0
+            used = [form["refresh_token"] for form in endpoint.forms if "refresh_token" in form]
+            assert used == [f"refresh-{number}" for number in range(2, len(used) + 2)]
+            assert len(used) > ROUNDS
+            assert not any(relay.log("delivery.paused") for relay in relays)
+
+
+def _node(folder: Path, port: int, more: str) -> RelayProcess:
+    """Return a relay with the tracker key that all nodes have: it seals the login."""
+    (folder / "data").mkdir(parents=True)
+    (folder / "data" / "tracker.key").write_text(TRACKER_KEY)
+    (folder / "data" / "tracker.key").chmod(0o600)
+    relay = RelayProcess(folder, port, more)
+    relay.environment = {"SSL_CERT_FILE": os.environ["SSL_CERT_FILE"]}
+    relay.config.chmod(0o600)
+    return relay

@@ -200,6 +200,14 @@ async def test_without_a_login_the_guidance_names_the_command() -> None:
     assert (found.reason, found.guidance, found.is_final) == (NO_LOGIN, "Run `relay oauth login up`.", True)
 
 
+async def test_a_login_on_another_node_counts_at_once() -> None:
+    node, other = Side(USER), Side(USER)
+    other.refresh.store = node.store
+    assert (await other.failure()).kind == NO_LOGIN
+    await node.refresh.put("up", "r1")
+    assert await other.value()
+
+
 async def test_a_login_sealed_with_a_lost_key_counts_as_none() -> None:
     side = Side(USER)
     await side.store.put("up", seal("refresh-1", "up", ("gone", bytes(32)), os.urandom(12)), 0.0)
