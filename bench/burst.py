@@ -50,7 +50,7 @@ def main(messages: int, rounds: int) -> None:
     for number in range(rounds):
         for sessions in (20, 100):
             for kind in kinds if number % 2 == 0 else reversed(kinds):
-                target = kind(free_port(), key)  # Nobody listens there: a provider that is down.
+                target = kind(free_port(), key)  # Nothing listens there: a provider that is down.
                 try:
                     target.start()
                     burst(target, Load("W2", sessions, messages // 10))

@@ -8,7 +8,7 @@ import aiohttp
 
 from relay.config.node_settings import NODES_FOLDER
 
-PATIENCE = 30.0
+ANSWER_TIMEOUT = 30.0
 """Seconds for the answer of a node."""
 
 
@@ -31,7 +31,7 @@ class LocalNodes:
 
 
 async def _reload(socket: Path) -> Mapping[str, tuple[str, ...]]:
-    timeout = aiohttp.ClientTimeout(total=PATIENCE)
+    timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT)
     try:
         async with (
             aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout) as session,
@@ -40,7 +40,7 @@ async def _reload(socket: Path) -> Mapping[str, tuple[str, ...]]:
             found: Mapping[str, tuple[str, ...]] = await answer.json()
             return found
     except TimeoutError:
-        return {"faults": (f"no answer within {PATIENCE:.0f} seconds",)}
+        return {"faults": (f"no answer within {ANSWER_TIMEOUT:.0f} seconds",)}
     except (OSError, aiohttp.ClientConnectionError):
         return {}
     except (aiohttp.ClientError, ValueError) as error:

@@ -110,14 +110,17 @@ def verify_command(
     if sum(map(bool, (step, otp, by_dns))) > 1:
         raise click.UsageError("--step, --otp and --dns exclude each other")
     if otp:
-        _end([_tell(client.post(f"/identities/{address}/code", body={"code": otp}), as_json=as_json)], as_json=as_json)
+        _end(
+            [_print(client.post(f"/identities/{address}/code", body={"code": otp}), as_json=as_json)],
+            as_json=as_json,
+        )
     if by_dns:
         answer = client.post(f"/identities/{address}/dns", seconds=STEP_SECONDS)
-        _end([_tell(answer, as_json=as_json)], as_json=as_json)
+        _end([_print(answer, as_json=as_json)], as_json=as_json)
     if step:
         _run(client, address, [step], to, as_json=as_json)
     answer = client.post(f"/identities/{address}/verify", seconds=STEP_SECONDS)
-    _end([_with_code(client, address, _tell(answer, as_json=as_json), as_json=as_json)], as_json=as_json)
+    _end([_with_code(client, address, _print(answer, as_json=as_json), as_json=as_json)], as_json=as_json)
 
 
 @identity.command("unverify")
@@ -165,7 +168,7 @@ def _run(client: AdminClient, address: str, steps: Sequence[str], to: tuple[str,
             click.echo(click.style(f"{_title(step)} …", bold=True))
         body = {"to": list(to)} if to and step == "sending" else None
         answer = client.post(f"/identities/{address}/test/{step}", body=body, seconds=STEP_SECONDS)
-        results.append(_with_code(client, address, _tell(answer, as_json=as_json), as_json=as_json))
+        results.append(_with_code(client, address, _print(answer, as_json=as_json), as_json=as_json))
     _end([one for one in results if not _is_unset(one)] or results, as_json=as_json)
 
 
@@ -194,7 +197,7 @@ def _ask_for_code(client: AdminClient, address: str, result: dict[str, Any]) -> 
         if code.strip().lower() == "q":
             return result
         if code.strip():
-            result = _tell(client.post(f"/identities/{address}/code", body={"code": code.strip()}), as_json=False)
+            result = _print(client.post(f"/identities/{address}/code", body={"code": code.strip()}), as_json=False)
             continue
         steps = client.get(f"/identities/{address}")["steps"]
         if any(one["step"] == step and one["state"] == "passed" for one in steps):
@@ -203,7 +206,7 @@ def _ask_for_code(client: AdminClient, address: str, result: dict[str, Any]) -> 
     return result
 
 
-def _tell(result: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
+def _print(result: dict[str, Any], *, as_json: bool) -> dict[str, Any]:
     """Print the result of a step, and return it."""
     if as_json:
         click.echo(json.dumps(result))

@@ -12,7 +12,7 @@ from relay.oauth.account import Account
 from relay.oauth.login import BrowserLogin, request_device_code, wait_for_device
 from relay.oauth.token_responses import Grant, Refusal
 
-PATIENCE = 900.0
+LOGIN_TIMEOUT = 900.0
 """Seconds that a person has to log in in the browser."""
 
 _DONE = "You are logged in. Close this page."
@@ -74,7 +74,7 @@ async def _finish(login: BrowserLogin, led_to: asyncio.Future[str], *, paste: bo
     else:
         click.echo("The browser has to be on this machine; else end this, and use --paste.")
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(LOGIN_TIMEOUT):
                 address = await led_to
         except TimeoutError:
             return Refusal("expired_token")

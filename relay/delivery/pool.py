@@ -193,8 +193,8 @@ class Pool:
     def _idle_key(self, lane_target: LaneTarget, site: Site) -> IdleKey:
         return IdleKey(lane_target.next_hops, site.name, lane_target.lane)
 
-    def learn(self, session: Session, replies: TransactionReplies) -> None:
-        """Remember failures of a server, and extensions that it does not support."""
+    def record_replies(self, session: Session, replies: TransactionReplies) -> None:
+        """Record failures of a server, and extensions that it does not support."""
         if replies.rejects_commands:
             self.memory.minimal.set(session.remote, True)
             session.offers = session.offers.minimal()

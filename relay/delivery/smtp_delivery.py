@@ -149,7 +149,7 @@ class DeliveryAttempt:
         if not replies.dot_sent and self._pool.falls_back(self._lane_target, session, replies):
             return deliverable
 
-        self._pool.learn(session, replies)
+        self._pool.record_replies(session, replies)
         self._outcomes.update(zip(batch, replies.outcomes(len(batch), session.remote, session.offers.dsn), strict=True))
         if replies.most_recipients:
             self._most_recipients[session.remote] = replies.most_recipients

@@ -57,7 +57,7 @@ class Rule:
 
     def matches(self, reply: "Reply") -> bool:
         """Whether the rule applies to a reply."""
-        if (self.phrases or self.names) and not self._is_told(reply):
+        if (self.phrases or self.names) and not self._matches_text(reply):
             return False
         if self.phase and reply.phase not in self.phase:
             return False
@@ -67,7 +67,7 @@ class Rule:
             return False
         return reply.has_all(self.all) and not reply.has_any(self.unless)
 
-    def _is_told(self, reply: "Reply") -> bool:
+    def _matches_text(self, reply: "Reply") -> bool:
         return reply.has_any(self.phrases) or any(name in reply.names for name in self.names)
 
 

@@ -135,7 +135,7 @@ def _with_words(one: Recipient, mail: Received) -> Recipient:
 def _note_or_other(mail: Received) -> Report:
     named = [clean_address(word) for word in mail.header.get("x-failed-recipients").split(",") if "@" in word]
     declared = "delivery-status" in mail.header.get("content-type").lower() or bool(mail.parts_of(*_STATUS_PARTS))
-    subject_fails = mail.subject_tells_failure
+    subject_fails = mail.subject_names_failure
     automatic = not mail.from_daemon and is_auto_reply(mail.header, mail.text)
     if mail.breaks_off and not mail.text.strip():
         return Report("other")

@@ -154,7 +154,7 @@ class Received:
         return not self.author or SYSTEM.search(self.author) is not None
 
     @property
-    def subject_tells_failure(self) -> bool:
+    def subject_names_failure(self) -> bool:
         """Whether the subject is one of a failure report."""
         return FAILURE_SUBJECT.search(self.subject) is not None
 

@@ -119,7 +119,7 @@ class Instructions:
     expires_at: float | None = None
     """Unix seconds after which no attempt is made."""
     sandbox: bool = False
-    """Accept and record the message, and send it to nobody."""
+    """Accept and record the message, and send it to no recipient."""
     ignore_lists: bool = False
     """Send to suppressed and unsubscribed addresses too."""
     require_tls: bool = False

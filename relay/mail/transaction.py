@@ -22,7 +22,7 @@ class Recipient:
     notify: tuple[Notify, ...] = ()
     orcpt: str = ""
 
-    def wants(self, what: Notify) -> bool:
+    def requests_dsn(self, what: Notify) -> bool:
         """Whether a DSN of this kind is requested; without NOTIFY failures and delays are reported."""
         if not self.notify:
             return what in ("FAILURE", "DELAY")

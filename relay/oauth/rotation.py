@@ -22,7 +22,7 @@ RESERVED = 2 * TIMEOUT
 """Seconds for which a node reserves a token: longer than any request."""
 
 POLL = 0.5
-"""Seconds between two looks at a token that another node has reserved."""
+"""Seconds between two reads of a token that another node has reserved."""
 
 STORE_RETRY = 1.0
 """Seconds between two attempts to store a new token."""

@@ -15,7 +15,7 @@ from relay.oauth.token_endpoint import Ask
 from relay.oauth.tokens import AccessToken, NoToken, TokenSource
 
 INTERVAL = 30.0
-"""Seconds between two looks at the tokens."""
+"""Seconds between two checks of the tokens."""
 
 Alert = Callable[[str, str, str], None]
 """Sends an alert: cause, subject, text."""

@@ -20,7 +20,7 @@ AHEAD = 0.8
 MARGIN = 10.0
 """Seconds before its end from which a token is not used any more."""
 
-PATIENCE = 60.0
+MAX_WAIT = 60.0
 """Seconds that a connection waits for a token, at most."""
 
 ASK_AGAIN = 10.0
@@ -114,10 +114,10 @@ class TokenSource:
             assert self._last is not None
             return self._last
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(MAX_WAIT):
                 return await asyncio.shield(self._fetching)
         except TimeoutError:
-            return self._no_token(Refusal("no answer", f"the request takes longer than {PATIENCE:g} s", is_final=False))
+            return self._no_token(Refusal("no answer", f"the request takes longer than {MAX_WAIT:g} s", is_final=False))
 
     async def renewed(self, refused: AccessToken) -> AccessToken | NoToken:
         """Return another token than the one that a server refused."""

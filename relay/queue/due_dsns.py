@@ -77,10 +77,10 @@ def due_dsns(
 
     for entry, one in zip(settled, classified, strict=True):
         marked = entry
-        wants = entry.envelope_recipient.wants
-        if entry.state is State.BOUNCED and wants("FAILURE") and not _would_be_backscatter(message, one):
+        requests_dsn = entry.envelope_recipient.requests_dsn
+        if entry.state is State.BOUNCED and requests_dsn("FAILURE") and not _would_be_backscatter(message, one):
             statuses[Action.FAILED].append((entry.number, _recipient_status(entry, one, now)))
-        elif isinstance(one.outcome, Delivered) and not one.outcome.dsn_passed_on and wants("SUCCESS"):
+        elif isinstance(one.outcome, Delivered) and not one.outcome.dsn_passed_on and requests_dsn("SUCCESS"):
             statuses[Action.RELAYED].append((entry.number, _recipient_status(entry, one, now)))
         elif _delay_is_due(message, entry, now, schedule):
             marked = replace(entry, delay_notified=True)

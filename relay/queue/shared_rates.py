@@ -43,6 +43,6 @@ class SharedRates:
         found = await self._context.sites.rates()
         rates = self._context.rates
         for key, rate in found.items():
-            rates.learn(key, rate)
+            rates.use_stored(key, rate)
         for key in [key for key, one in rates.rates().items() if one.rate is not None and key not in found]:
-            rates.learn(key, None)
+            rates.use_stored(key, None)

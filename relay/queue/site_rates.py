@@ -144,7 +144,7 @@ class SiteRates:
         traffic = self._traffic.setdefault(name, SiteTraffic())
         self._set_rate(name, site_rate.blocked(traffic.rate, traffic.recent(now, 1.0), now, until, why), now)
 
-    def learn(self, key: str, rate: SiteRate | None) -> None:
+    def use_stored(self, key: str, rate: SiteRate | None) -> None:
         """Use a rate that the store has. A later one that this process found stays."""
         traffic = self._traffic.setdefault(key, SiteTraffic())
         own = traffic.rate
@@ -232,7 +232,7 @@ class SiteRates:
         self._mark(site.name)
 
     def _mark(self, key: str) -> None:
-        """Keep the limited sites apart: most messages need to look at no other."""
+        """Keep the limited sites apart: most messages need no other."""
         if self._traffic[key].is_limited:
             self._limited.add(key)
         else:

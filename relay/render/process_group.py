@@ -22,8 +22,8 @@ LONGEST_WAIT = 60.0
 _UNIT = 64 * 1024
 """Octets of a content that cost as much as everything else about a rendering."""
 
-LOOK = 0.25
-"""Seconds between two looks at a renderer that may have become slow."""
+CHECK_INTERVAL = 0.25
+"""Seconds between two checks of a renderer that may have become slow."""
 
 UNAVAILABLE_AFTER = 5
 """Restarts in a row after which a pool without a renderer is unavailable."""
@@ -190,7 +190,7 @@ class ProcessGroup:
         """Kill a renderer that uses too much CPU time for one request. Time alone proves nothing on a busy machine."""
         answers, spent = -1, 0.0
         while math.isfinite(self._most_cpu):
-            await asyncio.sleep(LOOK)
+            await asyncio.sleep(CHECK_INTERVAL)
             if not renderer.load:
                 continue
             if renderer.answers != answers:

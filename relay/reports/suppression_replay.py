@@ -56,7 +56,7 @@ def _by_time(settings: Settings, row: Suppression) -> Verdict:
         return Verdict("lift", "its message was forgotten when the evidence came: anybody may have sent it")
     if row.provenance:
         return Verdict("keep", "its message is forgotten; the evidence was proven when it came")
-    return Verdict("keep", "its message is forgotten: the evidence cannot be judged again")
+    return Verdict("keep", "its message is forgotten: the evidence cannot be evaluated again")
 
 
 def _by_message(settings: Settings, row: Suppression, story: Story) -> Verdict | None:

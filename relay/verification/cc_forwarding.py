@@ -11,7 +11,7 @@ from relay.mail.canonical_address import domain_of
 from relay.queue.entry import State
 from relay.reports.ports import Story
 from relay.rewrite.tokens import Kind, Token, cc_address, sign_address_token
-from relay.verification.context import PATIENCE, Tools, poll_until
+from relay.verification.context import STEP_TIMEOUT, Tools, poll_until
 from relay.verification.messages import forwarder_mail
 from relay.verification.model import Verification
 from relay.verification.result import Remark, Result, failed
@@ -72,14 +72,14 @@ async def _try_mailbox(tools: Tools, identity: str, where: str, hosts: str) -> R
     async def look() -> _Seen:
         return _Seen(await tools.story(queue_id), next(iter(await tools.store.find(queue_id)), None))
 
-    seen = await poll_until(look, lambda seen: seen.is_decided, PATIENCE)
+    seen = await poll_until(look, lambda seen: seen.is_decided, STEP_TIMEOUT)
     if seen.copy is None and seen.story and seen.story.entries[0].state is State.DELIVERED:
         seen = await poll_until(look, lambda seen: seen.copy is not None, FORWARDING)
     await tools.store.forget_copies(tools.clock() - COPIES_KEPT)
-    return _judged(identity, where, hosts, queue_id, seen)
+    return _evaluated(identity, where, hosts, queue_id, seen)
 
 
-def _judged(identity: str, where: str, hosts: str, queue_id: str, seen: _Seen) -> Result:
+def _evaluated(identity: str, where: str, hosts: str, queue_id: str, seen: _Seen) -> Result:
     """Return the result of a test mail that was sent."""
     if seen.copy is not None and seen.copy.detail == identity:
         text = f"a mail to {identity} came back by its CC tracking address {where}"

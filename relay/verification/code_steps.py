@@ -6,7 +6,7 @@ from relay.events.event import Kind
 from relay.mail.canonical_address import domain_of
 from relay.reports.ports import Story
 from relay.verification.codes import send_code
-from relay.verification.context import PATIENCE, Tools, poll_until
+from relay.verification.context import STEP_TIMEOUT, Tools, poll_until
 from relay.verification.messages import response_mail
 from relay.verification.reply_delivery import answers_remark
 from relay.verification.result import Remark, Result
@@ -72,10 +72,10 @@ async def send_response(tools: Tools, identity: str, to: str, story: Story) -> R
         replies = [one for one in (seen.events if seen else ()) if one.kind is Kind.REPLY]
         return any(one.at >= started and one.data.get("automatic") for one in replies)
 
-    if await poll_until(look, bool, PATIENCE):
+    if await poll_until(look, bool, STEP_TIMEOUT):
         return Remark("ok", f"a test response came back by {home} and is recorded")
     fix = (
         f"the MX record of {home} must lead to {tools.settings().server.hostname}, and there to a listener of kind "
         f'"inbound": relay trace {queue_id} and relay report untied --spam show how far it got'
     )
-    return Remark("wrong", f"a test response to {home} did not come back within {PATIENCE:g} s", fix)
+    return Remark("wrong", f"a test response to {home} did not come back within {STEP_TIMEOUT:g} s", fix)

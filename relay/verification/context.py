@@ -24,7 +24,7 @@ T = TypeVar("T")
 Submit = Callable[[str, Transaction], Awaitable[Reply]]
 """Accepts a mail under the given queue id, as if an application had sent it. Raises StoreError."""
 
-PATIENCE = 60.0
+STEP_TIMEOUT = 60.0
 """Seconds to wait for a mail to arrive."""
 
 _PAUSE = 0.2
@@ -75,10 +75,10 @@ def readers_of(settings: Settings, identity: str) -> tuple[str, ...]:
     return known.forward_to if known and known.forward_to else (identity,)
 
 
-async def poll_until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool], patience: float = PATIENCE) -> T:
-    """Poll until `done` or until `patience` seconds are over; return the last result."""
+async def poll_until(look: Callable[[], Awaitable[T]], done: Callable[[T], bool], timeout: float = STEP_TIMEOUT) -> T:
+    """Poll until `done` or until `timeout` seconds are over; return the last result."""
     loop = asyncio.get_running_loop()
-    end = loop.time() + patience
+    end = loop.time() + timeout
     while True:
         seen = await look()
         if done(seen) or loop.time() >= end:

@@ -35,7 +35,7 @@ def failed(step: Step, text: str, fix: str = "") -> Result:
     return Result(step, "failed", (Remark("wrong", text, fix),))
 
 
-def judged(step: Step, remarks: tuple[Remark, ...], queue_id: str = "") -> Result:
+def evaluated(step: Step, remarks: tuple[Remark, ...], queue_id: str = "") -> Result:
     """Return a step that passed unless a remark is "wrong"."""
     wrong = any(remark.status == "wrong" for remark in remarks)
     return Result(step, "failed" if wrong else "passed", remarks, queue_id)

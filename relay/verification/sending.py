@@ -15,7 +15,7 @@ from relay.verification.context import Tools, poll_until, readers_of
 from relay.verification.messages import test_mail
 from relay.verification.model import Verification
 from relay.verification.received_copies import remarks_of
-from relay.verification.result import Remark, Result, failed, judged
+from relay.verification.result import Remark, Result, evaluated, failed
 
 COPIES_KEPT = 86400.0
 """Seconds for which results of copies are stored."""
@@ -54,7 +54,7 @@ async def try_sending(tools: Tools, identity: str, to: tuple[str, ...]) -> Resul
         remarks += _copy_remarks(settings, seen.story, seen.story.entries[len(readers)], seen.copy)
     else:
         remarks.append(_no_copy(identity))
-    return judged("sending", tuple(remarks), queue_id)
+    return evaluated("sending", tuple(remarks), queue_id)
 
 
 def test_link(identity: str) -> str:
@@ -137,4 +137,4 @@ def _copy_remarks(settings: Settings, story: Story, entry: Entry, copy: Verifica
 def _no_copy(identity: str) -> Remark:
     domain = domain_of(identity)
     fix = f'set return_path under [domains."{domain}"] and add a [[listener]] of kind "inbound"'
-    return Remark("warning", "no copy comes back to this relay, so SPF, DKIM and DMARC were not judged", fix)
+    return Remark("warning", "no copy comes back to this relay, so SPF, DKIM and DMARC were not evaluated", fix)

@@ -19,7 +19,7 @@ from relay.rewrite.tokens import Kind as TokenKind
 from relay.tracker.canary import Canary, link_fault, pixel_fault
 from relay.verification.code_steps import send_response, test_mail_of
 from relay.verification.context import Tools, poll_until
-from relay.verification.result import Remark, Result, failed, judged
+from relay.verification.result import Remark, Result, evaluated, failed
 from relay.verification.sending import test_link
 
 TIMEOUT = 10.0
@@ -144,7 +144,7 @@ async def try_tracking(tools: Tools, identity: str) -> Result:
         fix = f"relay identity verify {identity} --step sending"
         return failed("tracking", "there is no test mail yet whose tracking could be tried", fix)
     remarks = [*await _pixel_and_link(tools, identity, story), *await _response(tools, identity, story)]
-    return judged("tracking", tuple(remarks), story.message.queue_id)
+    return evaluated("tracking", tuple(remarks), story.message.queue_id)
 
 
 async def _pixel_and_link(tools: Tools, identity: str, story: Story) -> list[Remark]:

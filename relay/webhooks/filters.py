@@ -75,7 +75,7 @@ def is_reported(event: Event, message: Message | None) -> bool:
     return message is None or not (message.origin or event.number in message.policy.copies)
 
 
-_NOBODY = frozenset({"\0"})
+_NO_IDENTITY = frozenset({"\0"})
 """Matches no address."""
 
 
@@ -83,7 +83,7 @@ def restricted(found: Filter, identities: Collection[str]) -> Filter:
     """Return the filter for a reader that may see the events of these identities only."""
     allowed = frozenset(map(canonical, identities))
     kept = found.identities & allowed if found.identities else allowed
-    return replace(found, identities=kept or _NOBODY)
+    return replace(found, identities=kept or _NO_IDENTITY)
 
 
 def _of(message: Message | None, event: Event, name: str) -> str:

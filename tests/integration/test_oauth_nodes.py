@@ -89,7 +89,7 @@ async def test_a_node_that_ends_while_it_asks_holds_the_token_for_a_minute_at_mo
     tables: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay.oauth.rotation.POLL", 0.01)
-    monkeypatch.setattr("relay.oauth.tokens.PATIENCE", 0.2)
+    monkeypatch.setattr("relay.oauth.tokens.MAX_WAIT", 0.2)
     async with TokenEndpoint(tmp_path) as endpoint:
         monkeypatch.setenv("SSL_CERT_FILE", str(endpoint.authority))
         store = await opened(tables, tmp_path / "a")

@@ -44,7 +44,7 @@ def server() -> Iterator[PostgresServer]:
 async def test_a_pooler_that_shares_its_connections_is_refused(
     server: PostgresServer, mode: str, options: dict[str, str], refusal: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.storage.postgres.pooler_check.PATIENCE", 2.0)
+    monkeypatch.setattr("relay.storage.postgres.pooler_check.TIMEOUT", 2.0)
     with PgBouncer(server, mode, **options) as pooler:
         await until(pooler.answers)
         if not refusal:

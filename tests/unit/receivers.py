@@ -127,4 +127,4 @@ def exchange(nodes: list[SiteRates]) -> None:
         of_key = [one for one in saved if one.key == key]
         latest = max((one.rate for one in of_key if one.rate), key=lambda rate: (rate.cut_at, rate.changed_at))
         for rates in nodes:
-            rates.learn(key, latest)
+            rates.use_stored(key, latest)

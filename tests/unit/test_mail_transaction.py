@@ -16,4 +16,4 @@ def test_a_report_is_wanted_as_asked_and_on_trouble_when_nothing_was(
     asked: tuple[Notify, ...], wanted: set[Notify]
 ) -> None:
     kinds: tuple[Notify, ...] = ("SUCCESS", "FAILURE", "DELAY")
-    assert {kind for kind in kinds if Recipient("a@b.test", asked).wants(kind)} == wanted
+    assert {kind for kind in kinds if Recipient("a@b.test", asked).requests_dsn(kind)} == wanted

@@ -143,16 +143,16 @@ def test_a_node_that_the_others_do_not_know_yet_sends_nothing() -> None:
 def test_what_the_store_has_is_used_unless_something_later_was_found() -> None:
     rates = SiteRates()
     rates.admit("mx:a.test", SITE, None, NOW)
-    rates.learn("big", SiteRate(20.0, NOW, 5, changed_at=NOW, not_before=NOW + 50))
+    rates.use_stored("big", SiteRate(20.0, NOW, 5, changed_at=NOW, not_before=NOW + 50))
     assert not rates.admit("mx:a.test", SITE, None, NOW + 1)
     slow(rates, "mx:b.test", SITE, NOW + 100)
-    rates.learn("big", SiteRate(99.0, NOW, 5, changed_at=NOW))
+    rates.use_stored("big", SiteRate(99.0, NOW, 5, changed_at=NOW))
     traffic = rates.traffic("big")
     assert traffic is not None
     assert traffic.rate is not None
     assert traffic.rate.changed_at == NOW + 100
     rates.unsaved()
-    rates.learn("big", None)
+    rates.use_stored("big", None)
     assert traffic.rate is None
 
 

@@ -123,7 +123,7 @@ class Demo:
             reply = await asyncio.to_thread(_send, self._port(), sender, recipients, content)
             self._say(f"   {name:<15} → {reply}")
 
-        # Newsletter, invoice, and the DSN for nobody.
+        # Newsletter, invoice, and the DSN for the address that does not exist.
         if not await self._mailbox.wait_for(3, STEP_TIMEOUT):
             raise DemoFailedError(f"only {len(self._mailbox.mails)} of 3 mails arrived within {STEP_TIMEOUT:g} s")
 

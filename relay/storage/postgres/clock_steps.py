@@ -25,7 +25,7 @@ _SEEN = "SELECT node, count(*) FROM clock_steps WHERE abs(step - ?) < ? AND abs(
 _ADD = "INSERT INTO clock_steps (at, step, node) VALUES (?, ?, ?)"
 
 
-def is_first_to_see(node: str, now: float, step: float) -> Callable[[Connection], bool]:
+def is_first_to_find(node: str, now: float, step: float) -> Callable[[Connection], bool]:
     """Record that the clock of a node was stepped to `now`; return whether no other node has recorded this step.
 
     A like step of the same node within SAME_TIME is another one.

@@ -17,7 +17,7 @@ from relay.storage.errors import SchemaError
 from relay.storage.postgres.connection import Target, parameters
 from relay.storage.postgres.errors import store_error
 
-PATIENCE = 10.0
+TIMEOUT = 10.0
 """Seconds for the whole check: a pooler with one connection keeps the second one waiting."""
 
 _REMEDY = "name the server itself, or use pool_mode = session"
@@ -31,14 +31,14 @@ async def refuse_transaction_pooler(target: Target) -> None:
     Raises StoreError when the server cannot be reached.
     """
     try:
-        async with asyncio.timeout(PATIENCE), AsyncExitStack() as opened:
+        async with asyncio.timeout(TIMEOUT), AsyncExitStack() as opened:
             first = await _connect(target, opened)
             if await _process(first) == first.info.backend_pid:
                 return  # The server answers itself: a pooler gives process numbers of its own.
             found = await _processes(first, await _connect(target, opened))
     except TimeoutError:
         raise SchemaError(
-            f"storage.url: two connections at a time did not answer within {PATIENCE:.0f} seconds; a pooler must have "
+            f"storage.url: two connections at a time did not answer within {TIMEOUT:.0f} seconds; a pooler must have "
             "at least six for each node"
         ) from None
     except psycopg.Error as error:

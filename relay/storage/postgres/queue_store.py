@@ -98,7 +98,7 @@ class PostgresQueueStore(BaseQueueStore):
     async def shift_clock(self, now: float, step: float, longest_wait: float, lifetime: float) -> None:
         """Adapt due times to a clock step. Forward, the first node does it: each would lengthen all lifetimes again."""
         shift = claim.clock_set(self._lanes, now, step, longest_wait, lifetime)
-        is_first = clock_steps.is_first_to_see(self._nodes.id, now, step)
+        is_first = clock_steps.is_first_to_find(self._nodes.id, now, step)
 
         def operation(raw: Connection) -> None:
             if step < 0 or is_first(raw):

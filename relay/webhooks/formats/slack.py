@@ -39,7 +39,7 @@ def _sentence(body: EventBody) -> str:
 
 
 def _escaped(text: str) -> str:
-    """Escape what Slack reads as markup: text from outside must mention nobody."""
+    """Escape what Slack reads as markup: text from outside must mention no person."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
