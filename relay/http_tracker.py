@@ -14,6 +14,7 @@
 | /verify      | POST       | 200 and the page that asks for the code, or that confirms; 422 for a wrong code,     |
 |              |            | 429 after too many requests, 503 on a store error                                    |
 | /healthz     | GET HEAD   | 200 or 503, and the checks as JSON                                                   |
+| /readyz      | GET HEAD   | 200 while mail can be accepted, else 503                                             |
 | /robots.txt  | GET HEAD   | 200, all paths disallowed                                                            |
 
 A foreign or altered token, or one of another kind, gets 404 and never a redirect. Other methods get 405.
@@ -66,7 +67,8 @@ Raises StoreError.
 class Tracker:
     """Answers readers and records opens, clicks and unsubscribes.
 
-    `keyring` is called for each request, so that new keys need no restart. `checks` gives the state for /healthz.
+    `keyring` is called for each request, so that new keys need no restart. `checks` and `readiness` give the states for
+    /healthz and /readyz.
     X-Forwarded-For and Forwarded are trusted from `trusted_proxies` only. With `proxy_protocol` only these may connect,
     each time with a header (`relay.proxy_protocol`). Without `verification`, as in a standalone tracker, the pages that
     verify addresses ask for the code. Without `subscription` the unsubscribe page is the same for all. `blocks` returns
@@ -82,6 +84,7 @@ class Tracker:
         proxy_protocol: bool = False,
         limits: Limits | None = None,
         checks: Callable[[], Mapping[str, bool]] = dict,
+        readiness: Callable[[], Mapping[str, bool]] = dict,
         clock: Clock = system_clock,
         verification: AddressVerification | None = None,
         subscription: FindSubscription | None = None,
@@ -96,6 +99,7 @@ class Tracker:
         self._beginning = Beginning(proxies=self._trusted if proxy_protocol else None)
         self._limits = limits or Limits()
         self._checks = checks
+        self._readiness = readiness
         self._clock = clock
         self._verification = VerificationRoutes(verification, clock)
         self._subscription = subscription
@@ -282,12 +286,14 @@ class Tracker:
         return await self._verification.code(request, client_group(address))
 
     def _other(self, request: web.BaseRequest, path: str) -> web.Response:
-        if path not in ("/healthz", "/robots.txt"):
+        if path not in ("/healthz", "/readyz", "/robots.txt"):
             return responses.plain(404, "Not found.")
         if request.method not in _READING:
             return responses.not_allowed(_READING)
         if path == "/healthz":
             return responses.health(self._checks(), self._sink.backlog.shown(self._clock()))
+        if path == "/readyz":
+            return responses.readiness(self._readiness())
         return responses.plain(200, "User-agent: *\nDisallow: /")
 
     def _client(self, request: web.BaseRequest) -> tuple[str, Client]:

@@ -15,6 +15,7 @@ from relay.admin.requests import (
     parse_place,
     reject_unknown_parameters,
 )
+from relay.admin.server import metrics_response
 from relay.clock import Clock
 from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore
@@ -26,6 +27,7 @@ from relay.queue.operator_actions import delete, deletion_event, flush, hold, re
 from relay.queue.ports import ChangedEntries, EntryChange, EntryQuery, NodeStore, QueueAdminStore
 from relay.reports.ports import MessageQuery, Story, StoryStore
 from relay.reports.serialize import listing_json, story_json, time_json
+from relay.tracker import responses
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,7 @@ class ServerRoutes:
     reload: Callable[[], Awaitable[Mapping[str, object]]]
     configuration: Callable[[], Awaitable[Mapping[str, object]]]
     metrics: Callable[[], bytes]
+    readiness: Callable[[], Mapping[str, bool]]
 
     def table(self) -> Sequence[web.RouteDef]:
         """Return the routes."""
@@ -101,6 +104,7 @@ class ServerRoutes:
             web.get("/configuration", self.get_configuration),
             web.post("/reload", self.post_reload),
             web.get("/metrics", self.get_metrics),
+            web.get("/readyz", self.get_readiness),
         ]
 
     async def get_status(self, _: web.Request) -> web.Response:
@@ -118,7 +122,11 @@ class ServerRoutes:
 
     async def get_metrics(self, _: web.Request) -> web.Response:
         """GET /metrics: text format of Prometheus."""
-        return web.Response(body=self.metrics(), content_type="text/plain", charset="utf-8")
+        return metrics_response(self.metrics())
+
+    async def get_readiness(self, _: web.Request) -> web.Response:
+        """GET /readyz: 200 while new mail can be accepted, else 503."""
+        return responses.readiness(self.readiness())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,10 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from aiohttp import web
+
+from relay.metrics import CONTENT_TYPE
+from relay.tracker import responses
 
 MAX_CONNECTIONS = 50
 """Connections of one TCP listener, at most. For a new one the oldest is closed."""
@@ -68,12 +71,23 @@ class AdminServer:
         return server()
 
 
-def metrics_application(exposition: Callable[[], bytes]) -> web.Application:
-    """Return the application for Prometheus, with the route /metrics only."""
+def metrics_application(
+    exposition: Callable[[], bytes], readiness: Callable[[], Mapping[str, bool]]
+) -> web.Application:
+    """Return the application for Prometheus and load balancers, with /metrics and /readyz only."""
 
     async def metrics(_: web.Request) -> web.Response:
-        return web.Response(body=exposition(), content_type="text/plain", charset="utf-8")
+        return metrics_response(exposition())
+
+    async def ready(_: web.Request) -> web.Response:
+        return responses.readiness(readiness())
 
     app = web.Application()
     app.router.add_get("/metrics", metrics)
+    app.router.add_get("/readyz", ready)
     return app
+
+
+def metrics_response(exposition: bytes) -> web.Response:
+    """Return metrics in the text format of Prometheus."""
+    return web.Response(body=exposition, headers={"Content-Type": CONTENT_TYPE})

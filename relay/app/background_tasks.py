@@ -6,6 +6,7 @@ from relay.app.context import AppContext
 from relay.app.identity_pauses import ReputationWatch
 from relay.app.inbound_side import InboundSide
 from relay.app.maintenance import Maintenance
+from relay.app.measurements import Measurements
 from relay.app.nightly_audit import NightlyAudit
 from relay.app.outbound_side import OutboundSide
 from relay.app.supervisor import Supervisor
@@ -28,7 +29,14 @@ def start_background_tasks(
 def _keep_mail_tasks(supervisor: Supervisor, context: AppContext, inbound: InboundSide, outbound: OutboundSide) -> None:
     """Start the tasks that decide when and how mail leaves, and fetch mail."""
     state_file = context.settings().server.data_dir / STATE_FILE
-    poller = Poller(context.settings, state_file, inbound.processor.process, context.log, outbound.oauth)
+    poller = Poller(
+        context.settings,
+        state_file,
+        inbound.processor.process,
+        context.log,
+        outbound.oauth,
+        metrics=context.observer.metrics,
+    )
     supervisor.keep("oauth", outbound.oauth.run)
     supervisor.keep("imap", poller.run)
     supervisor.keep("reputation", _reputation(context, outbound).run)
@@ -41,7 +49,16 @@ def _keep_mail_tasks(supervisor: Supervisor, context: AppContext, inbound: Inbou
 def _keep_own_tasks(supervisor: Supervisor, context: AppContext, inbound: InboundSide, outbound: OutboundSide) -> None:
     """Start the tasks that look after the relay itself, and after those who may use it."""
     store, observer = context.store, context.observer
-    maintenance = Maintenance(context.settings, store, observer, context.clock, outbound.explainer.sites)
+    measurements = Measurements(
+        context.settings,
+        store.queue,
+        observer.metrics,
+        context.clock,
+        sites=outbound.explainer.sites,
+        paused=outbound.runner.shared_pauses.lanes,
+        domains=outbound.signing.watch.watched,
+    )
+    maintenance = Maintenance(context.settings, store, observer, context.clock, measurements)
     audit = NightlyAudit(context.settings, store.audits, store.nodes, observer, context.clock)
     supervisor.keep("housekeeping", maintenance.run)
     supervisor.keep("audit", audit.run)

@@ -53,13 +53,14 @@ Answer = Callable[[], Awaitable[Mapping[str, object]]]
 
 @dataclass(frozen=True, slots=True)
 class HttpSide:
-    """Builds and opens the HTTP servers. `checks` returns the health by part."""
+    """Builds and opens the HTTP servers. `checks` and `readiness` return health and readiness by part."""
 
     context: AppContext
     outbound: OutboundSide
     inbound: InboundSide
     webhooks: Webhooks
     checks: Callable[[], Mapping[str, bool]]
+    readiness: Callable[[], Mapping[str, bool]]
     status: Answer
     reload: Answer
     configuration: Answer
@@ -94,6 +95,7 @@ class HttpSide:
             proxy_protocol=settings.tracker.proxy_protocol,
             limits=Limits(connections=possible_connections(Limits().connections, settings)),
             checks=self.checks,
+            readiness=self.readiness,
             verification=self.inbound.owner_verification,
             subscription=lambda queue_id, number: self.outbound.exclusion.subscription(
                 queue_id, number, context.settings().exclusions
@@ -128,7 +130,7 @@ class HttpSide:
             api = self._server(AdminServer(api_application(self._access(), routes, events.close)))
             await api.start_tcp(bind_hosts(settings, settings.api), settings.api.port)
         if settings.metrics.address:
-            exporter = self._server(AdminServer(metrics_application(exposition)))
+            exporter = self._server(AdminServer(metrics_application(exposition, self.readiness)))
             await exporter.start_tcp(bind_hosts(settings, settings.metrics), settings.metrics.port)
 
     def provider_routes(self) -> ProviderRoutes:
@@ -159,6 +161,7 @@ class HttpSide:
                 reload=self.reload,
                 configuration=self.configuration,
                 metrics=context.observer.metrics.exposition,
+                readiness=self.readiness,
             ).table(),
             self._queue_routes().table(),
             DomainRoutes(self.outbound.signing).table(),

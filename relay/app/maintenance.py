@@ -1,15 +1,15 @@
-"""Periodic maintenance of the store: health check, queue depth for the metrics, retention."""
+"""Periodic maintenance of the store: health check, figures for the metrics, retention."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
+from relay.app.measurements import Measurements
 from relay.app.observer import Observer
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.events.ports import StoreError
 from relay.queue.ports import QueueAdminStore
-from relay.reports.sites import SiteReport, is_in_use
 from relay.storage.store import Store
 
 INTERVAL = 60.0
@@ -20,7 +20,7 @@ RETRY_INTERVAL = 1.0
 
 
 class Maintenance:
-    """Checks the store, counts the queue, and deletes timelines older than the retention."""
+    """Checks the store, measures the queue, and deletes timelines older than the retention."""
 
     def __init__(
         self,
@@ -28,13 +28,13 @@ class Maintenance:
         store: Store,
         observer: Observer,
         clock: Clock,
-        sites: Callable[[], Awaitable[Sequence[SiteReport]]],
+        measurements: Measurements,
     ) -> None:
         self._settings = settings
         self._store = store
         self._observer = observer
         self._clock = clock
-        self._sites = sites
+        self._measurements = measurements
 
     async def run(self) -> None:
         """Run until cancelled, with a shorter interval while the store fails."""
@@ -51,17 +51,16 @@ class Maintenance:
 
     async def _run_once(self) -> None:
         await self._store.check()
+        await self._measurements.of_this_node()
         if self._store.nodes.leads:
             await self._run_for_all_nodes()
         else:
-            self._observer.metrics.set_depth({})
-            self._observer.metrics.set_sites(())
+            self._measurements.clear()
         self._observer.store_recovered()
 
     async def _run_for_all_nodes(self) -> None:
         """Do the work that one of the nodes with a common store does for all of them."""
-        self._observer.metrics.set_depth(await depth_by_state(self._store.queue))
-        self._observer.metrics.set_sites([one.measured(self._clock()) for one in await self._sites() if is_in_use(one)])
+        await self._measurements.of_all_nodes()
         purged = await self._store.queue.purge(self._clock() - self._settings().queue.retention)
         if purged:
             self._observer.log("queue.purged", messages=purged)

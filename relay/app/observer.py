@@ -39,11 +39,17 @@ MAX_LABEL = 200
 MAX_LEAKS = 20
 """Leaks of one audit that are logged, at most."""
 
+_RESULTS = frozenset({Kind.DELIVERED, Kind.DEFERRED, Kind.BOUNCED})
+
 _READER_EVENTS = frozenset({Kind.OPEN, Kind.CLICK})
 
 
 def _nothing() -> None:
     pass
+
+
+def _no_site(_: str) -> str:
+    return ""
 
 
 class Observer:
@@ -62,6 +68,8 @@ class Observer:
         self._store_error = ""
         self.send_alert = send_alert
         """Sends an alert to the operator."""
+        self.site_of: Callable[[str], str] = _no_site
+        """Returns the site of a lane, "" if it is not known."""
         self.on_events: Callable[[], None] = _nothing
         """Called after events are durable: readers of the feed may look for them."""
 
@@ -74,11 +82,22 @@ class Observer:
             if event.kind not in _READER_EVENTS:
                 self._mail_at = now
                 self._observe(event)
+        self._count_attempts(events)
         for kind, number in Counter(event.kind.value for event in events).items():
             self.metrics.count(kind, number)
         for kind, number in Counter(event.kind.value for event in events if not _is_own(event)).items():
             self.last_hour.count(kind, now, number)
         self.on_events()
+
+    def _count_attempts(self, events: Sequence[Event]) -> None:
+        """Count the results of delivery attempts. A bounce that a report brought later has no lane."""
+        results = Counter(
+            (str(event.data["lane"]), event.kind.value, str(event.data.get("category", "")))
+            for event in events
+            if event.kind in _RESULTS and "lane" in event.data
+        )
+        for (lane, result, category), number in results.items():
+            self.metrics.deliveries.count(lane, self.site_of(lane), result, category, number)
 
     def _observe(self, event: Event) -> None:
         """Record the delivery delay, log an unknown unsubscribe, and send an alert if needed."""
@@ -104,10 +123,20 @@ class Observer:
         return 0 <= self._clock() - self._mail_at < IN_FLIGHT_SECONDS
 
     def smtp(self, line: str, **fields: object) -> None:
-        """Log a line of the SMTP server, and count refusals."""
-        if line == "smtp.refused":
-            self.metrics.refused.labels(str(fields["reply"])[:3]).inc()
+        """Log a line of the SMTP server, and count accepted messages, refusals and failed logins."""
+        match line:
+            case "smtp.accepted":
+                self._count_accepted(str(fields["listener"]), fields["size"])
+            case "smtp.refused":
+                self.metrics.refused.labels(str(fields["reply"])[:3]).inc()
+            case "smtp.auth_failed":
+                self.metrics.auth_failures.labels(str(fields["listener"])).inc()
         self.log(line, **fields)
+
+    def _count_accepted(self, listener: str, size: object) -> None:
+        self.metrics.smtp_accepted.labels(listener).inc()
+        if isinstance(size, int):
+            self.metrics.smtp_bytes.labels(listener).inc(size)
 
     def unexpected(self, queue_id: str, error: BaseException) -> None:
         """Log an unexpected exception of an attempt."""
@@ -205,6 +234,7 @@ class Observer:
             self.store_failing.set()
             self._failing_since, self._store_error = self._clock(), str(error)
             self.metrics.store_trouble.set(1)
+            self.metrics.store_up.set(0)
             self.log("store.trouble", error=str(error), full=error.full)
 
     def store_recovered(self) -> None:
@@ -212,6 +242,7 @@ class Observer:
         if self.store_failing.is_set():
             self.store_failing.clear()
             self.metrics.store_trouble.set(0)
+            self.metrics.store_up.set(1)
             seconds = self._clock() - self._failing_since
             self.log("store.recovered", seconds=round(seconds, 1))
             self.send_alert(store_recovered(seconds, self._store_error))

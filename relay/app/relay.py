@@ -71,6 +71,7 @@ class App:
         self._serial = random.SystemRandom().randrange(RANDOM_SPACE)
         self._stack = AsyncExitStack()
         self._stopped_by = 0.0
+        self._listening = False
         self._parts: _Parts | None = None
         self.broken = asyncio.Event()
         """Set if the queue runner has failed: the process must be restarted."""
@@ -147,10 +148,20 @@ class App:
             time_left=lambda: self._stopped_by - asyncio.get_running_loop().time(),
             ended=self._runner_ended,
         )
+        self.observer.site_of = outbound.explainer.site_name
+        self.observer.metrics.deliveries.profiles = {one.name for one in outbound.explainer.profiles()}
         inbound = await open_inbound_side(context, outbound)
         webhooks = open_webhooks(context)
         http = HttpSide(
-            context, outbound, inbound, webhooks, self.checks, self.status, self._reload_all, self.shown_configuration
+            context,
+            outbound,
+            inbound,
+            webhooks,
+            checks=self.checks,
+            readiness=self.readiness,
+            status=self.status,
+            reload=self._reload_all,
+            configuration=self.shown_configuration,
         )
 
         sink = await http.open_sink()
@@ -165,6 +176,7 @@ class App:
         await webhooks.begin()
         self._stack.push_async_callback(inbound.stop)
         await inbound.listen()
+        self._listening = True
         start_background_tasks(context, inbound, outbound, webhooks)
         return tracker
 
@@ -187,6 +199,7 @@ class App:
 
     async def stop(self) -> None:
         """Stop accepting mail, let in-flight transactions end, write pending events, and close all parts."""
+        self._listening = False
         self._stopped_by = asyncio.get_running_loop().time() + DRAIN
         await self._stack.aclose()
         self.log("server.stopped")
@@ -241,6 +254,10 @@ class App:
     def checks(self) -> Mapping[str, bool]:
         """Return the health of store and tracker, for /healthz and `relay status`."""
         return {**self.observer.checks(), **self.outbound.monitor.checks()}
+
+    def readiness(self) -> Mapping[str, bool]:
+        """Return whether new mail can be accepted, for /readyz: the store answers, and the listeners are open."""
+        return {**self.observer.checks(), "listeners": self._listening}
 
     async def status(self) -> Mapping[str, object]:
         """Return version, rewriter, health, queue depth, and how the configuration file differs from the settings."""

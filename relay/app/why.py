@@ -54,6 +54,11 @@ class Explainer:
         )
         return list(reasons(message, entry, found))
 
+    def site_name(self, lane: str) -> str:
+        """Return the name of the site of a lane, "" if it is not known."""
+        site = self.rates.site_of(lane)
+        return site.name if site else ""
+
     async def servers(self, lane: str) -> Servers:
         """Return the servers of a lane, as DNS has them now."""
         target = parse_lane(lane)

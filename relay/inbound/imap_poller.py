@@ -19,6 +19,7 @@ from relay.inbound.imap_state import MailboxPosition, mailbox_name, read_positio
 from relay.inbound.imap_token import with_token
 from relay.inbound.mail_effects import ProcessResult
 from relay.log import Emit
+from relay.metrics import Metrics
 from relay.oauth.tokens import AccessTokens
 
 IDLE = 60.0
@@ -41,9 +42,11 @@ class Poller:
         process: Callable[[bytes], Awaitable[ProcessResult]],
         log: Emit,
         tokens: AccessTokens,
+        metrics: Metrics,
     ) -> None:
         self._settings = settings
         self._tokens = tokens
+        self._metrics = metrics
         self._state_file = state_file
         self._process = process
         self._log = log
@@ -73,7 +76,11 @@ class Poller:
                 await with_token(self._tokens, partial(self.read, imap))
         except (MailboxError, StoreError, OSError) as error:
             self._connected = ""
+            self._metrics.imap_up.labels(imap.host).set(0)
             self._log("imap.failed", error=str(error))
+        else:
+            self._metrics.imap_up.labels(imap.host).set(1)
+            self._metrics.imap_last_success.labels(imap.host).set_to_current_time()
 
     async def read(self, imap: Imap, token: str = "") -> None:
         """Process all new mail. Raises MailboxError, StoreError or OSError; the rest waits for the next poll.

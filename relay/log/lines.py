@@ -74,6 +74,7 @@ LINES: dict[str, str] = {
     "smtp.stressed": "A listener is nearly out of connections: strangers are closed after smtp.stress_timeout, or for "
     "a new client. listener, connections.",
     "smtp.unstressed": "A listener has enough free connections again. listener, connections.",
+    "smtp.accepted": "A message was accepted (level debug). client, listener, size.",
     "smtp.auth_failed": "A login failed. client, listener, credential.",
     "spam.dropped": "A message is spam by the filter: accepted, and dropped. queue_id, sender (credential or client), "
     "reverse_path, spam_score, spam_required, spam_symbols.",
@@ -186,6 +187,7 @@ _LEVEL_OF = {
     "oauth.failed": "error",
     "oauth.secret_expires": "warning",
     "smtp.connected": "debug",
+    "smtp.accepted": "debug",
     "server.few_files": "warning",
     "server.stale_code": "warning",
     "node.ended": "error",

@@ -132,6 +132,17 @@ class ChangedEntries:
     """The query of the matching entries beyond the limit, None when there are none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Depth:
+    """The number of entries of a lane in one state, due or not, and the time of the first attempt among them."""
+
+    lane: str
+    state: State
+    due: bool
+    count: int
+    first_attempt_at: float
+
+
 class QueueAdminStore(Protocol):
     """The queue as operators list and change it."""
 
@@ -149,6 +160,9 @@ class QueueAdminStore(Protocol):
 
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state."""
+
+    async def depth_by_time(self, now: float) -> Sequence[Depth]:
+        """Return the entries that are not final, by lane, state and whether they are due."""
 
     async def oldest(self) -> Mapping[str, str]:
         """Return the queue id of the oldest message with a waiting entry, by lane. Queue ids sort by arrival."""

@@ -230,9 +230,10 @@ class Connection(SmtpStream):
             self.body.close()
             self.body = None
 
-    def message_accepted(self) -> None:
-        """Reset the counts of errors and junk commands after an accepted message."""
+    def message_accepted(self, size: int) -> None:
+        """Log an accepted message of `size` octets, and reset the counts of errors and junk commands."""
         self._errors = self._junk_commands = 0
+        self._log("smtp.accepted", size=size)
 
     def refused(self, reply: Reply, recipient: str = "") -> None:
         """Log a refusal."""

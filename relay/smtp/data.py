@@ -115,7 +115,7 @@ async def _hand_over(connection: Connection, body: Body) -> Reply:
     connection.suspend_deadline()
     reply = body.fault or await _whole(connection, envelope, body)
     if reply.is_positive:
-        connection.message_accepted()
+        connection.message_accepted(body.size)
     else:
         connection.refused(reply)
 

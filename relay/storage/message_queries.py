@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from relay.mail.canonical_address import keys_of
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
-from relay.queue.ports import EntryQuery
+from relay.queue.ports import Depth, EntryQuery
 from relay.reports.ports import MessageQuery
 from relay.storage.database import Connection
 from relay.storage.integrity import (
@@ -33,6 +33,11 @@ _OPEN_STATES = frozenset({State.WAITING, State.HELD, State.ACTIVE})
 ENTRIES_OF = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? ORDER BY number"  # noqa: S608  names only
 
 DEPTH = f"SELECT lane, state, count(*) FROM entries INDEXED BY entries_open WHERE {OPEN} GROUP BY state, lane"  # noqa: S608
+
+DEPTH_BY_TIME = (
+    "SELECT lane, state, next_attempt_at <= ? AS due, count(*), min(next_attempt_at) "  # noqa: S608
+    f"FROM entries INDEXED BY entries_open WHERE {OPEN} GROUP BY state, lane, due"
+)
 
 OLDEST = (
     f"SELECT lane, min(queue_id) FROM entries INDEXED BY entries_open WHERE {OPEN} AND state = 'waiting' GROUP BY lane"  # noqa: S608
@@ -211,6 +216,14 @@ def _entry_with_message(row: Row) -> tuple[Message, Entry]:
 def depth(raw: Connection) -> dict[tuple[str, State], int]:
     """Return the number of open entries by lane and state, from the index on open entries alone."""
     return {(lane, State(state)): count for lane, state, count in raw.execute(DEPTH)}
+
+
+def depth_by_time(now: float) -> Callable[[Connection], list[Depth]]:
+    """Return the open entries by lane, state and whether they are due, from the index alone."""
+    return lambda raw: [
+        Depth(lane, State(state), bool(due), count, first_at)
+        for lane, state, due, count, first_at in raw.execute(DEPTH_BY_TIME, (now,))
+    ]
 
 
 def oldest(raw: Connection) -> dict[str, str]:

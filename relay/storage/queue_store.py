@@ -9,7 +9,7 @@ from relay.limits.priority import Flow
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
-from relay.queue.ports import ChangedEntries, ClaimLimits, EntryChange, EntryQuery
+from relay.queue.ports import ChangedEntries, ClaimLimits, Depth, EntryChange, EntryQuery
 from relay.storage import claim, content_copy, message_queries, purge, queue_writes, suppressions
 from relay.storage.database import Operation
 from relay.storage.due_lanes import DueLanes
@@ -85,6 +85,10 @@ class BaseQueueStore(ABC):
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state."""
         return await self._database.read(message_queries.depth)
+
+    async def depth_by_time(self, now: float) -> Sequence[Depth]:
+        """Return the entries that are not final, by lane, state and whether they are due."""
+        return await self._database.read(message_queries.depth_by_time(now))
 
     async def oldest(self) -> Mapping[str, str]:
         """Return the queue id of the oldest message with a waiting entry, by lane."""

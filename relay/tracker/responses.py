@@ -99,6 +99,14 @@ def health(checks: Mapping[str, bool], spool: Mapping[str, object]) -> web.Respo
     return web.Response(status=status, body=body.encode() + b"\n", headers=_JSON)
 
 
+def readiness(checks: Mapping[str, bool]) -> web.Response:
+    """Return the checks as JSON, with 200 if all pass, else with 503."""
+    ready = all(checks.values())
+    status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+    body = json.dumps({"status": "ready" if ready else "not ready", "checks": dict(checks)})
+    return web.Response(status=status, body=body.encode() + b"\n", headers=_JSON)
+
+
 _WEB = re.compile(r"(https?://)([^/?#\\]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 _AUTHORITY = re.compile(r"((?:.*@)?)(.*?)((?::[0-9]*)?)", re.DOTALL)

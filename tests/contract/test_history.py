@@ -10,7 +10,7 @@ from relay.events.ports import RejectedError
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
 from relay.queue.operator_actions import delete, flush, hold, release
-from relay.queue.ports import ChangedEntries, EntryQuery
+from relay.queue.ports import ChangedEntries, Depth, EntryQuery
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import EventPlace, MessageQuery, Story
 from relay.storage.store import Store
@@ -294,6 +294,18 @@ async def test_depth_counts_what_is_open(store: Store) -> None:
         ("mx:a.test", State.WAITING): 2,
         ("mx:b.test", State.HELD): 1,
     }
+
+
+async def test_depth_by_time_tells_what_is_due_from_what_comes_later(store: Store) -> None:
+    await store.queue.enqueue(accepted("A", "x@a.test", due=NOW - 1))
+    await store.queue.enqueue(accepted("B", "y@a.test", due=NOW + 60))
+    await store.queue.enqueue(accepted("C", "z@b.test", due=NOW + 60))
+    found = await store.queue.depth_by_time(NOW)
+    assert sorted(found, key=lambda one: (one.lane, one.first_attempt_at)) == [
+        Depth("mx:a.test", State.WAITING, True, 1, NOW - 1),
+        Depth("mx:a.test", State.WAITING, False, 1, NOW + 60),
+        Depth("mx:b.test", State.WAITING, False, 1, NOW + 60),
+    ]
 
 
 async def test_the_oldest_message_of_a_lane_is_the_one_that_waits_and_arrived_first(store: Store) -> None:

@@ -10,6 +10,7 @@ from relay.inbound.imap_mailbox import Mailbox
 from relay.inbound.imap_poller import Poller
 from relay.inbound.imap_state import read_position
 from relay.inbound.mail_effects import ProcessResult
+from relay.metrics import Metrics
 from tests.servers.dovecot import PASSWORD, USER, Dovecot, need_dovecot
 from tests.unit.oauth_parts import NoTokens
 
@@ -58,7 +59,7 @@ async def test_bounces_count_whatever_becomes_of_the_mails(tmp_path: Path, monke
             for subject in subjects:
                 dovecot.put(f"Subject: {subject}\r\n\r\nx\r\n".encode())
 
-        poller = Poller(Settings, tmp_path / "imap.json", take, log, NoTokens())
+        poller = Poller(Settings, tmp_path / "imap.json", take, log, NoTokens(), Metrics())
 
         # The folder of handled mail is made behind the prefix of the account.
         put("one")

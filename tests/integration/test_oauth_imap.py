@@ -14,6 +14,7 @@ from relay.cli.imap import imap
 from relay.config.settings import Settings
 from relay.inbound.imap_poller import Poller
 from relay.inbound.mail_effects import ProcessResult
+from relay.metrics import Metrics
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.service import OAuthService
 from relay.oauth.token_endpoint import ask_endpoint
@@ -89,7 +90,9 @@ class Mailbox:
             log=self._note,
             alert=lambda *_: None,
         )
-        self._poller = Poller(lambda: self.settings, folder / "imap.json", self._take, self._note, self.oauth)
+        self._poller = Poller(
+            lambda: self.settings, folder / "imap.json", self._take, self._note, self.oauth, Metrics()
+        )
 
     async def poll(self) -> None:
         imap = self.settings.bounces.imap

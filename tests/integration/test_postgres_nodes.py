@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from io import StringIO
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from relay.app.alerts import Alert
 from relay.app.maintenance import Maintenance
+from relay.app.measurements import Measurements
 from relay.app.observer import Observer
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
@@ -27,6 +29,7 @@ from relay.storage.errors import SchemaError, StoreLockedError
 from relay.storage.postgres import nodes, schema
 from relay.storage.postgres.heartbeat import PAUSE
 from relay.storage.postgres.store import POLL_INTERVAL, PostgresStore
+from relay.storage.store import Store
 from relay.tracker.link_blocks import Block
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.integration.cluster import Cluster, keys
@@ -182,6 +185,12 @@ async def no_sites() -> list[SiteReport]:
     return []
 
 
+def measurements(settings: Callable[[], Settings], store: Store, observer: Observer) -> Measurements:
+    return Measurements(
+        settings, store.queue, observer.metrics, lambda: NOW, sites=no_sites, paused=tuple, domains=tuple
+    )
+
+
 async def test_the_leading_node_counts_the_queue_for_all(cluster: Cluster, tmp_path: Path) -> None:
     stores = [await cluster.node(name) for name in "ab"]
     await until(lambda: all(len(store.nodes.live) == 2 for store in stores))
@@ -189,8 +198,9 @@ async def test_the_leading_node_counts_the_queue_for_all(cluster: Cluster, tmp_p
     settings = Settings.model_validate({"server": {"hostname": "relay.test", "data_dir": str(tmp_path)}})
     for store in stores:
         observer = Observer(Log(StringIO(), "json"), lambda: NOW, list[Alert]().append)
-        await Maintenance(lambda: settings, store, observer, lambda: NOW, no_sites)._run_once()
-        said = b'relay_queue_entries{state="waiting"} 2.0' in observer.metrics.exposition()
+        measured = measurements(lambda: settings, store, observer)
+        await Maintenance(lambda: settings, store, observer, lambda: NOW, measured)._run_once()
+        said = b'relay_queue_entries{reason="due",state="waiting"} 2.0' in observer.metrics.exposition()
         assert said == store.nodes.leads
 
 

@@ -48,6 +48,14 @@ secret_hash = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA
             assert 'relay_refused_total{code="554"} 1.0' in told
             assert "relay_delivery_delay_seconds_count 1.0" in told
             assert "relay_store_trouble 0.0" in told
+            assert "relay_store_up 1.0" in told
+            assert 'relay_smtp_accepted_total{listener="submission"} 1.0' in told
+            assert f'relay_smtp_bytes_total{{listener="submission"}} {len(MAIL)}.0' in told
+            assert 'relay_deliveries_total{category="",provider=' in told
+            assert "relay_disk_free_bytes" in told
+            for ready in (port, relay.tracker_port):
+                async with client.get(f"http://127.0.0.1:{ready}/readyz") as answer:
+                    assert (answer.status, (await answer.json())["checks"]) == (200, {"store": True, "listeners": True})
             async with client.get(f"http://127.0.0.1:{relay.tracker_port}/healthz") as answer:
                 assert (answer.status, (await answer.json())["checks"]) == (200, {"store": True, "tracking": True})
         assert [line["reply"][:3] for line in relay.log("smtp.refused")] == ["550", "554"]

@@ -67,6 +67,7 @@ class AdminHarness:
                     status=self.status,
                     configuration=self.configuration,
                     metrics=lambda: b"relay_up 1\n",
+                    readiness=lambda: {"store": True, "listeners": True},
                 ).table(),
                 self.queue_routes(store).table(),
                 DomainRoutes(SigningSide(store.database, Settings(), lambda: NOW).build()).table(),

@@ -1,14 +1,17 @@
 """Maintenance of the store: it ends when it is cancelled, at whatever moment."""
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 from relay.app.maintenance import Maintenance
+from relay.app.measurements import Measurements
 from relay.app.observer import Observer
 from relay.config.settings import Settings
 from relay.log import open_log
 from relay.reports.sites import SiteReport
 from relay.storage.sqlite.store import SqliteStore
+from relay.storage.store import Store
 from tests.servers.waiting import PATIENCE
 
 NOW = 1_800_000_000.0
@@ -16,6 +19,12 @@ NOW = 1_800_000_000.0
 
 async def no_sites() -> list[SiteReport]:
     return []
+
+
+def measurements(settings: Callable[[], Settings], store: Store, observer: Observer) -> Measurements:
+    return Measurements(
+        settings, store.queue, observer.metrics, lambda: NOW, sites=no_sites, paused=tuple, domains=tuple
+    )
 
 
 async def test_a_cancellation_in_the_moment_in_which_the_store_fails_ends_it(tmp_path: Path) -> None:
@@ -29,7 +38,9 @@ async def test_a_cancellation_in_the_moment_in_which_the_store_fails_ends_it(tmp
         rounds.put_nowait(None)
 
     observer.store_recovered = count_round  # type: ignore[method-assign]
-    running = asyncio.create_task(Maintenance(Settings, store, observer, lambda: NOW, no_sites).run())
+    running = asyncio.create_task(
+        Maintenance(Settings, store, observer, lambda: NOW, measurements(Settings, store, observer)).run()
+    )
     async with asyncio.timeout(PATIENCE):
         await rounds.get()
         await asyncio.sleep(0)

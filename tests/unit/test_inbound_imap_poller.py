@@ -16,6 +16,7 @@ from relay.inbound.imap_mailbox import FolderState, HalfMovedError
 from relay.inbound.imap_poller import TRIES, Poller
 from relay.inbound.imap_state import MAX_MISSED, MailboxPosition, mailbox_name, read_position, write_position
 from relay.inbound.mail_effects import ProcessResult
+from relay.metrics import Metrics
 from tests.unit.oauth_parts import NoTokens
 
 ACCOUNT = Imap(host="imap.acme.test", username="b", password=SecretStr("x"))
@@ -93,7 +94,7 @@ def folder(monkeypatch: pytest.MonkeyPatch) -> Folder:
 
 
 def poller(processor: RecordingProcessor, position_file: Path) -> Poller:
-    return Poller(Settings, position_file, processor.take, processor.log, NoTokens())
+    return Poller(Settings, position_file, processor.take, processor.log, NoTokens(), Metrics())
 
 
 async def test_a_mail_that_cannot_be_fetched_is_stepped_over_and_taken_later(folder: Folder, tmp_path: Path) -> None:

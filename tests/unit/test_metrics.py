@@ -2,14 +2,16 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from relay.metrics import Metrics, SiteFigures
+from relay.metrics import Metrics, QueueFigures, SiteFigures
+from relay.metrics.domain_figures import DomainFigures
+from relay.metrics.queue_figures import LaneDepth, queue_figures
 
 
 def samples(metrics: Metrics) -> dict[tuple[str, str], float]:
     """All samples by name and the value of their label."""
     text = metrics.exposition().decode()
     return {
-        (sample.name, ",".join(sample.labels.values())): sample.value
+        (sample.name, ",".join(value for _, value in sorted(sample.labels.items()))): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
@@ -38,11 +40,69 @@ def test_the_delay_of_a_delivery() -> None:
 
 def test_the_depth_is_the_last_value_set() -> None:
     metrics = Metrics()
-    metrics.set_depth({"waiting": 7, "held": 1})
-    assert samples(metrics)["relay_queue_entries", "waiting"] == 7
-    metrics.set_depth({"held": 2})
-    depth = {label: value for (name, label), value in samples(metrics).items() if name == "relay_queue_entries"}
-    assert depth == {"held": 2}
+    metrics.set_queue(QueueFigures({("waiting", "due"): 7, ("held", "operator"): 1}, {"direct": 90.0}))
+    assert samples(metrics)["relay_queue_entries", "due,waiting"] == 7
+    assert samples(metrics)["relay_queue_oldest_seconds", "direct,waiting"] == 90
+    metrics.set_queue(QueueFigures({("held", "operator"): 2}))
+    depth = {label: value for (name, label), value in samples(metrics).items() if name.startswith("relay_queue_")}
+    assert depth == {"operator,held": 2}
+
+
+def test_entries_are_counted_by_the_reason_they_wait_for() -> None:
+    figures = queue_figures(
+        [
+            LaneDepth("mx:a.test", "waiting", True, 3, 1005.0),
+            LaneDepth("mx:a.test", "waiting", False, 4, 1020.0),
+            LaneDepth("provider:news", "waiting", True, 5, 100.0),
+            LaneDepth("mx:a.test", "active", True, 1, 1000.0),
+            LaneDepth("mx:a.test", "held", True, 6, 10.0),
+        ],
+        {"mx:a.test": 1000.0, "mx:b.test": 900.0, "provider:news": 990.0},
+        {"provider:news", "mx:c.test"},
+        damaged=2,
+        now=1010.0,
+    )
+    assert figures.overdue == {"direct": 5.0}
+    assert figures.paused == ["news"]
+    assert figures.entries == {
+        ("waiting", "due"): 3,
+        ("waiting", "later"): 4,
+        ("waiting", "paused"): 5,
+        ("active", "attempt"): 1,
+        ("held", "operator"): 4,
+        ("held", "damaged"): 2,
+    }
+    assert figures.oldest == {"direct": 110.0, "news": 20.0}
+
+
+def test_results_are_counted_by_provider_and_site_and_the_sites_do_not_grow_without_bound() -> None:
+    metrics = Metrics()
+    metrics.deliveries.profiles = {"google"}
+    for number in range(30):
+        metrics.deliveries.count(f"mx:{number}.test", f"{number}.test", "delivered", "")
+    metrics.deliveries.count("mx:gmail.com", "google", "bounced", "bad_mailbox", 2)
+    metrics.deliveries.count("provider:news", "", "deferred", "rate_limited")
+    found = {labels: value for (name, labels), value in samples(metrics).items() if name == "relay_deliveries_total"}
+    assert found[",direct,delivered,0.test"] == 1
+    assert found[",direct,delivered,other"] == 10
+    assert found["bad_mailbox,direct,bounced,google"] == 2
+    assert found["rate_limited,news,deferred,"] == 1
+    assert len(found) == 23
+
+
+def test_a_domain_has_its_state_and_the_keys_that_sign() -> None:
+    metrics = Metrics()
+    metrics.set_domains([DomainFigures("acme.test", "failing", [("s1", False)])])
+    assert samples(metrics)["relay_domain_state", "acme.test,failing"] == 1
+    assert samples(metrics)["relay_dkim_key_in_dns", "acme.test,s1"] == 0
+    metrics.set_domains(())
+    assert not [name for name, _ in samples(metrics) if name.startswith(("relay_domain_", "relay_dkim_"))]
+
+
+def test_version_process_and_garbage_collector_are_in_the_registry() -> None:
+    names = {name for name, _ in samples(Metrics())}
+    assert {"relay_build_info", "process_resident_memory_bytes", "python_gc_collections_total"} <= names
+    assert not [name for name in names if name.endswith("_created")]
 
 
 def test_counters_of_refusals_failures_and_store_errors() -> None:

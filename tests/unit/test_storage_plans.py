@@ -99,7 +99,7 @@ def test_a_lane_is_read_from_the_index_of_open_entries(database: sqlite3.Connect
 
 
 def test_depth_reads_the_index_of_open_entries_only(database: sqlite3.Connection) -> None:
-    for statement in (message_queries.DEPTH, message_queries.OLDEST):
+    for statement in (message_queries.DEPTH, message_queries.DEPTH_BY_TIME, message_queries.OLDEST):
         assert plan(database, statement)[0] == "SEARCH entries USING COVERING INDEX entries_open (state=?)"
 
 

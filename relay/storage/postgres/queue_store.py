@@ -8,7 +8,7 @@ from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
-from relay.queue.ports import ClaimLimits
+from relay.queue.ports import ClaimLimits, Depth
 from relay.storage import claim, message_queries, purge, queue_writes
 from relay.storage.batcher import Batcher
 from relay.storage.database import Connection, Operation
@@ -136,6 +136,10 @@ class PostgresQueueStore(BaseQueueStore):
     async def depth(self) -> Mapping[tuple[str, State], int]:
         """Return the number of entries that are not final, by lane and state, from the index on open entries."""
         return await self._database.read(seeking(message_queries.depth))
+
+    async def depth_by_time(self, now: float) -> Sequence[Depth]:
+        """Return the entries that are not final, by lane, state and whether they are due."""
+        return await self._database.read(seeking(message_queries.depth_by_time(now)))
 
     async def oldest(self) -> Mapping[str, str]:
         """Return the queue id of the oldest message with a waiting entry, by lane, from the index on open entries."""

@@ -1,0 +1,47 @@
+"""`relay share`: writes out the files that come with the program."""
+
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+
+import click
+
+FILES = ("relay.toml", "relay.service", "bounce_rules.toml", "alerts.yml", "grafana.json")
+"""Files of relay/share."""
+
+
+class CannotCreateError(click.ClickException):
+    """A file cannot be created (EX_CANTCREAT of sysexits.h)."""
+
+    exit_code = 73
+
+
+@click.command()
+@click.argument("folder", metavar="PATH", type=click.Path(path_type=Path, file_okay=False))
+@click.option("--force", is_flag=True, help="Replace files that exist.")
+def share(folder: Path, force: bool) -> None:
+    """Write the files that come with relay to the folder PATH, and print their names.
+
+    They are the reference of the configuration, the unit for systemd, the rules of bounces, the alerting rules for
+    Prometheus, and the dashboard for Grafana. Files that exist are kept, and the command ends with 73.
+    """
+    shipped = dict(shared_files())
+    existing = [name for name in shipped if (folder / name).exists()]
+    if existing and not force:
+        raise CannotCreateError(f"{folder} has {', '.join(existing)} already; use --force to replace them")
+
+    try:
+        for name, content in shipped.items():
+            file = folder / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(content, encoding="utf-8")
+            click.echo(file)
+    except OSError as error:
+        raise CannotCreateError(f"{error.filename}: {error.strerror}") from None
+
+
+def shared_files() -> Iterator[tuple[str, str]]:
+    """Yield name and content of each file."""
+    folder = resources.files("relay").joinpath("share")
+    for name in FILES:
+        yield name, folder.joinpath(name).read_text(encoding="utf-8")
