@@ -413,7 +413,7 @@ async def test_a_cancelled_enqueue_is_whole_or_not_there(store: Store) -> None:
     assert "Z" in [group.message.queue_id for group in claimed]
 
 
-async def test_applies_nothing_gladly(store: Store) -> None:
+async def test_settlements_without_entries_change_nothing(store: Store) -> None:
     await store.queue.apply([])
     await store.queue.apply([Settlement(())])
     await store.queue.apply([Settlement((), (Event(Kind.OPEN, NOW, "A", 0),))])

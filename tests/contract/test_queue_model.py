@@ -386,7 +386,7 @@ EXAMPLES = int(os.environ.get("RELAY_MODEL_EXAMPLES", "0"))
 
 
 @pytest.mark.parametrize(("kind", "examples", "steps"), [("sqlite", 10, 50), ("postgres", 3, 50)])
-def test_queue_model(kind: str, examples: int, steps: int, request: pytest.FixtureRequest) -> None:
+def test_a_queue_agrees_with_its_model(kind: str, examples: int, steps: int, request: pytest.FixtureRequest) -> None:
     class Model(QueueModel):
         url = request.getfixturevalue("tables") if kind == "postgres" else ""
         size = 3 if kind == "postgres" else 1

@@ -186,7 +186,7 @@ class QueueMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.parametrize(("kind", "examples"), [("sqlite", 15), ("postgres", 6)])
-def test_queue_states(kind: str, examples: int, request: pytest.FixtureRequest) -> None:
+def test_a_queue_allows_only_the_moves_of_its_states(kind: str, examples: int, request: pytest.FixtureRequest) -> None:
     class Machine(QueueMachine):
         url = request.getfixturevalue("tables") if kind == "postgres" else ""
 

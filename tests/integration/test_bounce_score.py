@@ -27,7 +27,7 @@ def share(told: str) -> float:
     return float(words[0]) if "(" in told else 100 * int(words[0]) / max(1, int(words[1]))
 
 
-def test_mails() -> None:
+def test_mails_of_others_are_classified_as_expected() -> None:
     figures = score(shared("data/bounces"), "mail")
     assert figures["errors"] == 0
     assert share(figures["ordinary_mail_called_bounce"]) == 0
@@ -41,7 +41,7 @@ def test_mails() -> None:
     assert share(figures["suppress_wrong"]) <= 1
 
 
-def test_replies() -> None:
+def test_replies_of_others_are_classified_as_expected() -> None:
     figures = score(shared("data/bounces"), "replies")
     assert figures["errors"] == 0
     assert figures["category_accepted"] >= 92
@@ -50,7 +50,7 @@ def test_replies() -> None:
 
 
 @pytest.mark.parametrize(("told", "percent"), [("98.1 (53/54)", 98.1), ("1 of 100 suppressions", 1.0), ("0/49", 0.0)])
-def test_share(told: str, percent: float) -> None:
+def test_a_share_is_read_as_percent(told: str, percent: float) -> None:
     assert share(told) == percent
 
 

@@ -86,7 +86,7 @@ async def test_empty_lines_in_the_handshake_are_no_replies(moment: str, reply: b
         assert isinstance(outcome, Delivered), outcome
 
 
-async def test_an_endless_reply_ends_soon_and_holds_nobody_up() -> None:
+async def test_an_endless_reply_ends_soon_and_delays_no_other_mail() -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"220 endless.test\r\n")
         while True:
@@ -100,7 +100,7 @@ async def test_an_endless_reply_ends_soon_and_holds_nobody_up() -> None:
         assert outcome.reply.status in ("4.5.0", "4.4.2")
 
 
-async def test_no_connection() -> None:
+async def test_a_refused_connection_defers() -> None:
     async with Sink() as sink:
         port = sink.port
     async with delivering(settings(port)) as delivery:
@@ -278,7 +278,7 @@ async def test_no_password_is_sent_in_clear_text_except_to_a_loopback_address() 
 
 
 @pytest.mark.parametrize("username", ["", "user"])
-async def test_implicit_tls(username: str, server_tls: ssl.SSLContext) -> None:
+async def test_implicit_tls_begins_before_the_greeting(username: str, server_tls: ssl.SSLContext) -> None:
     async with Sink(tls=server_tls, implicit=True, extensions=("AUTH PLAIN", "PIPELINING")) as sink:
         of = settings(sink.port, {"tls": "implicit", "username": username, "password": "s3cret"})
         async with delivering(of) as delivery:

@@ -22,7 +22,7 @@ from tests.servers.relay_side import delivering, make_delivery, settings
     ],
     ids=["null MX", "no such domain", "no address", "MX that does not exist", "MX that is an address", "ourselves"],
 )
-async def test_permanent(zone: str, reply: str) -> None:
+async def test_a_domain_that_takes_no_mail_bounces(zone: str, reply: str) -> None:
     async with Sink() as sink, DnsServer(zone) as dns, delivering(settings(sink.port), dns) as delivery:
         (outcome,) = await delivery.deliver("mx:d.test", job())
         assert isinstance(outcome, Refused)
@@ -57,7 +57,7 @@ async def test_dns_trouble_is_temporary(trouble: Trouble, where: str) -> None:
         *("ourselves behind it", "second address"),
     ],
 )
-async def test_delivers(zone: str) -> None:
+async def test_mail_is_delivered_to_the_hosts_of_the_domain(zone: str) -> None:
     async with Sink() as sink, DnsServer(zone) as dns, delivering(settings(sink.port), dns) as delivery:
         (outcome,) = await delivery.deliver("mx:d.test", job())
         assert isinstance(outcome, Delivered)

@@ -60,7 +60,7 @@ async def side(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Side]:
             yield relay
 
 
-async def test_sendgrid(side: Side) -> None:
+async def test_the_field_of_sendgrid_is_followed_and_removed(side: Side) -> None:
     got, story = await side.got(SENDGRID)
     assert b"X-SMTPAPI" not in got.content
     assert b"%opens%" not in got.content

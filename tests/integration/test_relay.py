@@ -72,7 +72,7 @@ async def test_smtplib_to_sink_and_back(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("swaks") is None, reason="needs Debian's swaks")
-async def test_swaks(tmp_path: Path) -> None:
+async def test_swaks_can_send_mail(tmp_path: Path) -> None:
     mail = tmp_path / "mail.eml"
     mail.write_bytes(HTML.replace(b"\r\n", b"\n"))
     async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:
@@ -86,7 +86,7 @@ async def test_swaks(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
-async def test_curl(tmp_path: Path) -> None:
+async def test_curl_can_send_mail(tmp_path: Path) -> None:
     mail = tmp_path / "mail.eml"
     mail.write_bytes(HTML)
     async with Sink() as sink, RelayProcess(tmp_path, sink.port) as relay:

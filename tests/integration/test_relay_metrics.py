@@ -25,7 +25,7 @@ def send(port: int) -> None:
             client.sendmail("a@acme.test", ["u@rcpt.test"], b"X-Relay-Track: maybe\r\n" + MAIL)
 
 
-async def test_metrics_and_health(tmp_path: Path) -> None:
+async def test_metrics_and_health_are_served(tmp_path: Path) -> None:
     port = free_port()
     more = f"""
 [metrics]

@@ -60,14 +60,14 @@ def is_readable(content: bytes) -> bool:
 
 
 @pytest.mark.parametrize("eight_bit", [True, False])
-def test_dkimpy(keys: tuple[SigningKey, SigningKey], eight_bit: bool) -> None:
+def test_dkimpy_verifies_rendered_mail(keys: tuple[SigningKey, SigningKey], eight_bit: bool) -> None:
     wrong = [
         path.name for path in sample(10) if dkimpy(rendered(path, keys, eight_bit=eight_bit), keys) != [True, True]
     ]
     assert wrong == []
 
 
-def test_opendkim(keys: tuple[SigningKey, SigningKey], tmp_path: Path) -> None:
+def test_opendkim_verifies_rendered_mail(keys: tuple[SigningKey, SigningKey], tmp_path: Path) -> None:
     """It says nothing about messages whose header breaks RFC 5322 (a field twice that may be there once)."""
     paths = sample(60)
     verdicts = {path.name: opendkim(rendered(path, keys[:1], eight_bit=True), keys[:1], tmp_path) for path in paths}
@@ -76,7 +76,7 @@ def test_opendkim(keys: tuple[SigningKey, SigningKey], tmp_path: Path) -> None:
     assert sum(not verdict for verdict in verdicts.values()) <= len(paths) // 25
 
 
-def test_mail_dkim(keys: tuple[SigningKey, SigningKey], tmp_path: Path) -> None:
+def test_mail_dkim_verifies_rendered_mail(keys: tuple[SigningKey, SigningKey], tmp_path: Path) -> None:
     wrong = {}
     for path in sample(60):
         verdict = mail_dkim(rendered(path, keys[:1], eight_bit=True), keys[:1], tmp_path)

@@ -61,7 +61,7 @@ async def test_mx_by_preference_and_shuffled_within_one() -> None:
         ("x" * 64 + ".test", NoSuchDomain()),
     ],
 )
-async def test_mx_answers(domain: str, answer: object) -> None:
+async def test_each_answer_about_mx_has_its_type(domain: str, answer: object) -> None:
     async with DnsServer(ZONE) as dns:
         assert await resolver(dns).mx(domain) == answer
 
@@ -94,7 +94,7 @@ async def test_addresses_take_the_kinds_in_turn() -> None:
         assert await ask.addresses("gone.test") == NoSuchDomain()
 
 
-async def test_txt_and_cname() -> None:
+async def test_txt_and_cname_records_are_returned() -> None:
     async with DnsServer(ZONE) as dns:
         ask = resolver(dns)
         answer = await ask.txt("d.test")

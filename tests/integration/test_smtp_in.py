@@ -37,7 +37,7 @@ async def test_a_message_comes_through_with_its_envelope(side: Side) -> None:
     assert transaction.content == "Subject: ä\r\n\r\n.dot\r\n".encode()
 
 
-async def test_what_is_offered(side: Side) -> None:
+async def test_ehlo_lists_the_extensions(side: Side) -> None:
     client = await side.connect()
     assert await client.reply() == "220 relay.test ESMTP"
     lines = [line[4:] for line in (await client.say("EHLO client.test")).split("\n")]
@@ -226,7 +226,7 @@ async def test_a_store_error_is_a_temporary_failure_and_is_reported(side: Side, 
     assert await client.say(MAIL) == "250 2.1.0 Ok"
 
 
-async def test_chunks(side: Side) -> None:
+async def test_chunks_are_joined_without_dot_stuffing(side: Side) -> None:
     client = await side.greeted(MAIL, RCPT)
     client.send(b"BDAT 6\r\n.\r\na\r\nBDAT 3\r\n\n.\nBDAT 1 LAST\r\nzNOOP\r\n")
     replies = await client.replies(4)

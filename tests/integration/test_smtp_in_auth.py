@@ -79,11 +79,15 @@ async def test_starttls_forgets_what_was_said(
     await over_starttls(tmp_path, server_context, client_context)
 
 
-def test_starttls_under_uvloop(tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext) -> None:
+def test_starttls_works_under_uvloop(
+    tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
     run(over_starttls(tmp_path, server_context, client_context))
 
 
-async def test_implicit_tls(tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext) -> None:
+async def test_implicit_tls_begins_before_the_greeting(
+    tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext
+) -> None:
     async with serving(tmp_path, server_context, listener={"tls": "implicit"}) as side:
         client = await side.connect(client_context)
         assert await client.reply() == "220 relay.test ESMTP"

@@ -30,7 +30,7 @@ WORDS = (
 
 
 @given(st.text(max_size=400), st.none() | st.integers(400, 599), st.sampled_from(["", "rcpt", "mail", "data"]))
-def test_any_reply(text: str, code: int | None, phase: str) -> None:
+def test_any_reply_has_a_category(text: str, code: int | None, phase: str) -> None:
     found = classify(RULES, text, code, "", phase)
     assert found.category in CATEGORIES
     assert found.wait is None or found.wait >= 0

@@ -33,7 +33,7 @@ PIECES = (
 
 
 @given(st.binary(max_size=2000))
-def test_any_bytes(content: bytes) -> None:
+def test_any_bytes_are_parsed_without_an_error(content: bytes) -> None:
     parse(content)
 
 

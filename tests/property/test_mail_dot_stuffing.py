@@ -37,7 +37,7 @@ def test_where_the_stream_is_cut_never_changes_the_result(wire: bytes, cuts: lis
 
 
 @given(NASTY)
-def test_every_single_cut(wire: bytes) -> None:
+def test_every_single_cut_decodes_to_the_same_content(wire: bytes) -> None:
     wire += b"\r\n.\r\n"
     assert {decode(wire, [cut]) for cut in range(len(wire) + 1)} == {decode(wire, [])}
 

@@ -31,11 +31,11 @@ OCTETS = st.lists(st.sampled_from([*PIECES, b"eight or more octets"]), max_size=
 
 
 @given(OCTETS)
-def test_any_octets(content: bytes) -> None:
+def test_both_forms_agree_about_any_octets(content: bytes) -> None:
     assert mail_disagreement(content) == ""
 
 
-def test_golden_messages() -> None:
+def test_both_forms_agree_about_the_golden_messages() -> None:
     assert [mail_disagreement(content) for content in golden_messages() if mail_disagreement(content)] == []
 
 

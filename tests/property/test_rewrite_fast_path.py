@@ -14,10 +14,10 @@ switches = st.sampled_from(list(SWITCHES.values()))
 
 
 @given(HTML, st.sampled_from(ENCODINGS), switches)
-def test_any_html(html: str, encoding: str, tracking: Tracking) -> None:
+def test_both_forms_agree_about_any_html(html: str, encoding: str, tracking: Tracking) -> None:
     assert not disagreement(message(html.encode(), encoding), tracking)
 
 
 @given(st.lists(MIME_PIECES, max_size=30).map(b"".join), switches)
-def test_any_octets(content: bytes, tracking: Tracking) -> None:
+def test_both_forms_agree_about_any_octets(content: bytes, tracking: Tracking) -> None:
     assert not disagreement(content, tracking)

@@ -72,7 +72,7 @@ async def test_invalid_queries_get_400(admin: AdminHarness, query: str, expected
     assert len(await listed(admin, "/queue")) == 3
 
 
-async def test_hold_and_release(admin: AdminHarness) -> None:
+async def test_entries_are_held_and_released(admin: AdminHarness) -> None:
     status, answer = await admin.ask("POST", f"/queue/hold?queue_id={FIRST}")
     assert (status, [one["state"] for one in answer["entries"]]) == (200, ["held", "held"])
     assert [state for *_, state in await listed(admin, "/queue")] == ["held", "held", "waiting"]
@@ -90,7 +90,7 @@ async def test_a_change_beyond_the_limit_names_the_next_page(admin: AdminHarness
     assert ([one["queue_id"] for one in answer["entries"]], answer["next"]) == ([SECOND], None)
 
 
-async def test_flush(admin: AdminHarness) -> None:
+async def test_a_flush_makes_entries_due_now(admin: AdminHarness) -> None:
     _, answer = await admin.ask("POST", "/queue/flush?lane=mx:x.test")
     assert [one["next_attempt_at"] for one in answer["entries"]] == ["2023-11-14T22:13:30.000Z"] * 2
 
@@ -146,7 +146,7 @@ async def test_a_delete_releases_all_slots_in_one_transaction(
     await store.close()
 
 
-async def test_one_message(admin: AdminHarness) -> None:
+async def test_one_message_is_shown_with_its_header(admin: AdminHarness) -> None:
     status, answer = await admin.ask("GET", f"/queue/{FIRST}")
     assert status == 200
     assert answer["queue_id"] == FIRST
@@ -196,14 +196,14 @@ async def test_a_long_timeline_comes_in_pages(admin: AdminHarness, monkeypatch: 
         assert (await admin.ask("GET", f"/trace/{FIRST}?after={wrong}"))[0] == 400
 
 
-async def test_reload(admin: AdminHarness) -> None:
+async def test_a_reload_returns_its_faults(admin: AdminHarness) -> None:
     assert await admin.ask("POST", "/reload") == (200, admin.reloaded)
     admin.reloaded = {"faults": ["relay.toml:1: nonsense"]}
     assert await admin.ask("POST", "/reload") == (409, admin.reloaded)
     assert (await admin.ask("GET", "/reload"))[0] == 405
 
 
-async def test_status_and_metrics(admin: AdminHarness) -> None:
+async def test_status_and_metrics_are_served(admin: AdminHarness) -> None:
     assert await admin.ask("GET", "/status") == (200, {"version": "1", "healthy": True, "queue": {}})
     assert await admin.ask("GET", "/metrics") == (200, "relay_up 1\n")
 

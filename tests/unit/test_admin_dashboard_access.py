@@ -11,7 +11,7 @@ from relay.admin.dashboard.access import basic_password, is_cross_origin, is_loo
 @pytest.mark.parametrize(
     "host", ["localhost", "LOCALHOST:8026", "127.0.0.1", "127.0.0.1:8026", "127.9.9.9:1", "[::1]", "[::1]:8026"]
 )
-def test_loopback_names(host: str) -> None:
+def test_names_of_loopback_are_recognised(host: str) -> None:
     assert is_loopback_name(host)
 
 
@@ -22,7 +22,7 @@ def test_loopback_names(host: str) -> None:
         *("[::2]", "127.0.0.1@evil.test", "[::1", "0.0.0.0:8026", "127.0.0.1:8026:evil.test", "localhost:80:80"),
     ],
 )
-def test_other_names(host: str) -> None:
+def test_other_names_are_not_those_of_loopback(host: str) -> None:
     assert not is_loopback_name(host)
 
 

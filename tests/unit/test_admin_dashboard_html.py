@@ -40,7 +40,7 @@ def test_text_and_attributes_are_escaped_and_unprintable_characters_replaced(tex
     assert reading.text == shown(text)
 
 
-def test_elements() -> None:
+def test_elements_escape_text_and_attributes() -> None:
     assert tag("input", type="search", name="q", value='a"b') == '<input type="search" name="q" value="a&quot;b">'
     assert tag("td", 5, None, tag("b", "<"), class_="n", hidden=False, title=None) == '<td class="n">5<b>&lt;</b></td>'
     assert fragment("a<", Markup("<br>"), 1) == "a&lt;<br>1"

@@ -129,7 +129,9 @@ async def test_codes_are_sent_and_entered(api: IdentityApi) -> None:
         (f"/identities/{JANE}/test/sending", {"to": ["x"]}, "not a mail address"),
     ],
 )
-async def test_invalid_requests(api: IdentityApi, path: str, body: object, expected: str) -> None:
+async def test_invalid_requests_are_answered_with_the_fault(
+    api: IdentityApi, path: str, body: object, expected: str
+) -> None:
     status, answer = await api.ask("POST", path, body)
     assert (status, expected in answer) == (400, True), answer
     assert (await api.ask("POST", f"/identities/{JANE}/test/nothing"))[0] == 404

@@ -101,7 +101,9 @@ async def test_a_test_mail_uses_its_provider_without_fallback(admin: AdminHarnes
         ("/providers/direct/test", [], 400, "must be a JSON object"),
     ],
 )
-async def test_invalid_requests(admin: AdminHarness, path: str, body: Any, status: int, expected: str) -> None:
+async def test_invalid_requests_are_answered_with_the_fault(
+    admin: AdminHarness, path: str, body: Any, status: int, expected: str
+) -> None:
     answered, text = await post(admin, path, body)
     assert (answered, expected in text) == (status, True), text
 

@@ -51,7 +51,7 @@ def event(kind: Kind, **data: Any) -> Event:
         (event(Kind.BOUNCED, category="bad_mailbox", copy=True), OutcomeCounts()),
     ],
 )
-def test_what_counts(event: Event, expected: OutcomeCounts) -> None:
+def test_only_proven_outcomes_of_senders_count(event: Event, expected: OutcomeCounts) -> None:
     assert outcome_counts(event) == expected
 
 

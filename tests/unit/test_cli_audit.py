@@ -42,7 +42,7 @@ def test_a_store_that_balances(tmp_path: Path) -> None:
     assert result.output.endswith("no leaks\n")
 
 
-def test_an_empty_store(tmp_path: Path) -> None:
+def test_an_empty_store_passes_the_audit(tmp_path: Path) -> None:
     assert run(prepared(tmp_path)).exit_code == 0
 
 

@@ -37,7 +37,7 @@ def test_paths_give_a_line_each_and_an_error_for_unreadable_files(tmp_path: Path
     assert complaint["recipients"][0]["category"] == "complaint"
 
 
-def test_replies() -> None:
+def test_each_line_with_a_reply_is_classified() -> None:
     lines = b'{"text": "550 no", "phase": "mail"}\n{"text": "452 4.2.2 over quota"}\n[]\nnonsense\n'
     sender, full, *faults = answers("--replies", given=lines)
     assert sender["category"] == "sender_rejected"
@@ -59,7 +59,7 @@ def test_rules_from_a_file(tmp_path: Path) -> None:
         (("--rules", "/nonexistent/rules.toml"), 66, "cannot read the rules"),
     ],
 )
-def test_wrong_use(arguments: tuple[str, ...], code: int, text: str) -> None:
+def test_wrong_use_ends_with_its_exit_code(arguments: tuple[str, ...], code: int, text: str) -> None:
     result = CliRunner().invoke(classify, arguments, input=b"")
     assert result.exit_code == code
     assert text in result.output

@@ -24,7 +24,7 @@ def test_characters_that_the_caller_keeps() -> None:
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("12 h", 43200), ("30d", 2592000), ("4w", 2419200)])
-def test_periods(text: str, seconds: float) -> None:
+def test_periods_are_read_as_seconds(text: str, seconds: float) -> None:
     assert parse_period(text) == seconds
 
 

@@ -26,7 +26,7 @@ def run(tmp_path: Path, content: bytes, *options: str) -> tuple[bytes, str]:
     return result.stdout_bytes, result.stderr
 
 
-def test_the_rendered_bytes(tmp_path: Path) -> None:
+def test_the_rendered_bytes_are_printed(tmp_path: Path) -> None:
     out, _ = run(tmp_path, MAIL)
     assert out.startswith(
         b'From: a@acme.test\r\nSubject: x\r\nContent-Type: text/html\r\n\r\n<p><a href="http://127.0.0.1'

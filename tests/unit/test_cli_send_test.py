@@ -41,7 +41,7 @@ from relay.cli.send_test import classified, verdict
         ({}, "no outcome in time", "relay queue list", 75),
     ],
 )
-def test_verdict(event: dict[str, str], outcome: str, advice: str, code: int) -> None:
+def test_each_event_has_its_advice_and_exit_code(event: dict[str, str], outcome: str, advice: str, code: int) -> None:
     text, action, exit_code = verdict(event, "p", "as explained {x}")
     assert outcome in text
     assert advice in action

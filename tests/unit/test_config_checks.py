@@ -139,7 +139,7 @@ def test_the_defaults_have_no_errors_and_no_warnings() -> None:
         ),
     ],
 )
-def test_errors(tables: dict[str, Any], messages: list[str]) -> None:
+def test_contradictions_are_errors(tables: dict[str, Any], messages: list[str]) -> None:
     assert _errors(tables) == messages
 
 
@@ -164,7 +164,7 @@ def test_an_inherited_limit_is_reported_once() -> None:
 
 
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "0.0.0.0/1", "2000::/3"])
-def test_no_open_relay(network: str) -> None:
+def test_a_network_that_is_half_the_internet_is_refused(network: str) -> None:
     (messages,) = _errors({"listener": [_listener(address="0.0.0.0:2525", allow_networks=[network])]})
     problem = f"{network} would make 0.0.0.0:2525 an open relay: any client could send to any address"
     assert messages == f"listener[0].allow_networks[0]: {problem}"
@@ -263,7 +263,7 @@ def test_port_0_is_always_free() -> None:
         ),
     ],
 )
-def test_warnings(tables: dict[str, Any], messages: str) -> None:
+def test_doubtful_settings_are_warnings(tables: dict[str, Any], messages: str) -> None:
     assert _errors(tables) == []
     assert _warnings(tables) == [messages]
 

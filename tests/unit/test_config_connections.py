@@ -55,7 +55,7 @@ def test_a_whole_spf_record_or_a_bare_host_is_a_fault(spf: str) -> None:
 @pytest.mark.parametrize(
     ("rate", "a_minute"), [("50/s", 3000.0), ("20/min", 20.0), ("90 / h", 1.5), ("1440/d", 1.0), ("", 0.0)]
 )
-def test_rates_of_sites(rate: str, a_minute: float) -> None:
+def test_rates_of_sites_are_read_per_minute(rate: str, a_minute: float) -> None:
     site = SiteProfile(name="x", mx=("*.mx.test",), rate=rate)
     assert site.messages_per_minute == pytest.approx(a_minute)
 

@@ -214,7 +214,7 @@ def test_an_unescaped_password_is_a_fault_that_does_not_show_it(tmp_path: Path, 
         "postgres://db",
     ],
 )
-def test_urls_of_postgresql(tmp_path: Path, url: str) -> None:
+def test_urls_of_postgresql_are_accepted(tmp_path: Path, url: str) -> None:
     file = tmp_path / "relay.toml"
     file.write_text(f'[storage]\nurl = "{url}"\n')
     assert check(file, {})[1] == ()

@@ -202,7 +202,7 @@ def test_each_unreadable_file_is_reported_and_the_others_are_checked(folder: Pat
     ]
 
 
-def test_a_missing_file(folder: Path) -> None:
+def test_a_missing_file_is_a_fault(folder: Path) -> None:
     _, faults, _ = check(folder / "none.toml", {})
     assert [str(fault) for fault in faults] == [f"{folder}/none.toml: cannot be read: No such file or directory"]
 
@@ -236,7 +236,7 @@ def test_faults_of_merged_tables_keep_their_own_file(folder: Path) -> None:
     ]
 
 
-def test_the_environment_overrides(folder: Path) -> None:
+def test_the_environment_overrides_the_file(folder: Path) -> None:
     text = '[server]\nhostname = "file.test"\n[[listener]]\nname = "a"\naddress = "127.0.0.1:1"\n'
     environ = {
         "RELAY__SERVER__HOSTNAME": "env.test",

@@ -172,6 +172,6 @@ def test_settings_are_frozen() -> None:
         {"listeners": [{"name": "a", "address": "127.0.0.1:1"}]},
     ],
 )
-def test_refused(tables: dict[str, Any]) -> None:
+def test_settings_that_cannot_hold_are_refused(tables: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         Settings.model_validate(tables)

@@ -70,10 +70,10 @@ def test_exactly_the_paths_of_the_document_have_lines() -> None:
         (("domains", "a.test", "t", "a b"), 25),
     ],
 )
-def test_lines(path: KeyPath, line: int) -> None:
+def test_each_key_has_its_line(path: KeyPath, line: int) -> None:
     assert key_positions(_DOCUMENT)[path] == line
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only a comment", "a=1", '[a]\nb=""', "a = ''''''\nb = \"\"\"\"\"\"\n"])
-def test_small_documents(text: str) -> None:
+def test_small_documents_have_a_line_for_each_key(text: str) -> None:
     assert set(key_positions(text)) == _paths(tomllib.loads(text)) - {()}

@@ -29,12 +29,12 @@ from relay.config.show import duration_text, size_text
         (0.5, 0.5),
     ],
 )
-def test_durations(text: object, seconds: float) -> None:
+def test_durations_are_read_as_seconds(text: object, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "5 minutes", "-5m", "m", "5M", "1h 30m", -1, True, float("inf"), [], None])
-def test_invalid_durations(text: object) -> None:
+def test_invalid_durations_are_refused(text: object) -> None:
     with pytest.raises(PydanticCustomError, match="is not a duration"):
         parse_duration(text)
 
@@ -43,12 +43,12 @@ def test_invalid_durations(text: object) -> None:
     ("text", "octets"),
     [("25MiB", 26214400), ("10MB", 10_000_000), ("1.5KiB", 1536), ("2 GB", 2 * 10**9), ("100B", 100), (512, 512)],
 )
-def test_sizes(text: object, octets: int) -> None:
+def test_sizes_are_read_as_octets(text: object, octets: int) -> None:
     assert parse_size(text) == octets
 
 
 @pytest.mark.parametrize("text", ["10M", "10 megabytes", "-1MB", "MB", False, "10mb"])
-def test_invalid_sizes(text: object) -> None:
+def test_invalid_sizes_are_refused(text: object) -> None:
     with pytest.raises(PydanticCustomError, match="is not a size"):
         parse_size(text)
 
@@ -84,7 +84,7 @@ def test_a_shown_size_reads_back(octets: int) -> None:
         ("[0:0:0:0:0:0:0:1]:25", "::1", 25),
     ],
 )
-def test_addresses(text: str, host: str, port: int) -> None:
+def test_addresses_are_read_as_host_and_port(text: str, host: str, port: int) -> None:
     assert parse_host_port(text) == (host, port)
 
 
@@ -100,12 +100,12 @@ def test_addresses(text: str, host: str, port: int) -> None:
         ("[x]:25\n", "has no port"),
     ],
 )
-def test_invalid_addresses(text: str, problem: str) -> None:
+def test_invalid_addresses_are_refused(text: str, problem: str) -> None:
     with pytest.raises(PydanticCustomError, match=problem):
         parse_host_port(text)
 
 
-def test_networks() -> None:
+def test_networks_are_read() -> None:
     assert parse_network("10.0.0.0/8") == ip_network("10.0.0.0/8")
     assert parse_network("192.0.2.7") == ip_network("192.0.2.7/32")
     assert parse_network("2001:db8::/32") == ip_network("2001:db8::/32")
@@ -119,12 +119,12 @@ def test_a_network_with_host_bits_gets_a_suggestion() -> None:
 
 
 @pytest.mark.parametrize("text", ["10.0.0.0/33", "lan", "", 5])
-def test_invalid_networks(text: object) -> None:
+def test_invalid_networks_are_refused(text: object) -> None:
     with pytest.raises(PydanticCustomError, match="is not a network"):
         parse_network(text)
 
 
-def test_nameservers() -> None:
+def test_nameservers_are_read() -> None:
     assert parse_nameserver("192.0.2.1") == ("192.0.2.1", 53)
     assert parse_nameserver("127.0.0.1:5353") == ("127.0.0.1", 5353)
     assert parse_nameserver("2001:db8::1") == ("2001:db8::1", 53)

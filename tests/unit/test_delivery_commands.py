@@ -25,7 +25,7 @@ ENTRY = Entry("q1", 0, "b@x.test", "mx:x.test", 0.0, 1.0, 0.0, notify=("SUCCESS"
 RENDERED = Rendered("a@acme.test", b"Subject: x\r\n\r\nx\r\n")
 
 
-def test_capabilities() -> None:
+def test_capabilities_are_read_from_ehlo() -> None:
     assert Capabilities(True, True, True, True, True, 1000) == EVERYTHING
     assert Capabilities.of({}) == NOTHING
 
@@ -102,7 +102,7 @@ def test_body_says_8bitmime_only_for_8bit_content() -> None:
     assert b" BODY" not in build_commands(MESSAGE, (ENTRY,), RENDERED, EVERYTHING).mail
 
 
-def test_too_large() -> None:
+def test_a_message_above_the_size_of_the_server_is_refused() -> None:
     fault = message_fault(MESSAGE, Rendered("a@x.test", b"x" * 1001), EVERYTHING)
     assert fault is not None
     assert (fault.code, fault.status) == (552, "5.3.4")
@@ -119,7 +119,7 @@ def test_too_large() -> None:
         (b".\r\n..\r\na.b\r\n", b"..\r\n...\r\na.b\r\n.\r\n"),
     ],
 )
-def test_stuffed(content: bytes, sent: bytes) -> None:
+def test_dots_are_doubled_and_the_end_is_added(content: bytes, sent: bytes) -> None:
     assert stuffed(content) == sent
 
 

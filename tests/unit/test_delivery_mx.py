@@ -83,7 +83,9 @@ def test_forbidden_addresses_are_passed_over_and_public_ones_used() -> None:
         ([(A, at("1.1.1.1", "8.8.8.8"))], Refused, "550 5.4.6"),
     ],
 )
-def test_no_hops(found: list[tuple[MxHost, AddressAnswer]], outcome: type, reply: str) -> None:
+def test_a_domain_without_a_usable_host_has_an_outcome(
+    found: list[tuple[MxHost, AddressAnswer]], outcome: type, reply: str
+) -> None:
     result = endpoints("d.test", found, 25, (), own={ip_address("8.8.8.8")})
     assert isinstance(result, outcome)
     assert isinstance(result, Deferred | Refused)
@@ -97,7 +99,7 @@ def test_our_own_address_behind_another_host_ends_the_list() -> None:
     )
 
 
-def test_literals() -> None:
+def test_address_literals_are_endpoints() -> None:
     public, private = ip_address("1.1.1.1"), ip_address("10.0.0.1")
     assert literal_endpoints(public, 25, ()) == (Endpoint("", public, 25),)
     refused = literal_endpoints(private, 25, ())

@@ -21,7 +21,7 @@ from relay.mail.reply import Reply
         ("mx:[IPv6:2001:db8::1]", Literal(ip_address("2001:db8::1"))),
     ],
 )
-def test_targets(lane: str, target: object) -> None:
+def test_each_lane_has_its_target(lane: str, target: object) -> None:
     assert parse_lane(lane) == target
 
 
@@ -38,7 +38,7 @@ def test_addresses_are_no_host_names(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["mx1.example.test", "1.example.test", "0x7f.test", "127.0.0.1.nip.test", "a"])
-def test_host_names(name: str) -> None:
+def test_other_names_are_host_names(name: str) -> None:
     assert is_host_name(name)
 
 

@@ -25,7 +25,7 @@ from relay.mail.reply import Reply
         ("550 5.1.1 été €\r\n".encode(), Reply(550, "5.1.1", "été €")),
     ],
 )
-def test_a_reply(data: bytes, reply: Reply) -> None:
+def test_a_reply_is_parsed_whole(data: bytes, reply: Reply) -> None:
     assert ReplyReader().feed(data) == [reply]
 
 

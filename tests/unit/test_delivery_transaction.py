@@ -51,7 +51,7 @@ REMOTE = "mx.test[192.0.2.1]:25"
         ),
     ],
 )
-def test_outcomes(replies: TransactionReplies, outcomes: list[object]) -> None:
+def test_replies_decide_the_outcomes(replies: TransactionReplies, outcomes: list[object]) -> None:
     assert replies.outcomes(2, REMOTE, False) == outcomes
 
 
@@ -94,7 +94,7 @@ def test_what_follows_the_reply_to_data(replies: TransactionReplies, following: 
         (Reply(550, "5.1.1", "unknown"), OK, False),
     ],
 )
-def test_too_many_recipients(reply: Reply, before: Reply, too_many: bool) -> None:
+def test_recipients_beyond_a_limit_are_sent_later(reply: Reply, before: Reply, too_many: bool) -> None:
     replies = TransactionReplies(OK, [before, reply], GO, OK)
     assert replies.next_transaction(2) == ([1] if too_many else [])
     assert replies.most_recipients == too_many

@@ -139,7 +139,7 @@ def test_a_reply_over_several_lines_is_one() -> None:
         ("550 5.1.1 user unknown after 3 seconds of search", None),
     ],
 )
-def test_named_waits(text: str, seconds: float | None) -> None:
+def test_delays_in_a_reply_are_found(text: str, seconds: float | None) -> None:
     assert classify(RULES, text).wait == seconds
 
 

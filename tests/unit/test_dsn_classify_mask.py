@@ -16,7 +16,7 @@ from relay.dsn.reply_parts import mask_reply
         ("", ""),
     ],
 )
-def test_mask(text: str, masked: str) -> None:
+def test_variable_parts_of_a_reply_are_masked(text: str, masked: str) -> None:
     assert mask_reply(text) == masked
 
 

@@ -32,7 +32,7 @@ from relay.dsn.reply_normal_form import normal_form
         ("{прав|权限}", "您没有权限"),
     ],
 )
-def test_matches(phrase: str, text: str) -> None:
+def test_a_phrase_matches_its_spellings(phrase: str, text: str) -> None:
     assert compile_phrase(phrase).matches(normal_form(text).prose)
 
 
@@ -48,7 +48,7 @@ def test_matches(phrase: str, text: str) -> None:
         ("full", "full@b.example"),
     ],
 )
-def test_does_not_match(phrase: str, text: str) -> None:
+def test_a_phrase_matches_no_other_words(phrase: str, text: str) -> None:
     assert not compile_phrase(phrase).matches(normal_form(text).prose)
 
 

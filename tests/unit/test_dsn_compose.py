@@ -37,7 +37,7 @@ def groups(content: bytes) -> list[dict[str, str]]:
     return [dict(line.split(": ", 1) for line in group.splitlines()) for group in part.split("\r\n\r\n")]
 
 
-def test_failed() -> None:
+def test_a_failure_is_composed_with_its_fields() -> None:
     content = composed(Action.FAILED, ORIGINAL, FATE)
     message = parsed(content)
     assert (message["To"], message["From"]) == ("app@acme.test", "Mail Delivery System <MAILER-DAEMON@relay.test>")

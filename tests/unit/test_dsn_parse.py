@@ -167,7 +167,7 @@ def test_a_long_report_stays_bounded() -> None:
         "Subject: =?utf-8?Q?Abwesenheitsnotiz?=",
     ],
 )
-def test_auto_replies(header: str) -> None:
+def test_automatic_replies_are_recognised(header: str) -> None:
     assert parse(f"From: Ann <ann@b.example>\n{header}\n\nText.\n".encode()).kind == "auto-reply"
 
 

@@ -51,7 +51,7 @@ def bounced(kind: str, subtype: str, **told: str) -> tuple[str, str]:
         ("Undetermined", "SomethingNew", "4.0.0", "unknown"),
     ],
 )
-def test_types_of_bounces(kind: str, subtype: str, status: str, category: str) -> None:
+def test_types_of_bounces_have_their_kind(kind: str, subtype: str, status: str, category: str) -> None:
     assert bounced(kind, subtype) == (status, category)
 
 

@@ -82,7 +82,7 @@ def test_an_unknown_line_raises_key_error() -> None:
         written("json", "message.lost")
 
 
-def test_json() -> None:
+def test_a_line_is_one_object_of_json() -> None:
     line = json.loads(written("json", "message.delivered", **DELIVERED))
     assert line["event"] == "message.delivered"
     assert line["level"] == "info"
@@ -95,7 +95,7 @@ def test_json_escapes_line_ends_in_received_text() -> None:
     assert told.count("\n") == 1
 
 
-def test_console() -> None:
+def test_a_line_for_a_console_is_text() -> None:
     line = written("console", "smtp.auth_failed", client="192.0.2.1", credential="a\x1b[2Jb\nc", listener="")
     assert re.search(
         r"^\d\d:\d\d:\d\d warning smtp\.auth_failed +client=192\.0\.2\.1 credential=a\\x1b\[2Jb\\nc$", line

@@ -12,11 +12,11 @@ def read(*lines: str) -> Instructions:
     return combine(read_control_headers(content, fields(content)))
 
 
-def test_nothing_said() -> None:
+def test_mail_without_the_fields_has_no_instructions() -> None:
     assert read("X-Mailer: relay", "X-Relayed: yes") == Instructions()
 
 
-def test_everything_said() -> None:
+def test_all_fields_are_instructions() -> None:
     assert read(
         "X-Relay-Track: Opens",
         "X-Relay-Campaign: autumn sale",
@@ -48,7 +48,7 @@ def test_everything_said() -> None:
         (" clicks , opens", {"opens", "clicks"}),
     ],
 )
-def test_track(value: str, track: set[str]) -> None:
+def test_track_switches_opens_and_clicks(value: str, track: set[str]) -> None:
     found = read(f"X-Relay-Track: {value}")
     assert (found.opens, found.clicks) == ("opens" in track, "all" if "clicks" in track else "off")
 
@@ -64,7 +64,7 @@ def test_track_that_means_nothing(value: str) -> None:
 @pytest.mark.parametrize(
     "value", ["2026-11-25T09:00:00Z", "2026-11-25 09:00:00+00:00", "2026-11-25T10:00:00.000+01:00"]
 )
-def test_send_at(value: str) -> None:
+def test_send_at_is_read_as_a_time(value: str) -> None:
     assert read(f"X-Relay-Send-At: {value}").send_at == 1795597200.0
 
 

@@ -22,12 +22,12 @@ PUBLIC = [
 
 
 @pytest.mark.parametrize("address", FORBIDDEN)
-def test_forbidden(address: str) -> None:
+def test_addresses_that_are_not_public_are_blocked(address: str) -> None:
     assert is_blocked(ip_address(address))
 
 
 @pytest.mark.parametrize("address", PUBLIC)
-def test_public(address: str) -> None:
+def test_public_addresses_are_not_blocked(address: str) -> None:
     assert not is_blocked(ip_address(address))
 
 

@@ -119,11 +119,11 @@ def test_dots_that_need_quotes_get_them_if_that_is_allowed(local: str) -> None:
         ("FROM:<jörg@b.test> SMTPUTF8", "jörg@b.test"),
     ],
 )
-def test_reverse_paths(argument: str, path: str) -> None:
+def test_reverse_paths_are_parsed(argument: str, path: str) -> None:
     assert reverse_path(argument) == path
 
 
-def test_mail_parameters() -> None:
+def test_parameters_of_mail_are_parsed() -> None:
     parsed = parse_mail("FROM:<a@b.test> SIZE=1234 body=8bitmime SMTPUTF8 RET=hdrs ENVID=QQ+2B314 AUTH=<> ")
     assert parsed == MailCommand(Envelope("a@b.test", (), "8BITMIME", True, "HDRS", "QQ+2B314"), 1234)
     assert parse_mail("FROM:<> AUTH=e+3Dmc2@b.test") == MailCommand(Envelope(""), 0)
@@ -159,7 +159,7 @@ def test_mail_parameters() -> None:
         ("FROM:<jörg@b.test>", 553, "5.6.7"),
     ],
 )
-def test_mail_faults(argument: str, code: int, status: str) -> None:
+def test_faults_of_mail_have_their_codes(argument: str, code: int, status: str) -> None:
     assert refusal(parse_mail(argument)) == (code, status)
 
 
@@ -174,11 +174,11 @@ def test_mail_faults(argument: str, code: int, status: str) -> None:
         ("TO:<@x.test:a@b.test>", "a@b.test"),
     ],
 )
-def test_forward_paths(argument: str, path: str) -> None:
+def test_forward_paths_are_parsed(argument: str, path: str) -> None:
     assert forward_path(argument) == path
 
 
-def test_rcpt_parameters() -> None:
+def test_parameters_of_rcpt_are_parsed() -> None:
     parsed = parse_rcpt("TO:<a@b.test> notify=delay,SUCCESS ORCPT=rfc822;A+2Bb@b.test", HOST, smtputf8=False)
     assert parsed == Recipient("a@b.test", ("SUCCESS", "DELAY"), "rfc822;A+2Bb@b.test")
     assert parse_rcpt("TO:<ö@b.test> NOTIFY=NEVER", HOST, smtputf8=True) == Recipient("ö@b.test", ("NEVER",))
@@ -210,11 +210,11 @@ def test_rcpt_parameters() -> None:
         ("TO:<a@b.test> SIZE=1", 555, "5.5.4"),
     ],
 )
-def test_rcpt_faults(argument: str, code: int, status: str) -> None:
+def test_faults_of_rcpt_have_their_codes(argument: str, code: int, status: str) -> None:
     assert refusal(parse_rcpt(argument, HOST, smtputf8=False)) == (code, status)
 
 
-def test_chunks() -> None:
+def test_sizes_of_chunks_are_parsed() -> None:
     assert parse_bdat("100") == BdatCommand(100, last=False)
     assert parse_bdat("0 last") == BdatCommand(0, last=True)
     for argument in ("", "x", "-1", "1 FIRST", "1 LAST LAST", "9" * 21, "١"):

@@ -94,5 +94,5 @@ def test_null_stays_null_and_what_does_not_fit_becomes_null() -> None:
 
 
 @pytest.mark.parametrize("address", ["jörg@rcpt.test", "ben@bücher.test"])
-def test_addresses_beyond_ascii(address: str) -> None:
+def test_addresses_beyond_ascii_are_encoded_and_decoded(address: str) -> None:
     assert srs_decode([KEY], rewritten(address), NOW) == address

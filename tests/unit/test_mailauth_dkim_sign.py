@@ -124,7 +124,7 @@ def test_a_second_unsubscribe_link_cannot_be_put_before_ours() -> None:
     assert dkimpy(added + sign(content, both(), NOW) + content, both()) == [False, False]
 
 
-def test_the_tags() -> None:
+def test_the_tags_are_those_of_rfc_6376() -> None:
     found = tags(sign(message("one-click"), [key("rsa")], NOW))
     assert list(found) == ["v", "a", "c", "t", "d", "s", "h", "bh", "b"]
     assert (found["v"], found["a"], found["c"], found["t"]) == ("1", "rsa-sha256", "relaxed/relaxed", str(NOW))

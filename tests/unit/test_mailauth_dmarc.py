@@ -63,7 +63,7 @@ def test_any_text_is_read_or_refused(text: str) -> None:
         ("", "relaxed", False),
     ],
 )
-def test_alignment(name: str, alignment: Alignment, result: bool) -> None:
+def test_alignment_is_strict_or_relaxed(name: str, alignment: Alignment, result: bool) -> None:
     assert aligned(name, "acme.test", alignment) is result
 
 

@@ -48,7 +48,7 @@ acme.test. AAAA 2001:db8::1
         ("exists:%{i}.acme.test", "192.0.2.8", "neutral", ""),
     ],
 )
-async def test_mechanisms(record: str, ip: str, result: str, term: str) -> None:
+async def test_each_mechanism_has_its_result(record: str, ip: str, result: str, term: str) -> None:
     found = await verdict(f'{HOSTS}acme.test. TXT "v=spf1 {record}"', ip)
     assert (found.result, found.term) == (result, term), found.why
 

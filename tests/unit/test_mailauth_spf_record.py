@@ -30,7 +30,7 @@ def test_it_is_an_spf_record(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["v=spf10", "v=spf1-all", " v=spf1", "spf2.0/pra", ""])
-def test_it_is_none(text: str) -> None:
+def test_other_texts_are_no_spf_record(text: str) -> None:
     assert not is_spf(text)
 
 

@@ -70,7 +70,7 @@ def refusal(of: Settings, *lines: str, **more: str) -> str:
 
 
 class TestFacts:
-    def test_all_of_them(self) -> None:
+    def test_all_facts_are_parsed(self) -> None:
         found = facts(
             "Received: from a",
             "Received: from b",
@@ -220,7 +220,7 @@ class TestMayUse:
 
 
 class TestDecide:
-    def test_the_plain_case(self) -> None:
+    def test_a_plain_message_has_the_policy_of_its_domain(self) -> None:
         found = route(settings(), "From: news@Acme.test")
         policy = found.policy
         assert (policy.identity, policy.domain, policy.providers) == ("", "acme.test", ("direct",))
@@ -356,7 +356,7 @@ class TestDecide:
             found = decided(of, "From: a@acme.test", f"X-Relay-Provider: {name}", credential="app1")
             assert isinstance(found, Acceptance) is is_allowed
 
-    def test_send_at(self) -> None:
+    def test_send_at_is_the_earliest_time(self) -> None:
         assert route(settings(), "X-Relay-Send-At: 2027-01-15T08:00:01Z").not_before == NOW + 1
         assert route(settings(), "X-Relay-Send-At: 2026-01-01T00:00:00Z").not_before == 0.0
 

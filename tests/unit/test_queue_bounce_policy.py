@@ -114,7 +114,7 @@ def test_retry_once_gives_up_the_second_time() -> None:
         ("554 5.7.1 Client host [192.0.2.9] blocked using zen.spamhaus.org", SLOW_WAIT),
     ],
 )
-def test_waits(text: str, at_least: float) -> None:
+def test_a_requested_delay_is_respected(text: str, at_least: float) -> None:
     assert disposition(classified(text), 1).at_least == at_least
 
 

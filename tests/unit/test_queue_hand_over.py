@@ -234,7 +234,7 @@ class TestLeftToClaims:
             assert hand_over(harness).reserve(harness.new("a@x.test")) == []
             assert hand_over(harness).reserve(harness.new("a@y.test"))
 
-    async def test_a_large_content(self, tmp_path: Path) -> None:
+    async def test_a_large_content_is_left_to_a_claim(self, tmp_path: Path) -> None:
         async with running(tmp_path) as harness:
             await rests(harness)
             assert not hand_over(harness).reserve(harness.new("a@x.test", content=bytes(LARGE + 1)))

@@ -17,7 +17,7 @@ from relay.render.message_policy import MessagePolicy
 from tests.unit.settle_helpers import BUSY, CONTENT, LANE, MESSAGE, NO, OK, POLICY, SCHEDULE, entry, ids, settled
 
 
-def test_delivered() -> None:
+def test_a_delivery_settles_its_entry() -> None:
     result = settled([entry()], [Delivered(OK, "mx1.x.test[192.0.2.1]:25")])
     assert [one.state for one in result.entries] == [State.DELIVERED]
     assert [one.kind for one in result.events] == [Kind.PROCESSED, Kind.DELIVERED]

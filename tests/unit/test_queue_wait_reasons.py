@@ -64,7 +64,9 @@ def causes(entry: Entry, found: Circumstances) -> list[tuple[str, float]]:
         ),
     ],
 )
-def test_reasons(entry: Entry, found: Circumstances, expected: list[tuple[str, float]]) -> None:
+def test_each_circumstance_has_its_reason(
+    entry: Entry, found: Circumstances, expected: list[tuple[str, float]]
+) -> None:
     assert causes(entry, found) == expected
 
 

@@ -122,7 +122,7 @@ class TestPerRecipient:
         ("policy", "per_recipient"),
         [(PLAIN.policy, False), (POLICY, True), (replace(PLAIN.policy, return_path="bounces.acme.test"), True)],
     )
-    def test_whether_recipients_differ(self, policy: MessagePolicy, per_recipient: bool) -> None:
+    def test_policies_with_tracking_differ_by_recipient(self, policy: MessagePolicy, per_recipient: bool) -> None:
         assert policy.is_per_recipient is per_recipient
 
 

@@ -78,14 +78,14 @@ async def bounces(*failures: Failure, category: str = "") -> Any:
     return await build.bounces(Store(*failures), MessageQuery(), category)
 
 
-async def test_totals_and_rates() -> None:
+async def test_totals_and_rates_count_recipients_once() -> None:
     found = await bounces(GONE, replace(GONE, id=7), LATE, ODD, COMPLAINT)
     keys = ("recipients", "delivered", "bounced", "dropped", "waiting", "late", "complaints")
     assert [found[key] for key in keys] == [16, 7, 3, 4, 2, 1, 1]
     assert (found["bounce_rate"], found["complaint_rate"]) == (0.3, 0.125)
 
 
-async def test_breakdown() -> None:
+async def test_bounces_are_broken_down_by_category() -> None:
     found = await bounces(GONE, LATE, ODD)
     categories = {one["category"]: one for one in found["categories"]}
     assert {name: (one["bounced"], one["share"]) for name, one in categories.items()} == {
@@ -120,7 +120,7 @@ async def test_sites_are_the_operators_of_the_servers() -> None:
         ("", NOWHERE),
     ],
 )
-def test_site_of(remote: str, site: str) -> None:
+def test_the_site_of_a_host_is_found(remote: str, site: str) -> None:
     assert site_of(remote) == site
 
 
@@ -148,12 +148,12 @@ async def test_unclassified_replies_are_grouped_by_masked_text() -> None:
     ]
 
 
-async def test_deliveries_by_destination() -> None:
+async def test_deliveries_are_counted_by_destination() -> None:
     found: Any = await build.deliveries(Store(LATE, replace(LATE, id=7)), MessageQuery())
     rows = [(one["destination"], one["recipients"], one["bounced"]) for one in found["destinations"]]
     assert rows == [("y.test", 9, 1), ("x.test", 7, 2)]
 
 
-async def test_empty_reports() -> None:
+async def test_a_report_without_messages_is_empty() -> None:
     found = await bounces()
     assert (found["recipients"], found["bounce_rate"], found["categories"], found["sites"]) == (0, 0.0, [], [])

@@ -23,7 +23,7 @@ TRACKING = Tracking(base_url="https://t.acme.test", exclude_hosts=("*.garden.tes
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.stem)
-def test_golden(sample: Path) -> None:
+def test_golden_messages_are_rewritten_as_recorded(sample: Path) -> None:
     content = sample.read_bytes()
     result = rewrite(content, TRACKING, RING, QUEUE_ID, 0)
     decided = {

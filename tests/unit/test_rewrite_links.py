@@ -46,7 +46,7 @@ RULES = rules(
         ("https://corp.test/", "https://corp.test/", Reason.TRACKED),
     ],
 )
-def test_judgement(value: str, target: str, reason: Reason) -> None:
+def test_each_link_has_its_target_and_reason(value: str, target: str, reason: Reason) -> None:
     assert classify_link(value, RULES) == (target, reason)
 
 
@@ -109,7 +109,7 @@ def test_ordinary_links_are_not_sensitive(url: str) -> None:
         (b"me@acme.com", ""),
     ],
 )
-def test_shown_host(text: bytes, host: str) -> None:
+def test_the_host_that_a_text_shows_is_found(text: bytes, host: str) -> None:
     assert shown_host(text) == host
 
 
@@ -140,7 +140,7 @@ def test_a_visible_url_of_another_domain_keeps_its_link() -> None:
         'data-msys-clicktrack="0"',
     ],
 )
-def test_opt_outs(attribute: str) -> None:
+def test_links_that_opt_out_stay(attribute: str) -> None:
     html = f'<a {attribute} href="https://x.test/">'.encode()
     assert [f.reason for f in links(html, html.lower(), list(tags(html.lower())), RULES)] == [Reason.OPTED_OUT]
 
@@ -164,7 +164,7 @@ def test_a_link_that_is_not_ascii_is_shown_as_it_reads() -> None:
     assert [f.target for f in links(html, html, list(tags(html)), RULES)] == ["https://gärten.test/"]
 
 
-def test_list_unsubscribe_urls() -> None:
+def test_urls_of_list_unsubscribe_are_found() -> None:
     value = b"<mailto:u@acme.test>, <https://acme.test/u?\r\n a=1> (comment), <HTTP://acme.test/>"
     assert header_urls(value) == {"https://acme.test/u?a=1", "HTTP://acme.test/"}
 
@@ -182,7 +182,7 @@ def test_list_unsubscribe_urls() -> None:
         ("[2001:db8::1]", "[2001:db8::1]"),
     ],
 )
-def test_registrable_domains(host: str, domain: str) -> None:
+def test_registrable_domains_are_found(host: str, domain: str) -> None:
     assert registrable(host) == domain
 
 

@@ -55,7 +55,7 @@ def test_adjacent_delimiters_enclose_nothing() -> None:
         (b"From me\r\n", "not a field"),
     ],
 )
-def test_faults(header: bytes, fault: str) -> None:
+def test_each_broken_structure_has_its_fault(header: bytes, fault: str) -> None:
     assert fault in walk(header + b"\r\n--x\r\n\r\nbody\r\n--x--\r\n")[-1].fault
 
 
@@ -99,6 +99,6 @@ def test_depth_and_number_are_capped() -> None:
         (b"", "", {}, True),
     ],
 )
-def test_values_with_parameters(raw: bytes, value: str, parameters: dict[str, str], clear: bool) -> None:
+def test_values_with_parameters_are_parsed(raw: bytes, value: str, parameters: dict[str, str], clear: bool) -> None:
     parsed = parse(raw)
     assert (parsed.value, dict(parsed.parameters), parsed.clear) == (value, parameters, clear)

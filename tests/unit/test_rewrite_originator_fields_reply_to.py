@@ -48,7 +48,7 @@ def test_the_name_is_kept(header: bytes, name: bytes) -> None:
     assert reply_to(header).replace(b"\r\n ", b" ") == b"Reply-To:" + space + LONG.encode() + b"\r\n"
 
 
-def test_golden() -> None:
+def test_only_the_address_of_a_reply_to_is_replaced() -> None:
     before = b"Received: from x\r\nFrom: Acme <a@acme.test>\r\n"
     given = b"Reply-To: =?utf-8?q?J=C3=B6rg?=\r\n\t=?utf-8?q?_Sales?= <s@acme.test>\r\n"
     content, _ = with_reply_address(before + given + b"To: b@x.test\r\n" + BODY, ADDRESS)

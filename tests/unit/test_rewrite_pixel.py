@@ -41,7 +41,7 @@ def place(html: str, where: str = "end") -> str | None:
         "<head><noscript><link></noscript></head><body>x@</body>",
     ],
 )
-def test_end(marked: str) -> None:
+def test_the_pixel_stands_at_the_end_of_the_body(marked: str) -> None:
     assert place(marked.replace("@", "")) == marked
 
 
@@ -58,7 +58,7 @@ def test_end(marked: str) -> None:
         "<!-- only a comment -->",
     ],
 )
-def test_no_place(html: str) -> None:
+def test_a_page_without_a_body_gets_no_pixel(html: str) -> None:
     assert place(html) is None
 
 
@@ -70,5 +70,5 @@ def test_no_place(html: str) -> None:
         "@text",
     ],
 )
-def test_start(marked: str) -> None:
+def test_the_pixel_stands_at_the_start_of_the_body(marked: str) -> None:
     assert place(marked.replace("@", ""), "start") == marked

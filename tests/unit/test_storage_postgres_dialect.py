@@ -18,7 +18,7 @@ from relay.storage.postgres.errors import is_away, store_error
         ("SELECT a FROM t INDEXED BY t_by_b WHERE b = ?", "SELECT a FROM t WHERE b = $1"),
     ],
 )
-def test_places_and_hints(shared: str, own: str) -> None:
+def test_placeholders_and_hints_are_translated(shared: str, own: str) -> None:
     assert translated(shared) == own
 
 
@@ -35,7 +35,7 @@ def test_places_and_hints(shared: str, own: str) -> None:
         (UnicodeEncodeError("utf-8", "\udcff", 0, 1, "surrogates not allowed"), False, False),
     ],
 )
-def test_errors(error: Exception, away: bool, full: bool) -> None:
+def test_errors_are_told_apart_by_their_cause(error: Exception, away: bool, full: bool) -> None:
     assert is_away(error) is away
     told = store_error(error)
     assert isinstance(told, AwayError) is away

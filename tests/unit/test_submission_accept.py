@@ -197,7 +197,7 @@ class TestAddedFields:
             ({"helo": ""}, {}, "from unknown ("),
         ],
     )
-    async def test_how_it_came(
+    async def test_the_received_field_has_the_protocol(
         self, store: SqliteStore, changes: dict[str, Any], envelope: dict[str, Any], words: str
     ) -> None:
         assert words in await Harness(store).added(session=replace(SESSION, **changes), **envelope)
@@ -311,7 +311,7 @@ class TestRefusals:
         assert str(reply).startswith('554 5.6.0 X-Relay-Track: "maybe"')
         assert await harness.stored() == []
 
-    async def test_what_policy_refuses(self, store: SqliteStore) -> None:
+    async def test_mail_that_the_policy_refuses_is_not_stored(self, store: SqliteStore) -> None:
         harness = Harness(store, limits={"require_identity": True})
         assert (await harness.take()).code == 550
         assert await harness.stored() == []

@@ -25,5 +25,7 @@ def row(created: float, expires: float, reason: str = "mailbox_full") -> Suppres
     ],
     ids=["endless", "now endless", "later end", "earlier end", "renewed", "renewed again", "longer now", "manual"],
 )
-def test_after_a_bounce(listed: Suppression, found: Suppression, kept: Suppression | None) -> None:
+def test_a_bounce_extends_a_suppression_and_never_shortens_it(
+    listed: Suppression, found: Suppression, kept: Suppression | None
+) -> None:
     assert after_bounce(listed, found) == kept

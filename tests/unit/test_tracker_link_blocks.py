@@ -163,7 +163,7 @@ def test_what_names_no_link_is_refused_with_the_reason(text: str, why: str) -> N
         ("HTTPS://Evil.Test", Block("url", "evil.test/")),
     ],
 )
-def test_what_is_read(text: str, block: Block) -> None:
+def test_links_urls_and_hosts_are_read_as_blocks(text: str, block: Block) -> None:
     assert PARSER.parse(text) == block
 
 

@@ -44,7 +44,7 @@ def test_the_token_is_found_behind_what_programs_add(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ".", "%20", "=", "é"])
-def test_no_token(text: str) -> None:
+def test_a_path_without_a_token_has_none(text: str) -> None:
     assert list(tokens_in(text)) == []
 
 

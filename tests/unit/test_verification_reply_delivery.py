@@ -60,7 +60,7 @@ def settings(identity: dict[str, Any] | None, *, reply_domain: str = "", inbound
         ),
     ],
 )
-def test_where_they_go(of: Settings, exchanger: MailExchanger, status: str, told: str) -> None:
+def test_answers_go_where_settings_and_mx_lead(of: Settings, exchanger: MailExchanger, status: str, told: str) -> None:
     remark = answers_remark(of, JANE, exchanger)
     assert (remark.status, told in remark.text) == (status, True), remark
     assert bool(remark.fix) == (status != "ok")
