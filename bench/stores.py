@@ -17,9 +17,9 @@ from pathlib import Path
 
 from relay.limits.ports import Slot
 from relay.limits.window import windows
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import State
 from relay.queue.message import ClaimedBatch
-from relay.queue.ports import ClaimLimits
 from relay.storage.postgres.store import PostgresStore
 from relay.storage.sqlite.store import SqliteStore
 from relay.storage.store import Store

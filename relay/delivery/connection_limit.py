@@ -25,6 +25,8 @@ class ConnectionLimit:
     most: int
     reserve: int = 0
     """Connections beyond these, for parties that hold none: many that hang would leave nothing."""
+    share: int = 0
+    """Connections that one party may hold. 0 for all: nobody else is there."""
     factor: float = 0.0
     """A party may hold as many as are free, times this (`relay.limits.shares`). 0 for no such bound."""
 
@@ -32,6 +34,8 @@ class ConnectionLimit:
         """Whether a party that holds `held` of the `used` connections may have a further one."""
         if used >= self.most:
             return not held and used < self.most + self.reserve
+        if self.share and held >= self.share:
+            return False
         return not held or not self.factor or held + 1 <= self.factor * (self.most - used - 1)
 
 

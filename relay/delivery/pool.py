@@ -11,6 +11,7 @@ from relay.delivery.connection_slots import ConnectionSlots
 from relay.delivery.idle_sessions import IdleKey, IdleSessions
 from relay.delivery.mx import MAX_HOSTS, Endpoint, failing_last
 from relay.delivery.next_hop import NextHopResolver, Target, Upstream
+from relay.delivery.parties import Parties
 from relay.delivery.server_history import ServerHistory
 from relay.delivery.session import Session
 from relay.delivery.sites import SiteTable
@@ -76,6 +77,7 @@ class Pool:
         self._slots = ConnectionSlots()
         self._idle = IdleSessions()
         self._sites = SiteTable(clock)
+        self._parties = Parties(clock)
         self.memory = ServerHistory(clock)
         self._closed = False
 
@@ -87,6 +89,7 @@ class Pool:
         Hanging servers of many domains hold no more than the connections of one site. All sites that have accepted
         nothing lately hold no more than half of the total.
         """
+        self._parties.add(flow.accountable)
         site = await self._site(lane_target)
         limits, is_large = self._limits(lane_target, site, size), size > LARGE
         async with self._slots.slot(_large_key(lane_target.lane) if is_large else lane_target.lane, limits, flow):
@@ -168,15 +171,17 @@ class Pool:
 
     def _limits(self, lane_target: LaneTarget, site: Site, size: int) -> dict[str, ConnectionLimit]:
         """Return the limits of a connection, by key."""
-        total = lane_target.next_hops.settings.delivery.max_connections
+        settings = lane_target.next_hops.settings
+        total = settings.delivery.max_connections
         # Entries claimed before other nodes joined are still delivered.
         most = max(1, self._share(site.name, site.connections))
-        limits = {lane_target.lane: ConnectionLimit(most)}
+        limit = ConnectionLimit(most, share=max(1, most - 1) if self._parties.are_several(settings) else 0)
+        limits = {lane_target.lane: limit}
         if size > LARGE:
             # Large messages take long: one connection is left to the others.
             limits[_large_key(site.name)] = ConnectionLimit(max(1, most - 1))
         if site.address:
-            limits |= {_site_key(site.name): ConnectionLimit(most), _address_key(site.address): ConnectionLimit(most)}
+            limits |= {_site_key(site.name): limit, _address_key(site.address): limit}
             if not self._sites.is_proven(site):
                 half = max(1, total // 2)
                 limits[UNPROVEN] = ConnectionLimit(half, reserve=half // 2, factor=_UNPROVEN_FACTOR)

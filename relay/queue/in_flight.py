@@ -105,14 +105,14 @@ class AttemptTable:
 
     def reserve(self, batch: ClaimedBatch) -> None:
         """Count a batch as in flight."""
-        self._lanes.start(batch.entries[0].lane, batch.transactions)
+        self._lanes.start(batch.entries[0].lane, batch.transactions, batch.entries[0].flow.accountable)
         self._flows.start(batch.entries[0].flow, len(batch.entries))
         self._entries += len(batch.entries)
         self._content += _octets(batch)
 
     def release(self, batch: ClaimedBatch) -> None:
         """Count a batch as in flight no more."""
-        self._lanes.finish(batch.entries[0].lane, batch.transactions)
+        self._lanes.finish(batch.entries[0].lane, batch.transactions, batch.entries[0].flow.accountable)
         self._flows.finish(batch.entries[0].flow, len(batch.entries))
         self._entries -= len(batch.entries)
         self._content -= _octets(batch)

@@ -4,10 +4,12 @@ A lane starts with a low concurrency. Each success raises it, and failures lower
 destinations cannot use up the capacity of the reachable ones.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from relay.mail.lane import DIRECT
+from relay.queue.claim_limits import Holders
 from relay.queue.outcome import Deferred
 from relay.queue.routing import LanePause, provider_of
 
@@ -28,6 +30,8 @@ class LaneState:
     concurrency: int = INITIAL_CONCURRENCY
     in_flight: int = 0
     """Transactions."""
+    parties: Counter[str] = field(default_factory=Counter)
+    """Transactions in flight by accountable party."""
     down_until: float = 0.0
     failure: Deferred | None = None
     """The last failure. It is the outcome of all attempts while the lane is paused."""
@@ -50,14 +54,19 @@ class LaneTable:
     """Transactions in flight that any lane may have, at most."""
     lanes: dict[str, LaneState] = field(default_factory=dict)
 
-    def start(self, name: str, transactions: int) -> None:
-        """Add transactions to those in flight."""
-        self.lanes.setdefault(name, LaneState()).in_flight += transactions
+    def start(self, name: str, transactions: int, party: str = "") -> None:
+        """Add transactions of an accountable party to those in flight."""
+        lane = self.lanes.setdefault(name, LaneState())
+        lane.in_flight += transactions
+        lane.parties[party] += transactions
 
-    def finish(self, name: str, transactions: int) -> None:
+    def finish(self, name: str, transactions: int, party: str = "") -> None:
         """Subtract transactions from those in flight. Forget a destination whose state is that of a new lane."""
         lane = self.lanes[name]
         lane.in_flight -= transactions
+        lane.parties[party] -= transactions
+        if not lane.parties[party]:
+            del lane.parties[party]
         is_like_new = lane.failure is None and lane.concurrency <= INITIAL_CONCURRENCY
         if not lane.in_flight and is_like_new and provider_of(name) == DIRECT:
             del self.lanes[name]
@@ -157,6 +166,19 @@ class LaneTable:
         # Entries of a paused lane are settled without a connection, so its concurrency does not limit them.
         concurrency = self.max_concurrency if now < lane.down_until else lane.concurrency
         return max(0, concurrency - lane.in_flight)
+
+    def holders(self, now: float) -> Holders:
+        """Return the lanes without capacity in which each other party may have one entry in flight.
+
+        Servers that hang give nothing back: one party would keep the others out. A failing lane is tested by one entry.
+        """
+        return {
+            name: frozenset(lane.parties)
+            for name, lane in self.lanes.items()
+            if lane.concurrency <= lane.in_flight < lane.concurrency + self.max_concurrency
+            and lane.failure is None
+            and now >= lane.down_until
+        }
 
     def initial_capacity(self) -> int:
         """Return the entries that may be claimed for a lane not in use."""

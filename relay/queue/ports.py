@@ -1,45 +1,23 @@
 """Protocols that the queue needs. `storage`, `delivery`, `render` and `app` implement them."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from relay.content_file import Content
 from relay.events.event import Event
 from relay.events.ports import StoreError
 from relay.limits.priority import Flow
+from relay.queue.claim_limits import NO_HOLDERS, ClaimLimits, Holders
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections, NodeShare, NodeState
 from relay.queue.outcome import Delivered, Outcome
 from relay.queue.pause import Pause
-from relay.queue.site import NO_SITE_LIMITS, Site, SiteLimits
+from relay.queue.site import Site
 from relay.queue.site_rate import RateChange, SavedRate, SiteRate
 from relay.render.render import Rendering, RenderInput
 from relay.render.renderer import ContentFiles
-
-
-@dataclass(frozen=True, slots=True)
-class ClaimLimits:
-    """Limits of one claim: entries in total, octets of content, and entries by lane.
-
-    Recipients of one message that share a transaction are claimed together, even over a limit.
-    """
-
-    entries: int
-    content_bytes: int
-    """Contents beyond it, and large ones, are left in the store."""
-    per_lane: int
-    """Entries of a lane that is not in `lanes`."""
-    lanes: Mapping[str, int]
-    """Entries of each lane that is in use or paused; 0 claims none."""
-    flows: Mapping[Flow, int] = field(default_factory=dict)
-    """Entries of each party and priority, in all lanes together (`Flow.of_party`)."""
-    per_flow: int = 1 << 30
-    """Entries of a party and priority that is not in `flows`."""
-    connections: NodeConnections = ALL_CONNECTIONS
-    """Lanes of which this node may open no connection are left to other nodes."""
-    sites: SiteLimits = NO_SITE_LIMITS
 
 
 class QueueStore(Protocol):
@@ -89,11 +67,16 @@ class QueueStore(Protocol):
         """Write a content to the file in pieces. Return its damage, "" for none. Raises OSError of the file, too."""
 
     async def next_due(
-        self, busy: Sequence[str], flows: Collection[Flow] = (), connections: NodeConnections = ALL_CONNECTIONS
+        self,
+        busy: Collection[str],
+        flows: Collection[Flow] = (),
+        connections: NodeConnections = ALL_CONNECTIONS,
+        holders: Holders = NO_HOLDERS,
     ) -> float | None:
         """Return when the next waiting entry is due that this node may claim; None if none waits.
 
-        Entries of the busy lanes, and of these parties and priorities, are left out.
+        Entries of the busy lanes are left out, of these parties and priorities, and those that the holders of a lane
+        have there.
         """
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:

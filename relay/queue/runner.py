@@ -10,6 +10,7 @@ from pathlib import Path
 from relay.events.ports import StoreError
 from relay.limits.shares import Shares
 from relay.queue.attempt import AttemptRunner
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import QueueContext, pause_after
 from relay.queue.hand_over import HandOver, Rest
@@ -17,7 +18,6 @@ from relay.queue.in_flight import MAX_ENTRIES, AttemptTable, FlowTable
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, NewMessage
 from relay.queue.nodes import NodeConnections
-from relay.queue.ports import ClaimLimits
 from relay.queue.shared_pauses import SharedPauses
 from relay.queue.shared_rates import SharedRates
 from relay.queue.transmitter import Transmitter
@@ -153,6 +153,7 @@ class Runner:
             content_bytes=self._attempts.content_left,
             per_lane=self._lanes.initial_capacity(),
             lanes=self._lanes.capacity(now),
+            holders=self._lanes.holders(now),
             flows=self._flows.capacity(),
             per_flow=self._flows.initial_capacity(),
             connections=self._connections(),
@@ -164,10 +165,12 @@ class Runner:
         now, rates = self._context.clock(), self._context.rates
         self._lanes.forget_idle(now)
         rates.forget_idle(now)
-        full = [name for name, free in self._lanes.capacity(now).items() if not free] + rates.waiting_lanes(now)
+        full = [name for name, free in self._lanes.capacity(now).items() if not free]
+        waiting, holders = rates.waiting_lanes(now), self._lanes.holders(now)
+        busy = {*(name for name in full if name not in holders), *waiting}
         flows, connections = self._flows.full(), self._connections()
         try:
-            due = await self._context.store.next_due(full, flows, connections)
+            due = await self._context.store.next_due(busy, flows, connections, holders)
         except StoreError as error:
             await pause_after(self._context, error)
             return
@@ -178,7 +181,7 @@ class Runner:
             # Only the end of an attempt, which calls for a claim, makes one possible.
             wait = MAX_IDLE
         elif wait > 0:
-            self._hand_over.begin_rest(Rest(now + wait, frozenset(full), flows, connections))
+            self._hand_over.begin_rest(Rest(now + wait, frozenset((*full, *waiting)), flows, connections))
         await self._rest(max(wait, 0.001))
 
     async def _rest(self, seconds: float) -> None:

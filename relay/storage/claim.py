@@ -10,10 +10,10 @@ from itertools import islice
 from relay.content_file import LARGE
 from relay.limits.fair_order import FairOrder
 from relay.limits.priority import Flow
+from relay.queue.claim_limits import ClaimLimits, Holders, is_held
 from relay.queue.entry import Entry, LaneFlow
 from relay.queue.message import ClaimedBatch
 from relay.queue.nodes import NodeConnections
-from relay.queue.ports import ClaimLimits
 from relay.storage import pauses, sites
 from relay.storage.claim_source import ClaimSource
 from relay.storage.database import Connection
@@ -69,6 +69,7 @@ class _Claim:
         self.bytes_left = room.content_bytes
         self.flows_left = dict(room.flows)
         self.per_flow = room.per_flow
+        self.holders = room.holders
         self.messages: dict[str, Stored] = {}
         """By queue id."""
         self.claimed: list[ClaimedBatch] = []
@@ -78,7 +79,7 @@ class _Claim:
         return self.entries_left > 0 and (flow is None or self._left_of(flow) > 0)
 
     def _left_of(self, flow: LaneFlow) -> int:
-        return self.flows_left.get(flow.flow.of_party, self.per_flow)
+        return 0 if is_held(self.holders, flow) else self.flows_left.get(flow.flow.of_party, self.per_flow)
 
     def take(self, flow: LaneFlow, most: int) -> tuple[int, float | None]:
         """Lease at most `most` due entries of the flow; return their number, and the earliest time of the next one.
@@ -135,7 +136,7 @@ def claim(
         waiting = (
             _WaitingLane(lane, open_flows, free, lanes.order(lane, ready[lane]))
             for lane, free in _open_lanes([*ready], room)
-            if (open_flows := [flow for flow in ready[lane] if claiming.has_capacity(flow)])
+            if (open_flows := [one for one in ready[lane] if claiming.has_capacity(one)])
         )
 
         # A due lane may turn out to have no due entry; then the lanes behind it get its share.
@@ -156,7 +157,7 @@ def _open_lanes(ready: Sequence[str], room: ClaimLimits) -> Iterator[tuple[str, 
     left, group_of = dict(room.sites.free), room.sites.group_of
     lanes = Counter(group_of.get(lane, "") for lane in ready) if left else Counter()
     for lane in ready:
-        free, group = room.lanes.get(lane, room.per_lane), group_of.get(lane, "")
+        free, group = room.of_lane(lane), group_of.get(lane, "")
         if group in left:
             free = min(free, left[group], max(1, room.sites.free[group] // lanes[group]))
         if free > 0 and room.connections.may_open(lane):
@@ -284,13 +285,13 @@ def clock_set(
 
 
 def next_due(
-    lanes: DueLanes, busy: Sequence[str], flows: Collection[Flow], connections: NodeConnections
+    lanes: DueLanes, busy: Collection[str], flows: Collection[Flow], connections: NodeConnections, holders: Holders
 ) -> Callable[[Connection], float | None]:
-    """Return the due time of the next waiting entry outside the busy lanes and flows, and the lanes of other nodes."""
-    full = frozenset(busy)
+    """Return the due time of the next waiting entry that this node may claim."""
 
     def may_claim(flow: LaneFlow) -> bool:
-        return flow.lane not in full and flow.flow.of_party not in flows and connections.may_open(flow.lane)
+        is_full = flow.lane in busy or flow.flow.of_party in flows or is_held(holders, flow)
+        return not is_full and connections.may_open(flow.lane)
 
     def operation(raw: Connection) -> float | None:
         lanes.refresh(raw)

@@ -6,10 +6,11 @@ from dataclasses import replace
 from typing import BinaryIO, ClassVar, TypeVar
 
 from relay.limits.priority import Flow
+from relay.queue.claim_limits import NO_HOLDERS, ClaimLimits, Holders
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
-from relay.queue.ports import ChangedEntries, ClaimLimits, Depth, EntryChange, EntryQuery
+from relay.queue.ports import ChangedEntries, Depth, EntryChange, EntryQuery
 from relay.storage import claim, content_copy, message_queries, purge, queue_writes, suppressions
 from relay.storage.database import Operation
 from relay.storage.due_lanes import DueLanes
@@ -64,10 +65,14 @@ class BaseQueueStore(ABC):
         await self._database.write(claim.clock_set(self._lanes, now, step, longest_wait, lifetime))
 
     async def next_due(
-        self, busy: Sequence[str], flows: Collection[Flow] = (), connections: NodeConnections = ALL_CONNECTIONS
+        self,
+        busy: Collection[str],
+        flows: Collection[Flow] = (),
+        connections: NodeConnections = ALL_CONNECTIONS,
+        holders: Holders = NO_HOLDERS,
     ) -> float | None:
         """Return the due time of the next waiting entry for this node outside the busy lanes and flows; else None."""
-        return await self._database.write(claim.next_due(self._lanes, busy, flows, connections))
+        return await self._database.write(claim.next_due(self._lanes, frozenset(busy), flows, connections, holders))
 
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
         """Return the entries that match, in order of queue id and number. `domain` is the sending domain."""

@@ -10,11 +10,12 @@ from relay.content_file import HEAD, LARGE, UnreadContent, head_of
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.limits.priority import Flow, Priority
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import State, StateError
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.nodes import NodeConnections, NodeShare
 from relay.queue.operator_actions import hold
-from relay.queue.ports import ClaimLimits, EntryQuery
+from relay.queue.ports import EntryQuery
 from relay.queue.site import SiteLimits
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery
@@ -240,6 +241,26 @@ async def test_a_party_without_capacity_leaves_its_entries_and_delays_no_other(s
     assert [queue_id[0] for queue_id, _ in ids(await claim(store, room=room))].count("A") == 2
     assert ids(await claim(store, room=replace(room, flows={party: 0}))) == [("B4", 0)]
     assert await store.queue.next_due([], [party]) is None
+    assert await store.queue.next_due([]) == NOW
+
+
+async def test_a_party_that_holds_all_of_a_lane_leaves_one_entry_to_each_other_party(store: Store) -> None:
+    for n in range(3):
+        await store.queue.enqueue(of(f"A{n}", "network:10.0.0.1\t01"))
+    assert await store.queue.next_due([], holders={"mx:a.test": {"network:10.0.0.1"}}) is None
+    for name in "BC":
+        for n in range(2):
+            await store.queue.enqueue(of(f"{name}{n}", f"identity:{name.lower()}@acme.test"))
+
+    full, holders = replace(ROOMY, lanes={"mx:a.test": 0}), {"network:10.0.0.1"}
+    assert ids(await claim(store, room=full)) == []
+    for name in "BC":
+        lane = {"mx:a.test": frozenset(holders)}
+        assert await store.queue.next_due([], holders=lane) == NOW
+        assert ids(await claim(store, room=replace(full, holders=lane))) == [(f"{name}0", 0)]
+        holders.add(f"identity:{name.lower()}@acme.test")
+    assert ids(await claim(store, room=replace(full, holders={"mx:a.test": frozenset(holders)}))) == []
+    assert await store.queue.next_due([], holders={"mx:a.test": holders}) is None
     assert await store.queue.next_due([]) == NOW
 
 

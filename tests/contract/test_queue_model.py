@@ -24,11 +24,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import Entry, State, move
 from relay.queue.hand_over import with_active
 from relay.queue.message import ClaimedBatch, NewMessage
 from relay.queue.operator_actions import delete, flush, hold, release
-from relay.queue.ports import ClaimLimits, EntryQuery
+from relay.queue.ports import EntryQuery
 from tests.contract.queue_world import LIFETIME, OUTCOMES, Batch, Key, Moment, Node, Tracked, World, live
 from tests.contract.values import accepted
 from tests.servers.audit import audited

@@ -17,11 +17,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import State, move
 from relay.queue.hand_over import with_active
 from relay.queue.message import ClaimedBatch
 from relay.queue.operator_actions import delete, hold, release
-from relay.queue.ports import ClaimLimits, EntryQuery
+from relay.queue.ports import EntryQuery
 from relay.storage.store import Store
 from tests.contract.conftest import open_at
 from tests.contract.values import NOW, ROOMY, accepted, settle

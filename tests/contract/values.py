@@ -4,9 +4,9 @@ from dataclasses import replace
 
 from relay.events.event import Event, Kind
 from relay.mail.reply import Reply
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
-from relay.queue.ports import ClaimLimits
 from relay.render.message_policy import MessagePolicy
 from relay.rewrite.options import ListUnsubscribe, Tracking
 

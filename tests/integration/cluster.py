@@ -6,8 +6,8 @@ from typing import Any
 
 import psycopg
 
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.message import ClaimedBatch
-from relay.queue.ports import ClaimLimits
 from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW
 

@@ -404,3 +404,20 @@ async def test_large_messages_leave_one_connection_of_a_lane_to_small_ones() -> 
         for task in hanging:
             task.cancel()
         await asyncio.gather(*hanging, return_exceptions=True)
+
+
+async def test_a_sender_whose_transactions_hang_leaves_one_connection_of_a_lane_to_others() -> None:
+    async with Sink() as sink, delivering(settings(sink.port, connections_per_lane=3)) as delivery:
+        await delivery.deliver("provider:up", job(flow=Flow("network:10.0.0.2")))
+        sink.always("DATA", Hang())
+        hangs = job(flow=Flow("network:10.0.0.1"))
+        hanging = [asyncio.ensure_future(delivery.deliver("provider:up", hangs)) for _ in range(5)]
+        await until(lambda: len(sink.said("DATA")) == 3)
+        sink.behave()
+        for _ in range(3):
+            (outcome,) = await delivery.deliver("provider:up", job(flow=Flow("network:10.0.0.3")))
+            assert isinstance(outcome, Delivered)
+        assert len(sink.said("DATA")) == 6
+        for task in hanging:
+            task.cancel()
+        await asyncio.gather(*hanging, return_exceptions=True)

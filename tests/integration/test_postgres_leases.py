@@ -9,9 +9,10 @@ import pytest
 
 from relay.events.event import Kind
 from relay.events.ports import StoreError
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import LaneFlow, State
 from relay.queue.operator_actions import delete
-from relay.queue.ports import ClaimLimits, EntryQuery
+from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
 from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW, ROOMY, accepted, settle

@@ -8,9 +8,9 @@ from relay.events.ports import StoreError
 from relay.limits.ports import Slot, Usage
 from relay.limits.priority import Flow
 from relay.limits.window import Window
+from relay.queue.claim_limits import NO_HOLDERS, ClaimLimits, Holders
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
-from relay.queue.ports import ClaimLimits
 from relay.storage.sqlite.store import SqliteStore
 
 
@@ -50,10 +50,14 @@ class FlakyStore:
         return await self.store.queue.copy_content(queue_id, file)
 
     async def next_due(
-        self, busy: Sequence[str], flows: Collection[Flow] = (), connections: NodeConnections = ALL_CONNECTIONS
+        self,
+        busy: Collection[str],
+        flows: Collection[Flow] = (),
+        connections: NodeConnections = ALL_CONNECTIONS,
+        holders: Holders = NO_HOLDERS,
     ) -> float | None:
         self._fail_if_due("next_due")
-        return await self.store.queue.next_due(busy, flows, connections)
+        return await self.store.queue.next_due(busy, flows, connections, holders)
 
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         self._fail_if_due("apply")

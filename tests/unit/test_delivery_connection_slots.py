@@ -162,6 +162,17 @@ async def test_a_bounded_share_leaves_room_for_the_next_principals() -> None:
     await holders.end_all()
 
 
+async def test_one_principal_alone_leaves_a_connection_of_a_site_to_the_others() -> None:
+    holders = Holders()
+    limits = {"site s": ConnectionLimit(5, share=4), "total": ConnectionLimit(100)}
+    await holders.start(Flow("hangs", Priority.HIGH), 12, limits)
+    await holders.start(Flow("hangs", Priority.CAMPAIGN), 12, limits)
+    assert Counter(one.principal for one in holders.held) == {"hangs": 4}
+    await holders.start(Flow("single"), 2, limits)
+    assert Counter(one.principal for one in holders.held) == {"hangs": 4, "single": 1}
+    await holders.end_all()
+
+
 async def test_priorities_of_a_principal_hold_slots_by_weight() -> None:
     holders = Holders()
     flows = [Flow("a\t01", priority) for priority in Priority]

@@ -12,13 +12,14 @@ from relay.content_file import LARGE
 from relay.events.ports import StoreError
 from relay.limits.priority import Flow, Priority
 from relay.queue import in_flight
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import LaneFlow, State
 from relay.queue.hand_over import Rest
 from relay.queue.message import ClaimedBatch, NewMessage
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections, NodeShare
 from relay.queue.operator_actions import hold
 from relay.queue.pause import HOLD, Pause
-from relay.queue.ports import ClaimLimits, EntryQuery
+from relay.queue.ports import EntryQuery
 from relay.queue.site import Site
 from tests.unit.queue_harness import BUSY, NOW, Harness, running
 

@@ -130,3 +130,25 @@ def test_a_provider_that_failed_is_remembered_until_it_works() -> None:
     assert lanes.is_failing("provider:p")
     lanes.succeeded("provider:p", 1001.0)
     assert not lanes.is_failing("provider:p")
+
+
+def test_a_full_lane_is_open_to_parties_that_hold_nothing_of_it_unless_it_fails() -> None:
+    lanes = LaneTable(max_concurrency=8)
+    lanes.start(LANE, 4, "a")
+    assert lanes.holders(0.0) == {}
+    lanes.start(LANE, 1, "b")
+    assert lanes.holders(0.0) == {LANE: {"a", "b"}}
+    lanes.start(LANE, 1, "c")
+    lanes.finish(LANE, 1, "b")
+    assert lanes.holders(0.0) == {LANE: {"a", "c"}}
+    lanes.failed(LANE, DOWN, 0.0, 30.0)
+    assert lanes.holders(0.0) == lanes.holders(40.0) == {}
+
+
+def test_a_full_lane_is_open_to_no_more_parties_than_it_may_have_transactions() -> None:
+    lanes = LaneTable(max_concurrency=8)
+    lanes.start(LANE, INITIAL_CONCURRENCY, "a")
+    for number in range(8):
+        assert lanes.holders(0.0)
+        lanes.start(LANE, 1, f"b{number}")
+    assert lanes.holders(0.0) == {}

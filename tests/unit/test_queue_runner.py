@@ -11,12 +11,13 @@ import pytest
 from relay.events.event import Kind
 from relay.events.ports import RejectedError
 from relay.limits.ports import Slot
+from relay.limits.priority import Flow
 from relay.mail.reply import Reply
 from relay.queue import context as context_module
 from relay.queue import settler as settler_module
 from relay.queue.context import INTERNAL_ERROR
 from relay.queue.entry import State
-from relay.queue.lanes import LaneTable
+from relay.queue.lanes import INITIAL_CONCURRENCY, LaneTable
 from relay.queue.message import Settlement
 from relay.queue.outcome import Outcome, Refused
 from relay.queue.ports import DeliveryJob, EntryQuery
@@ -31,6 +32,7 @@ from tests.unit.queue_harness import (
     NOW,
     OK,
     TRACKING,
+    ScriptedDelivery,
     running,
     settings,
 )
@@ -462,3 +464,33 @@ async def test_a_settlement_that_cannot_be_stored_is_made_plainly_and_reported(
         assert bounced.data == {"plain": True}
         created = [one for one in harness.events if one.kind is Kind.CREATED]
         assert bool(created) is notified
+
+
+async def test_a_party_whose_transactions_hang_keeps_no_other_out_of_a_lane(tmp_path: Path) -> None:
+    class HangsForOne(ScriptedDelivery):
+        async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
+            if job.entries[0].principal == "identity:hangs@acme.test":
+                self.jobs.append((lane, job, b""))
+                await self.gate.wait()
+            return [OK] * len(job.entries)
+
+    async with running(tmp_path) as harness:
+        delivery = harness.delivery.real = HangsForOne()
+        delivery.gate.clear()
+        for number in range(2 * INITIAL_CONCURRENCY):
+            hangs = Flow("identity:hangs@acme.test")
+            await harness.enqueue(f"u{number}@x.test", queue_id=f"H{number}", flow=hangs)
+
+        async def lane_is_full() -> bool:
+            return len(delivery.jobs) == INITIAL_CONCURRENCY
+
+        await harness.until(lane_is_full)
+        for number in range(3):
+            await harness.enqueue(f"a{number}@x.test", queue_id=f"S{number}", flow=Flow("identity:a@acme.test"))
+
+        async def others_left() -> bool:
+            states = {entry.queue_id: entry.state for entry in await harness.entries()}
+            return all(states[f"S{number}"] is State.DELIVERED for number in range(3))
+
+        await harness.until(others_left)
+        delivery.gate.set()

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import State
 from relay.queue.message import ClaimedBatch
-from relay.queue.ports import ClaimLimits
 from relay.storage import claim as claim_module
 from tests.servers.waiting import PATIENCE
 from tests.unit.queue_harness import running

@@ -19,11 +19,12 @@ from relay.limits.window import HOUR
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.policy.message_facts import MessageFacts, parse_facts
+from relay.queue.claim_limits import NO_HOLDERS, ClaimLimits, Holders
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
 from relay.queue.pause import Pause, identity_subject
-from relay.queue.ports import ClaimLimits, EntryQuery
+from relay.queue.ports import EntryQuery
 from relay.storage.sqlite.store import SqliteStore
 from relay.submission import accept
 from relay.submission.accept import SubmissionHandler
@@ -67,7 +68,11 @@ class FaultyStore:
         raise self.error
 
     async def next_due(
-        self, busy: Sequence[str], flows: Collection[Flow] = (), connections: NodeConnections = ALL_CONNECTIONS
+        self,
+        busy: Collection[str],
+        flows: Collection[Flow] = (),
+        connections: NodeConnections = ALL_CONNECTIONS,
+        holders: Holders = NO_HOLDERS,
     ) -> float | None:
         raise self.error
 

@@ -12,9 +12,9 @@ from functools import partial
 from itertools import count
 
 from relay.events.ports import StoreError
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import Entry, StateError
 from relay.queue.message import ClaimedBatch, Settlement
-from relay.queue.ports import ClaimLimits
 from relay.storage import claim
 from relay.storage.batcher import Batcher
 from relay.storage.due_lanes import DueLanes

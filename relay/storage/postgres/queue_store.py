@@ -6,9 +6,10 @@ from typing import TypeVar
 
 from relay.events.ports import StoreError
 from relay.log import Emit
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
-from relay.queue.ports import ClaimLimits, Depth
+from relay.queue.ports import Depth
 from relay.storage import claim, message_queries, purge, queue_writes
 from relay.storage.batcher import Batcher
 from relay.storage.database import Connection, Operation

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from relay.events.ports import StoreError
+from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import Entry
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
-from relay.queue.ports import ClaimLimits
 from relay.storage import claim, purge, queue_writes
 from relay.storage.claim_source import ClaimSource
 from relay.storage.due_lanes import DueLanes
