@@ -18,6 +18,7 @@ COMMANDS = {
     "tracker": "relay.cli.tracker:tracker",
     "demo": "relay.cli.demo.command:demo",
     "config": "relay.cli.config:config",
+    "completion": "relay.cli.completion:completion",
     "share": "relay.cli.share:share",
     "queue": "relay.cli.queue:queue",
     "trace": "relay.cli.status:trace",

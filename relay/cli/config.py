@@ -4,20 +4,22 @@ import errno
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
 from relay.cli.client import NO_SERVER, AdminClient
-from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
+from relay.cli.common import EX_CONFIG, config_option, json_option, settings_or_exit
 from relay.cli.output import use_utf_8
 from relay.cli.undelivered_replies import warn_of_lost_replies
 from relay.config import Settings
-from relay.config.errors import key_text
+from relay.config.errors import closest, key_text
 from relay.config.masking import MASK
 from relay.config.parsers import parse_host_port
+from relay.config.reference import NAMED, REPEATABLE, Described, describe, reference
 from relay.config.show import plain, toml_document, toml_value
 from relay.config.sources import read_sources
 from relay.config.toml_positions import KeyPath
@@ -97,6 +99,44 @@ def show_command(path: Path, as_json: bool) -> None:
     else:
         use_utf_8()
         click.echo(marked_toml(settings, differences), nl=False)
+
+
+@config.command("describe")
+@click.argument("key", default="")
+@json_option
+def describe_command(key: str, as_json: bool) -> None:
+    """Show default and meaning of KEY, such as delivery.tls, or of all keys of a table; without KEY, all keys."""
+    found = describe(key) if key else reference()
+    if not found:
+        similar = closest(key, [one.name for one in reference()])
+        raise click.UsageError(f'there is no key "{key}"' + (f"; did you mean {similar}?" if similar else ""))
+    for one in found:
+        if as_json:
+            click.echo(json.dumps({"key": one.name, "value": one.value, "example": one.is_example, "text": one.text}))
+        elif key:
+            click.echo("\n".join(_described(one)))
+        elif one.value:
+            click.echo(f"{one.name} = {one.value}")
+
+
+def _described(one: Described) -> Iterator[str]:
+    """Yield the lines about one key or table."""
+    if one.value:
+        yield f"{one.name} = {one.value}" + ("  (example)" if one.is_example else "")
+    else:
+        yield f"[{one.name}]"
+    yield from textwrap.wrap(one.text, 100, initial_indent="  ", subsequent_indent="  ")
+    if one.value and len(one.path) == 2 and one.path[0] not in NAMED | REPEATABLE:
+        yield f"  environment: RELAY__{'__'.join(one.path).upper()}"
+    yield ""
+
+
+@config.command("schema")
+def schema_command() -> None:
+    """Print the JSON Schema of the configuration, for editors that check TOML."""
+    from relay.config.json_schema import configuration_schema  # Not at the top: building it takes a while.
+
+    click.echo(json.dumps(configuration_schema(), indent=1))
 
 
 @config.command("reload")

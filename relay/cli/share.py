@@ -1,10 +1,14 @@
 """`relay share`: writes out the files that come with the program."""
 
+import json
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
 
 import click
+
+from relay.cli.man_pages import man_pages
+from relay.config.json_schema import configuration_schema
 
 FILES = ("relay.toml", "relay.service", "bounce_rules.toml", "alerts.yml", "grafana.json")
 """Files of relay/share."""
@@ -22,8 +26,9 @@ class CannotCreateError(click.ClickException):
 def share(folder: Path, force: bool) -> None:
     """Write the files that come with relay to the folder PATH, and print their names.
 
-    They are the reference of the configuration, the unit for systemd, the rules of bounces, the alerting rules for
-    Prometheus, and the dashboard for Grafana. Files that exist are kept, and the command ends with 73.
+    They are the reference of the configuration and its JSON Schema, the unit for systemd, the rules of bounces, the
+    alerting rules for Prometheus, the dashboard for Grafana, and the manual pages. Files that exist are kept, and the
+    command ends with 73.
     """
     shipped = dict(shared_files())
     existing = [name for name in shipped if (folder / name).exists()]
@@ -45,3 +50,6 @@ def shared_files() -> Iterator[tuple[str, str]]:
     folder = resources.files("relay").joinpath("share")
     for name in FILES:
         yield name, folder.joinpath(name).read_text(encoding="utf-8")
+    yield "relay.schema.json", json.dumps(configuration_schema(), indent=1) + "\n"
+    for name, page in man_pages():
+        yield f"man/{name}", page

@@ -75,7 +75,10 @@ class Credential(Section):
     """`[credentials.…]`: a name, the hashes of its secrets, and what its clients may do beside sending."""
 
     secret_hash: Annotated[
-        tuple[SecretStr, ...], FROM_FILE, BeforeValidator(_as_list), AfterValidator(_valid_hashes)
+        tuple[SecretStr, ...],
+        FROM_FILE,
+        BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...]),
+        AfterValidator(_valid_hashes),
     ] = Field(examples=[_EXAMPLE_HASH])
     providers: tuple[Name, ...] = ()
     headers: Dialects = ()

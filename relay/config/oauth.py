@@ -83,7 +83,7 @@ def _certificate(value: SecretStr) -> SecretStr:
 
 Endpoint = Annotated[str, AfterValidator(_endpoint)]
 
-Day = Annotated[str, BeforeValidator(_date_text), AfterValidator(_date)]
+Day = Annotated[str, BeforeValidator(_date_text, json_schema_input_type=str), AfterValidator(_date)]
 """A day as "2027-03-01", "" for none; TOML may have it as a date."""
 
 

@@ -180,10 +180,16 @@ class Reputation(Section):
     min_complaints: PositiveCount = 3
 
 
+Workers = Annotated[Count, BeforeValidator(_workers, json_schema_input_type=int | Literal["auto"])]
+"""A number of processes, or "auto"."""
+
+
 class Render(Section):
     """`[render]`: the worker processes that rewrite and sign messages."""
 
-    workers: Annotated[Count, BeforeValidator(_workers)] = Field(default_factory=spare_cores)
+    workers: Annotated[Count, BeforeValidator(_workers, json_schema_input_type=int | Literal["auto"])] = Field(
+        default_factory=spare_cores
+    )
     timeout: PositiveSeconds = 10.0
     max_memory: Octets = 512 * 1024 * 1024
     when_unavailable: Literal["wait", "send_unmodified"] = "wait"

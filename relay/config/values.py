@@ -158,22 +158,24 @@ PositiveCount = Annotated[int, Strict(), Field(ge=1)]
 
 Port = Annotated[int, Strict(), Field(ge=1, le=65535)]
 
-Share = Annotated[float, BeforeValidator(parse_share)]
+Share = Annotated[float, BeforeValidator(parse_share, json_schema_input_type=float | str)]
 """A part of a whole: a number from 0 to 1."""
 
-Seconds = Annotated[float, BeforeValidator(parse_duration)]
+Seconds = Annotated[float, BeforeValidator(parse_duration, json_schema_input_type=float | str)]
 """A duration in seconds, zero allowed."""
 
-PositiveSeconds = Annotated[float, BeforeValidator(parse_duration), AfterValidator(_positive)]
+PositiveSeconds = Annotated[
+    float, BeforeValidator(parse_duration, json_schema_input_type=float | str), AfterValidator(_positive)
+]
 """A duration in seconds above zero."""
 
 Rate = Annotated[str, _unless_empty(_rate)]
 """Messages in a unit of time, such as "20/min"; "" for no bound."""
 
-Octets = Annotated[int, BeforeValidator(parse_size), AfterValidator(_positive)]
+Octets = Annotated[int, BeforeValidator(parse_size, json_schema_input_type=int | str), AfterValidator(_positive)]
 """A size in octets above zero."""
 
-Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network, json_schema_input_type=str)]
 
 Name = Annotated[str, AfterValidator(_name)]
 """Name of a listener, provider or credential."""

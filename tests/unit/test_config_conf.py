@@ -16,7 +16,7 @@ from relay.config.values import (
 
 _TEXT = (Path(__file__).parents[2] / "conf" / "relay.toml").read_text()
 
-_SETTING = re.compile(r"^#(?=\S)", re.MULTILINE)
+_SETTING = re.compile(r"^#(?=[^\s:])", re.MULTILINE)
 
 _EXAMPLE = re.compile(r"^#\w+ = .*# example$", re.MULTILINE)
 
