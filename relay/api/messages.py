@@ -29,11 +29,13 @@ from relay.api.message_operations import BATCH, CANCEL, LIST, LIST_PARAMETERS, R
 from relay.api.operations import Route
 from relay.api.problems import ProblemError
 from relay.api.replies import refusal
-from relay.api.submitter import Client, Submitted, Submitter
+from relay.api.submitter import Client, Mail, Submitted, Submitter, derived, distinct
 from relay.config.settings import Settings
 from relay.mail.authors import author_of
 from relay.mail.canonical_address import canonical
+from relay.mail.control_headers import idempotency_key
 from relay.mail.dot_stuffing import normalise
+from relay.mail.instructions import InstructionError
 from relay.mail.queue_id import is_queue_id
 from relay.mail.reply import Reply
 from relay.queue.message import Message
@@ -45,6 +47,9 @@ MAIL_TYPE = "message/rfc822"
 
 MOST_LISTED = 100
 """Messages of one page, at most."""
+
+REPEATED = {"Idempotent-Replayed": "true"}
+"""Header field of an answer to a message that was accepted before."""
 
 BATCH_AT_ONCE = 20
 """Messages of a batch that are accepted at the same time."""
@@ -72,35 +77,35 @@ class MessageRoutes:
 
     async def send(self, request: web.Request) -> web.Response:
         """POST /messages: one message, in JSON or as `message/rfc822`. 202 when it is on disk."""
-        client = client_of(request)
+        client, key = client_of(request), key_of(request)
         async with self.memory.body(request, self._limit()) as body:
             if request.content_type == MAIL_TYPE:
-                submitted = await self._submit_mail(client, request.query, body)
+                submitted = await self._submit_mail(client, request.query, body, key)
             else:
                 reject_unknown_parameters(request.query, ())
                 message = await validate(OutgoingMessage, await _json_of(request, body), len(body))
-                submitted = await self.submitter.submit(client, message)
+                submitted = await self.submitter.submit(client, message, key)
         answer = message_answer(submitted)
         if isinstance(answer, Reply):
             raise refusal(answer)
-        return _answer(answer, 202)
+        return _answer(answer, 202, REPEATED if all(one.repeated for one in submitted) else None)
 
     async def send_batch(self, request: web.Request) -> web.Response:
         """POST /messages/batch: several messages, each with its own result. A faulty one does not stop the others."""
-        client, turns = client_of(request), asyncio.Semaphore(BATCH_AT_ONCE)
+        client, key, turns = client_of(request), key_of(request), asyncio.Semaphore(BATCH_AT_ONCE)
         async with self.memory.body(request, self._limit()) as body:
             given = _batch_items(await _json_of(request, body))
             size = len(body) // len(given)
 
-            async def submit(one: object) -> BatchResult:
+            async def submit(number: int, one: object) -> BatchResult:
                 async with turns:
                     try:
                         message = await validate(OutgoingMessage, one, size)
                     except ProblemError as error:
                         return refused(error)
-                    return batch_result(await self.submitter.submit(client, message))
+                    return batch_result(await self.submitter.submit(client, message, derived(key, str(number))))
 
-            results = await asyncio.gather(*map(submit, given))
+            results = await asyncio.gather(*(submit(number, one) for number, one in enumerate(given)))
         return _answer(BatchAnswer(results=tuple(results)))
 
     async def read(self, request: web.Request) -> web.Response:
@@ -137,7 +142,9 @@ class MessageRoutes:
             rest = done.rest
         return _answer(CancelAnswer(cancelled=tuple(cancelled)))
 
-    async def _submit_mail(self, client: Client, query: MultiMapping[str], body: bytes) -> Sequence[Submitted]:
+    async def _submit_mail(
+        self, client: Client, query: MultiMapping[str], body: bytes, key: str
+    ) -> Sequence[Submitted]:
         """Submit a composed message: its header fields say what the keys of JSON say."""
         reject_unknown_parameters(query, {"from", "to"})
         content = normalise(body)
@@ -150,9 +157,9 @@ class MessageRoutes:
                 parse_mailbox(address)
             except ValueError as error:
                 raise ProblemError(422, f"{name}: {error}") from None
-        to = tuple(parse_mailbox(one).address for one in recipients)
-        path = parse_mailbox(sender).address
-        return [Submitted(to, await self.submitter.submit_content(client, path, to, content))]
+        to = distinct(parse_mailbox(one).address for one in recipients)
+        mail = Mail(parse_mailbox(sender).address, to, content, key=key)
+        return [await self.submitter.submit_mail(client, mail)]
 
     async def _visible(self, request: web.Request) -> str:
         """Return the queue id of a message that the caller may see; raise 404 for others, as for unknown ones."""
@@ -181,8 +188,23 @@ def _no_message(queue_id: str) -> ProblemError:
     return ProblemError(404, f"there is no message {queue_id[:100]} of yours; ids are in the answer to POST")
 
 
-def _answer(model: BaseModel, status: int = 200) -> web.Response:
-    return web.Response(status=status, text=model.model_dump_json(by_alias=True), content_type="application/json")
+def key_of(request: web.Request) -> str:
+    """Return the idempotency key of a request, without the quotes of a structured field (RFC 8941); "" for none."""
+    given = request.headers.get("Idempotency-Key")
+    if given is None:
+        return ""
+    bare = given.strip()
+    if len(bare) > 1 and bare.startswith('"') and bare.endswith('"'):
+        bare = bare[1:-1]
+    try:
+        return idempotency_key("Idempotency-Key", bare)
+    except InstructionError as error:
+        raise ProblemError(400, str(error)) from None
+
+
+def _answer(model: BaseModel, status: int = 200, headers: Mapping[str, str] | None = None) -> web.Response:
+    text = model.model_dump_json(by_alias=True)
+    return web.Response(status=status, text=text, content_type="application/json", headers=headers)
 
 
 async def _json_of(request: web.Request, body: bytes) -> object:

@@ -8,6 +8,7 @@ STATUSES: tuple[tuple[int, str, int], ...] = (
     (535, "", 401),
     (550, "5.7.", 403),
     (552, "", 413),
+    (450, "4.3.0", 409),
     (454, "", 503),
     (452, "", 503),
     (451, "", 503),
@@ -15,8 +16,8 @@ STATUSES: tuple[tuple[int, str, int], ...] = (
 )
 """Code of the reply, begin of its enhanced status code, and the HTTP status. Other codes: 422 for 5yz, 503 for 4yz."""
 
-RETRY_AFTER = 60
-"""Seconds after which a request may be repeated that was refused for now."""
+RETRY_AFTERS = {409: 1, 503: 60}
+"""Seconds after which a request may be repeated that was refused for now, by status."""
 
 
 def http_status(reply: Reply) -> int:
@@ -28,4 +29,4 @@ def http_status(reply: Reply) -> int:
 def refusal(reply: Reply) -> ProblemError:
     """Return the error that answers a request whose message got this reply."""
     status = http_status(reply)
-    return ProblemError(status, reply.text, retry_after=RETRY_AFTER if status == 503 else 0, reply=str(reply))
+    return ProblemError(status, reply.text, retry_after=RETRY_AFTERS.get(status, 0), reply=str(reply))

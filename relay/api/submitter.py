@@ -1,13 +1,16 @@
 """Submits messages of HTTP requests to the acceptor that SMTP uses: the same policy, limits, lists and durability."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import blake2b
 
+from relay.admin.api import EVENTS
 from relay.api.message import OutgoingMessage, parse_mailbox
 from relay.api.mime import compose
 from relay.api.substitutions import copies
 from relay.config.settings import Settings
+from relay.events.event import Kind
 from relay.events.ports import StoreError
 from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.dot_stuffing import normalise
@@ -16,10 +19,13 @@ from relay.mail.headers import header_fault
 from relay.mail.instructions import Metadata, Option, OptionName, Statement, Tag
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.queue.message import NewMessage
+from relay.queue.entry import State
+from relay.queue.message import Message, NewMessage
+from relay.reports.ports import Story, StoryStore
 from relay.smtp.body import HAS_NUL, too_large
 from relay.smtp.data import store_error_reply
 from relay.submission.accept import SubmissionHandler
+from relay.submission.idempotency import OTHER_MESSAGE, UNDER_WAY, Repeated
 
 LARGE = 64 * 1024
 """Octets. A larger message is composed in a thread, because that would delay other mail."""
@@ -42,11 +48,27 @@ class Client:
 
 
 @dataclass(frozen=True, slots=True)
+class Mail:
+    """A composed message, and what was said beside it."""
+
+    reverse_path: str
+    recipients: tuple[str, ...]
+    content: bytes
+    instructions: tuple[Statement, ...] = ()
+    key: str = ""
+    """Idempotency key, "" for none."""
+    request: str = ""
+    """Digest of the whole request, if the message is a part of it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Submitted:
     """The result for one message: what was stored, or the refusal."""
 
     recipients: tuple[str, ...]
     result: NewMessage | Reply
+    repeated: bool = False
+    """Whether it was accepted before, by a submission with the same idempotency key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,73 +77,124 @@ class Submitter:
 
     settings: Callable[[], Settings]
     handler: SubmissionHandler
+    stories: StoryStore
     on_store_error: Callable[[StoreError], None]
     """Called when a message could not be stored."""
 
-    async def submit(self, client: Client, message: OutgoingMessage) -> Sequence[Submitted]:
-        """Accept a message: one result, or one for each address of `to` if the message has substitutions."""
-        if not message.substitutions:
-            return [await self._submit_one(client, message, "")]
+    async def submit(self, client: Client, message: OutgoingMessage, key: str = "") -> Sequence[Submitted]:
+        """Accept a message: one result, or one for each address of `to` if the message has substitutions.
 
+        `key` is an idempotency key, "" for none.
+        """
+        if not message.substitutions:
+            return [await self.submit_mail(client, await _composed(message, key))]
+        return await self._submit_copies(client, message, key)
+
+    async def _submit_copies(self, client: Client, message: OutgoingMessage, key: str) -> Sequence[Submitted]:
+        """Accept the copies of a message, all with one Message-ID. The first one has the key of the request itself."""
+        request = blake2b(message.model_dump_json().encode(), digest_size=16).hexdigest() if key else ""
         message_id = f"<{self.handler.new_id(self.handler.clock())}@{domain_of(parse_mailbox(message.from_).address)}>"
         turns = asyncio.Semaphore(AT_ONCE)
 
-        async def submit(one: OutgoingMessage) -> Submitted:
+        async def submit(one: OutgoingMessage, own_key: str) -> Submitted:
             async with turns:
-                return await self._submit_one(client, one, message_id)
+                return await self.submit_mail(client, await _composed(one, own_key, message_id, request))
 
-        return await asyncio.gather(*map(submit, copies(message)))
+        first, *others = copies(message)
+        submitted = await submit(first, key)
+        if submitted.result in (OTHER_MESSAGE, UNDER_WAY):
+            return [submitted]
+        return [submitted, *await asyncio.gather(*(submit(one, derived(key, *one.to)) for one in others))]
 
-    async def submit_content(
-        self,
-        client: Client,
-        reverse_path: str,
-        recipients: Sequence[str],
-        content: bytes,
-        instructions: Sequence[Statement] = (),
-    ) -> NewMessage | Reply:
-        """Accept a composed message for these addresses. What SMTP checks before the final dot is checked here."""
+    async def submit_mail(self, client: Client, mail: Mail) -> Submitted:
+        """Accept a composed message. What SMTP checks before the final dot is checked here."""
+        content = without_mbox_lines(normalise(mail.content))
         settings = self.settings()
-        content = without_mbox_lines(normalise(content))
-        if len(content) > settings.limits.max_message_size:
-            return too_large(settings.limits.max_message_size)
-        if b"\0" in content:
-            return HAS_NUL
-        fault = header_fault(content, settings.smtp.max_header_size, settings.smtp.max_header_fields)
-        if fault:
-            return Reply(554, "5.6.0", fault)
+        fault = _fault(settings, mail, content) or self.handler.check_mail(client.session, Envelope(mail.reverse_path))
+        if fault is not None:
+            return Submitted(mail.recipients, fault)
 
-        to = tuple(Recipient(one) for one in {canonical(one): one for one in reversed(recipients)}.values())[::-1]
-        if len(to) > settings.limits.max_recipients:
-            most = settings.limits.max_recipients
-            return Reply(554, "5.5.3", f"The message has {len(to)} recipients; {most} are allowed here: send several")
-        smtputf8 = not all(map(str.isascii, (reverse_path, *recipients)))
-        envelope = Envelope(reverse_path, to, "8BITMIME", smtputf8=smtputf8)
-        return await self._accept(Transaction(client.session, envelope, content, tuple(instructions)))
-
-    async def _submit_one(self, client: Client, message: OutgoingMessage, message_id: str) -> Submitted:
-        content = await _composed(message, message_id)
-        sender = parse_mailbox(message.envelope_from or message.from_).address
-        to = tuple(parse_mailbox(one).address for one in (*message.to, *message.cc, *message.bcc))
-        instructions = tuple(instructions_of(message))
-        return Submitted(to, await self.submit_content(client, sender, to, content, instructions))
-
-    async def _accept(self, transaction: Transaction) -> NewMessage | Reply:
-        refused = self.handler.check_mail(transaction.session, transaction.envelope)
-        if refused is not None:
-            return refused
+        smtputf8 = not all(map(str.isascii, (mail.reverse_path, *mail.recipients)))
+        to = tuple(map(Recipient, mail.recipients))
+        envelope = Envelope(mail.reverse_path, to, "8BITMIME", smtputf8=smtputf8)
+        key = (Statement("Idempotency-Key", Option("idempotency_key", mail.key)),) if mail.key else ()
+        transaction = Transaction(client.session, envelope, content, (*key, *mail.instructions), mail.request)
         try:
-            return await asyncio.shield(self.handler.accept(transaction))
+            result = await asyncio.shield(self.handler.accept(transaction))
+            if isinstance(result, Repeated):
+                return Submitted(mail.recipients, await self._first_result(result.queue_id), repeated=True)
         except StoreError as error:
             self.on_store_error(error)
-            return store_error_reply(error)
+            result = store_error_reply(error)
+        return Submitted(mail.recipients, result)
+
+    async def _first_result(self, queue_id: str) -> NewMessage:
+        """Return a message as its acceptance answered it; without recipients if it is purged."""
+        found = await self.stories.story_page(queue_id, None, EVENTS)
+        return NewMessage(Message(queue_id, 0.0, ""), b"", ()) if found is None else as_accepted(found[0])
 
 
-async def _composed(message: OutgoingMessage, message_id: str) -> bytes:
+def as_accepted(story: Story) -> NewMessage:
+    """Return a message with its entries as they were at its acceptance."""
+    message = story.message
+    excluded = {
+        event.number: str(event.data.get("reason", ""))
+        for event in story.events
+        if event.kind is Kind.DROPPED and event.at == message.created_at
+    }
+    entries = tuple(
+        replace(
+            entry,
+            state=State.DROPPED if entry.number in excluded else State.WAITING,
+            reason=excluded.get(entry.number, ""),
+            attempts=0,
+        )
+        for entry in story.entries
+    )
+    return NewMessage(message, b"", entries)
+
+
+def _fault(settings: Settings, mail: Mail, content: bytes) -> Reply | None:
+    """Return the refusal of a message that SMTP would not hand over, None for others."""
+    if len(content) > settings.limits.max_message_size:
+        return too_large(settings.limits.max_message_size)
+    if b"\0" in content:
+        return HAS_NUL
+    fault = header_fault(content, settings.smtp.max_header_size, settings.smtp.max_header_fields)
+    if fault:
+        return Reply(554, "5.6.0", fault)
+    most = settings.limits.max_recipients
+    if len(mail.recipients) > most:
+        return Reply(554, "5.5.3", f"{len(mail.recipients)} recipients; {most} are allowed here: send several messages")
+    return None
+
+
+def derived(key: str, *parts: str) -> str:
+    """Return the idempotency key of a part of a request, "" without one."""
+    if not key:
+        return ""
+    return blake2b("\0".join((key, *parts)).encode(), digest_size=32, person=b"relay.part").hexdigest()
+
+
+async def _composed(message: OutgoingMessage, key: str, message_id: str = "", request: str = "") -> Mail:
+    """Return the message as mail; in a thread if it is large."""
     texts = (message.text or "", message.html or "", *(one.content for one in message.attachments))
     if sum(map(len, texts)) > LARGE:
-        return await asyncio.to_thread(compose, message, message_id)
-    return compose(message, message_id)
+        content = await asyncio.to_thread(compose, message, message_id)
+    else:
+        content = compose(message, message_id)
+    sender = parse_mailbox(message.envelope_from or message.from_).address
+    to = [parse_mailbox(one).address for one in (*message.to, *message.cc, *message.bcc)]
+    instructions = tuple(instructions_of(message))
+    return Mail(sender, distinct(to), content, instructions, key, request)
+
+
+def distinct(addresses: Iterable[str]) -> tuple[str, ...]:
+    """Return the addresses without those that come again, in another spelling too."""
+    found: dict[str, str] = {}
+    for one in addresses:
+        found.setdefault(canonical(one), one)
+    return tuple(found.values())
 
 
 def instructions_of(message: OutgoingMessage) -> Iterator[Statement]:

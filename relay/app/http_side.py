@@ -218,7 +218,9 @@ class HttpSide:
 
     def _message_routes(self) -> MessageRoutes:
         context = self.context
-        submitter = Submitter(context.settings, self.inbound.submission, context.observer.store_trouble)
+        submitter = Submitter(
+            context.settings, self.inbound.submission, context.store.reports, context.observer.store_trouble
+        )
         return MessageRoutes(context.settings, submitter, self._queue_routes(), context.store.reports)
 
     def _access(self) -> Access:

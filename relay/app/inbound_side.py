@@ -21,6 +21,7 @@ from relay.smtp_in import SmtpServer, tls_context
 from relay.spam.filter import ConfiguredFilter
 from relay.submission.accept import SubmissionHandler
 from relay.submission.credential_keys import CredentialKeys
+from relay.submission.idempotency import Submissions
 from relay.verification.context import Tools as VerificationTools
 from relay.verification.context import submit_as
 from relay.verification.owner_verification import OwnerVerification
@@ -91,6 +92,7 @@ def _submission(context: AppContext, outbound: OutboundSide, proven: VerifiedSen
         is_proven=proven,
         identity_pause=outbound.runner.shared_pauses.identity,
         spam=ConfiguredFilter(context.settings, context.observer),
+        submissions=Submissions(context.store.submissions),
     )
 
 

@@ -11,6 +11,7 @@ from relay.config.settings import Settings
 from relay.events.ports import StoreError
 from relay.queue.ports import QueueAdminStore
 from relay.storage.store import Store
+from relay.submission.idempotency import KEPT
 
 INTERVAL = 60.0
 """Seconds between two runs."""
@@ -61,6 +62,7 @@ class Maintenance:
     async def _run_for_all_nodes(self) -> None:
         """Do the work that one of the nodes with a common store does for all of them."""
         await self._measurements.of_all_nodes()
+        await self._store.submissions.purge(self._clock() - KEPT)
         purged = await self._store.queue.purge(self._clock() - self._settings().queue.retention)
         if purged:
             self._observer.log("queue.purged", messages=purged)

@@ -11,6 +11,12 @@ PREFIX = b"x-relay-"
 HIDDEN_RECIPIENTS = (b"bcc", b"resent-bcc")
 """Fields that name hidden recipients (RFC 5322 section 3.6.3)."""
 
+_IDEMPOTENCY_KEYS = (b"x-relay-idempotency-key", b"resend-idempotency-key")
+"""Fields with the key that a repetition has too. Clients of Resend write the second."""
+
+MAX_IDEMPOTENCY_KEY = 256
+"""Characters of an idempotency key, at most."""
+
 _TAG = b"x-relay-tag"
 
 _META = b"x-relay-meta-"
@@ -30,7 +36,7 @@ def read_control_headers(content: bytes, found: Sequence[Field]) -> Iterator[Sta
 
     The last field of a name applies, except that tags are collected.
     """
-    ours = [one for one in found if one.name.startswith(PREFIX)]
+    ours = [one for one in found if one.name.startswith(PREFIX) or one.name in _IDEMPOTENCY_KEYS]
     last = {one.name: one for one in ours}
     for one in ours:
         if one.name == _TAG or one is last[one.name]:
@@ -39,7 +45,8 @@ def read_control_headers(content: bytes, found: Sequence[Field]) -> Iterator[Sta
 
 def is_removed(found: Field) -> bool:
     """Whether the field is for the relay only, and is removed before the message leaves."""
-    return found.name in HIDDEN_RECIPIENTS or found.name.startswith(PREFIX)
+    name = found.name
+    return name.startswith(PREFIX) or name in HIDDEN_RECIPIENTS or name in _IDEMPOTENCY_KEYS
 
 
 def _statements(one: Field, value: str) -> Iterator[Statement]:
@@ -57,6 +64,8 @@ def _statements(one: Field, value: str) -> Iterator[Statement]:
             yield Statement(field, Option("provider", value))
         case b"x-relay-priority":
             yield Statement(field, Option("priority", _priority(value)))
+        case name if name in _IDEMPOTENCY_KEYS:
+            yield Statement(field, Option("idempotency_key", idempotency_key(field, value)))
         case b"x-relay-send-at":
             yield Statement("X-Relay-Send-At", Option("send_at", _time(value)))
         case name if name.startswith(_META) and len(name) > len(_META):
@@ -69,6 +78,13 @@ def _text(one: Field, content: bytes) -> str:
     value = one.value(content).decode("utf-8", "replace")
     if len(value) > MAX_VALUE:
         raise InstructionError(f"{one.name.decode()}: the value is longer than {MAX_VALUE} characters")
+    return value
+
+
+def idempotency_key(place: str, value: str) -> str:
+    """Return a valid idempotency key. Raises InstructionError that names the place."""
+    if not (0 < len(value) <= MAX_IDEMPOTENCY_KEY and value.isprintable()):
+        raise InstructionError(f"{place}: must have 1 to {MAX_IDEMPOTENCY_KEY} printable characters")
     return value
 
 

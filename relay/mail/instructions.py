@@ -29,6 +29,7 @@ OptionName = Literal[
     "require_tls",
     "sign",
     "priority",
+    "idempotency_key",
 ]
 """An option of `Instructions` that has one value."""
 
@@ -126,6 +127,8 @@ class Instructions:
     sign: bool | None = None
     """Whether to add a DKIM signature."""
     priority: str = ""
+    idempotency_key: str = ""
+    """Text that a repetition of the submission has too."""
     tags: tuple[str, ...] = ()
     tags_were_a_list: bool = False
     """Whether the application wrote a list: reports in the form of its service have one too."""

@@ -76,6 +76,8 @@ class Transaction:
     content: bytes
     instructions: tuple[Statement, ...] = ()
     """Instructions that came beside the header, and have precedence over it."""
+    request: str = ""
+    """Digest of the request of which the mail is a part, "" if it is the whole."""
 
 
 def network_of(client: str) -> str:

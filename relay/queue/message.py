@@ -49,6 +49,19 @@ class Message:
 
 
 @dataclass(frozen=True, slots=True)
+class SubmissionKey:
+    """The idempotency key of a submission: the store takes one message with it, and refuses a second one."""
+
+    owner: str
+    """Credential, else the client."""
+    key_hash: str
+    request: str
+    """Digest of what was submitted."""
+    valid_since: float
+    """Unix seconds: the same key from before is not valid any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class NewMessage:
     """A new message with content, entries and events, to be stored in one transaction."""
 
@@ -56,6 +69,7 @@ class NewMessage:
     content: bytes
     entries: tuple[Entry, ...]
     events: tuple[Event, ...] = ()
+    key: SubmissionKey | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,10 @@ from relay.render.render import Rendering, RenderInput
 from relay.render.renderer import ContentFiles
 
 
+class RepeatedError(StoreError):
+    """A message with the same idempotency key is in the store; this one was not stored."""
+
+
 class QueueStore(Protocol):
     """A durable queue. A method that changes the queue returns when the change is on disk.
 

@@ -11,6 +11,7 @@ from relay.storage import suppressions
 from relay.storage.content_pieces import insert_contents
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
+from relay.storage.idempotency import insert_keys
 from relay.storage.integrity import content_row
 from relay.storage.message_queries import EntryKey, entry_at
 from relay.storage.rows import (
@@ -77,6 +78,7 @@ def insert(raw: Connection, lanes: DueLanes, accepted: Sequence[NewMessage], lea
     if events:
         raw.executemany(INSERT_EVENT, event_rows(events))
 
+    insert_keys(raw, accepted)
     _add_lanes(lanes, entries)
 
 

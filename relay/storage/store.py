@@ -11,6 +11,7 @@ from relay.storage.domains import DomainWatchTable
 from relay.storage.due_lanes import DueLanes
 from relay.storage.event_feed import EventFeedTable, FeedSql
 from relay.storage.events import EventTable
+from relay.storage.idempotency import IdempotencyTable
 from relay.storage.identity_outcomes import OutcomeTable
 from relay.storage.link_blocks import LinkBlockTable
 from relay.storage.oauth import OAuthTokenTable
@@ -63,6 +64,8 @@ class Store(ABC):
         """Implements LinkBlockStore."""
         self.credential_keys = CredentialKeyTable(database)
         """Implements CredentialKeyStore."""
+        self.submissions = IdempotencyTable(database)
+        """Implements SubmissionStore."""
         self.oauth_tokens = OAuthTokenTable(database)
         """Implements RefreshTokenStore."""
         self.quotas = QuotaTable(database)

@@ -6,6 +6,7 @@ A message answered with 250 is on disk. Any other reply leaves nothing stored.
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import assert_never
 
 from relay.clock import Clock
 from relay.config.settings import Settings
@@ -20,9 +21,11 @@ from relay.policy.decide import Acceptance, Rejection, decide, exclusion_scope
 from relay.policy.dialect_rules import dialect_context, dialect_rules
 from relay.policy.message_facts import MessageFacts, parse_facts
 from relay.policy.refusals import is_own_sender, refuse_relaying, refuse_sender, refuse_unverified
-from relay.queue.message import NewMessage, Origin
+from relay.queue.message import Message, NewMessage, Origin, SubmissionKey
 from relay.queue.pause import Pause
+from relay.queue.ports import RepeatedError
 from relay.submission.build import build_message, fields_to_add
+from relay.submission.idempotency import UNDER_WAY, Repeated, Submissions, submission_key
 from relay.submission.reserve import reserve_slots, waiting_for_probation
 from relay.submission.spam import SpamFilter, SpamResult, Unchecked, refuse_for_now, spam_request
 from relay.suppression.exclusion import Excluded, Exclusion
@@ -53,6 +56,8 @@ class SubmissionHandler:
     origin: Origin = ""
     """What marks its messages as mail of the relay itself."""
     spam: SpamFilter | None = None
+    submissions: Submissions | None = None
+    """The submissions with an idempotency key; None ignores such keys."""
 
     def check_mail(self, session: Session, envelope: Envelope) -> Reply | None:
         """Refuse clients that may not relay, and reverse-paths the credential may not use."""
@@ -66,19 +71,50 @@ class SubmissionHandler:
 
     async def accept_message(self, transaction: Transaction) -> Reply:
         """Queue the message; 250 when it is durable, else the refusal. Raises StoreError when it cannot be stored."""
-        accepted = await self.accept(transaction)
-        if isinstance(accepted, Reply):
-            return accepted
-        return Reply(250, "2.0.0", f"Ok: queued as {accepted.message.queue_id}")
+        match await self.accept(transaction):
+            case Reply() as refusal:
+                return refusal
+            case NewMessage(message=Message(queue_id=queue_id)) | Repeated(queue_id):
+                return Reply(250, "2.0.0", f"Ok: queued as {queue_id}")
+            case never:
+                assert_never(never)
 
-    async def accept(self, transaction: Transaction) -> NewMessage | Reply:
-        """Queue the message, and return it when it is durable; else the refusal. Raises StoreError."""
+    async def accept(self, transaction: Transaction) -> NewMessage | Repeated | Reply:
+        """Queue the message, and return it when it is durable; else the refusal. Raises StoreError.
+
+        With an idempotency key that was used for the same message, nothing is queued.
+        """
         settings, now = self.settings(), self.clock()
         decided = await _decide_off_loop(settings, transaction, now)
         if isinstance(decided, Reply):
             return decided
 
         facts, decision = decided
+        text = facts.instructions.idempotency_key
+        if not text or self.submissions is None:
+            return await self._accept(transaction, facts, decision, now)
+        key = submission_key(transaction, text, now)
+        with self.submissions.begin(key) as is_new:
+            if not is_new:
+                return UNDER_WAY
+            earlier = await self.submissions.earlier(key)
+            if earlier is not None:
+                return earlier
+            try:
+                return await self._accept(transaction, facts, decision, now, key)
+            except RepeatedError:  # Another node stored it meanwhile.
+                return await self.submissions.earlier(key) or UNDER_WAY
+
+    async def _accept(
+        self,
+        transaction: Transaction,
+        facts: MessageFacts,
+        decision: Acceptance,
+        now: float,
+        key: SubmissionKey | None = None,
+    ) -> NewMessage | Reply:
+        """Queue a message that the policy accepted."""
+        settings = self.settings()
         transaction = with_copies(transaction, facts.instructions.copies)
         refused = refuse_unverified(settings, facts, self.is_proven) or refuse_paused(self._pause(facts, decision))
         if refused is not None:
@@ -94,7 +130,7 @@ class SubmissionHandler:
         if path and not is_own_sender(settings, path, facts.senders or (path,)):
             # SPF or DKIM may prove it; DNS is asked when a notification is due.
             decision = replace(decision, policy=replace(decision.policy, unproven_sender=True))
-        accepted = await self._enqueue(queue_id, transaction, facts, decision, checked, now)
+        accepted = await self._enqueue(queue_id, transaction, facts, decision, checked, now, key)
         if isinstance(accepted, NewMessage):
             self.publish(accepted.events)
         return accepted
@@ -131,6 +167,7 @@ class SubmissionHandler:
         decision: Acceptance,
         checked: SpamResult | Unchecked | None,
         now: float,
+        key: SubmissionKey | None,
     ) -> NewMessage | Reply:
         """Reserve slots for the recipients that are not excluded, and store the message; return it, or its refusal."""
         settings, recipients = self.settings(), transaction.envelope.recipients
@@ -153,6 +190,7 @@ class SubmissionHandler:
             accepted = build_message(
                 queue_id, transaction, facts, decision, routes, excluded, settings, now, self.origin, checked
             )
+            accepted = accepted if key is None else replace(accepted, key=key)
             await self.enqueue(accepted)
         except StoreError:
             await self.limits.release(queue_id, numbers)

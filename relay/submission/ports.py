@@ -26,3 +26,21 @@ class CredentialKeyStore(Protocol):
 
     async def revoke(self, keys: Sequence[KeyUse]) -> None:
         """Write the revocation of each key; the first is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class FirstSubmission:
+    """The first submission with an idempotency key: its message, and the digest of what was submitted."""
+
+    queue_id: str
+    request: str
+
+
+class SubmissionStore(Protocol):
+    """Reads the idempotency keys, which are written with their messages. All methods raise StoreError."""
+
+    async def first(self, owner: str, key_hash: str, valid_since: float) -> FirstSubmission | None:
+        """Return the first submission with a key that is valid, None if there is none."""
+
+    async def purge(self, before: float) -> None:
+        """Delete the keys from before that time, in Unix seconds."""

@@ -274,3 +274,39 @@ async def test_sending_needs_its_scope(world: World) -> None:
     assert (answer.status, 'has no scope "send"' in answer.json["detail"]) == (403, True)
     assert (await world.shop.request("POST", "/messages", MESSAGE, login="")).status == 401
     assert "secret" not in json.dumps(world.relay.log("server.started"))
+
+
+async def test_a_repetition_with_the_key_gets_the_first_answer(world: World) -> None:
+    key = {"Idempotency-Key": '"order-1042"'}
+    first = await world.shop.post("/messages", MESSAGE, key)
+    await world.sent(first.json["queue_id"])
+    again = await world.shop.post("/messages", MESSAGE, {"Idempotency-Key": "order-1042"})
+    assert (again.status, again.json, again.headers["Idempotent-Replayed"]) == (202, first.json, "true")
+    assert "Idempotent-Replayed" not in first.headers
+    other = await world.shop.post("/messages", with_keys(subject="another"), key)
+    assert (other.status, "used for another message" in other.json["detail"]) == (422, True)
+    tagged = await world.shop.post("/messages", with_keys(tags=["x"]), key)
+    assert tagged.status == 422
+    assert (await world.shop.post("/messages", MESSAGE, {"Idempotency-Key": ""})).status == 400
+
+
+async def test_a_repetition_of_copies_sends_none_again(world: World) -> None:
+    key = {"Idempotency-Key": "newsletter-7"}
+    given = with_keys(
+        to=[f"r{n}@reader.test" for n in range(5)],
+        substitutions={f"r{n}@reader.test": {"Ada": f"Reader {n}"} for n in range(5)},
+    )
+    first = await world.shop.post("/messages", given, key)
+    again = await world.shop.post("/messages", given, key)
+    assert (again.json, again.headers["Idempotent-Replayed"]) == (first.json, "true")
+    fewer = {**given, "to": given["to"][:1], "substitutions": {}}
+    assert (await world.shop.post("/messages", fewer, key)).status == 422
+    other = {**given, "to": [*given["to"], "more@reader.test"]}
+    assert (await world.shop.post("/messages", other, key)).status == 422
+
+
+async def test_a_repetition_of_a_batch_sends_none_again(world: World) -> None:
+    key = {"Idempotency-Key": "batch-7"}
+    body = {"messages": [MESSAGE, with_keys(to=["bob@reader.test"]), {}]}
+    first = await world.shop.post("/messages/batch", body, key)
+    assert (await world.shop.post("/messages/batch", body, key)).json == first.json

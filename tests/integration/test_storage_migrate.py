@@ -84,6 +84,7 @@ async def fill(path: Path, now: float) -> None:
         raw.execute("INSERT INTO tracking_hosts VALUES ('https://t.acme.test', ?)", (now,))
         raw.execute("INSERT INTO link_blocks VALUES ('key', 'host', 'evil.test', ?, '')", (now,))
         raw.execute("INSERT INTO credential_keys VALUES ('ff', 'app1', ?, 0)", (now,))
+        raw.execute("INSERT INTO idempotency VALUES ('shop', 'ff', 'ee', 'Q', ?)", (now,))
         raw.execute("INSERT INTO oauth_tokens VALUES ('up', 'k1:x', 3, ?, '', 0)", (now,))
         raw.execute("INSERT INTO pauses VALUES ('mx:x.test', ?, ?, '554 no', 'blocked', '')", (now, now + 900))
         raw.execute("INSERT INTO sites VALUES ('mx.x.test', 20, ?, 5, 9, 1, ?, ?, 1, 0, '421 slow')", (now, now, now))
