@@ -42,11 +42,14 @@ class IdentityRoutes:
 
     async def listing(self, _: web.Request) -> web.Response:
         """GET /identities: the configured identities, and other addresses that were tested."""
+        return web.json_response({"identities": await self.rows()})
+
+    async def rows(self) -> list[JsonObject]:
+        """Return the rows of the list."""
         verifications = await self._verifier.tools.store.find()
         tested = {one.subject for one in verifications if "@" in one.subject}
         listed = self._verifier.tools.settings().identities
-        rows = await self._json_of([*listed, *sorted(tested - set(listed))], verifications)
-        return web.json_response({"identities": rows})
+        return await self._json_of([*listed, *sorted(tested - set(listed))], verifications)
 
     async def one(self, request: web.Request) -> web.Response:
         """GET /identities/ADDRESS: one identity."""

@@ -51,12 +51,16 @@ class ProviderRoutes:
 
     async def listing(self, _: web.Request) -> web.Response:
         """GET /providers: the built-in provider and those of the configuration."""
+        return web.json_response({"providers": await self.rows()})
+
+    async def rows(self) -> list[JsonObject]:
+        """Return the rows of the list."""
         providers = self.settings().providers
         limits = {_key(one): found for one in providers if (found := _windows(one))}
         usage = await self.limits.usage(limits, self.clock())
         pauses = self.pauses()
         rows = [provider_json(one, pauses.get(_key(one)), usage.get(_key(one))) for one in providers]
-        return web.json_response({"providers": [direct_provider_json(pauses), *rows]})
+        return [direct_provider_json(pauses), *rows]
 
     async def resume(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/resume: end a pause and retry its entries now."""

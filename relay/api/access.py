@@ -11,6 +11,7 @@ from aiohttp import web
 from relay.clock import Clock
 from relay.config.credentials import Scope
 from relay.config.settings import Settings
+from relay.mail.canonical_address import canonical, canonical_domain, domain_of
 from relay.smtp.throttle import AuthThrottle
 
 Authenticate = Callable[[Settings, str, str], Awaitable[str | None]]
@@ -24,10 +25,28 @@ _REALM = {"WWW-Authenticate": 'Basic realm="relay", charset="UTF-8"'}
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """A credential. `identities` None: all events may be read; else the events of these identities."""
+    """A credential, and what it may see: its domains; else its identities, as for sending; else all."""
 
     credential: str
     identities: Sequence[str] | None = None
+    """Addresses; None: not restricted to identities."""
+    domains: Sequence[str] | None = None
+    """Canonical domains; None: not restricted to domains."""
+
+    @property
+    def sees_all(self) -> bool:
+        """Whether nothing is hidden from it."""
+        return self.identities is None and self.domains is None
+
+    def sees_domain(self, domain: str) -> bool:
+        """Whether a sending domain is its own, in any spelling."""
+        return self.sees_all or (self.domains is not None and canonical_domain(domain) in self.domains)
+
+    def sees_address(self, address: str) -> bool:
+        """Whether a sender is its own: its identity, or an address of its domain."""
+        if self.domains is not None:
+            return domain_of(address) in self.domains
+        return self.identities is None or canonical(address) in map(canonical, self.identities)
 
 
 OPERATOR = Caller("")
@@ -80,7 +99,13 @@ class Access:
         self.throttle.succeeded(client, username, self.clock())
         if not settings.has_scope(name, scope):
             raise web.HTTPForbidden(text=f'the credential {name} has no scope "{scope}": add it to its scopes')
-        return Caller(name, identities_of(settings, name))
+        return caller_for(settings, name)
+
+
+def caller_for(settings: Settings, credential: str) -> Caller:
+    """Return a credential with what it may see."""
+    domains = settings.domains_of(credential)
+    return Caller(credential, identities_of(settings, credential), tuple(map(canonical_domain, domains)) or None)
 
 
 def identities_of(settings: Settings, credential: str) -> Sequence[str] | None:

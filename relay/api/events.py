@@ -22,7 +22,7 @@ from relay.mail.canonical_address import canonical
 from relay.webhooks.bodies import EventBody
 from relay.webhooks.build import build
 from relay.webhooks.feed import EventFeed, Position, PositionError, parse_position
-from relay.webhooks.filters import Filter, restricted
+from relay.webhooks.filters import Filter, restricted, restricted_to_domains
 from relay.webhooks.schemas import event_schemas
 
 MOST = 1000
@@ -114,7 +114,9 @@ class EventRoutes:
         """GET /events: a page as JSON, or a stream if the client accepts `text/event-stream`."""
         caller = caller_of(request)
         query = parse_query(request.query, request.headers)
-        if caller.identities is not None:
+        if caller.domains is not None:
+            query = replace(query, filter=restricted_to_domains(query.filter, caller.domains))
+        elif caller.identities is not None:
             query = replace(query, filter=restricted(query.filter, caller.identities))
         try:
             if "text/event-stream" in request.headers.get("Accept", ""):

@@ -180,7 +180,9 @@ def client_of(request: web.Request) -> Client:
 
 
 def may_see(caller: Caller, message: Message) -> bool:
-    """Whether a caller may see a message: all may be seen by a credential that no identity names."""
+    """Whether a message was sent by a domain or an identity of the caller."""
+    if caller.domains is not None:
+        return message.policy.domain in caller.domains
     return caller.identities is None or message.policy.identity in map(canonical, caller.identities)
 
 

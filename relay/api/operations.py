@@ -55,3 +55,5 @@ class Route:
 
     operation: Operation
     handler: Handler
+    pattern: str = ""
+    """Path as aiohttp reads it, if it is more than that of the operation."""

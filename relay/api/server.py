@@ -29,7 +29,7 @@ def api_application(
     app.on_shutdown.extend(closing)
     app.router.add_get(DESCRIPTION, description)
     for one in routes:
-        app.router.add_route(one.operation.method.upper(), one.operation.path, _checked(access, one))
+        app.router.add_route(one.operation.method.upper(), one.pattern or one.operation.path, _checked(access, one))
     return app
 
 

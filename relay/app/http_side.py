@@ -13,6 +13,7 @@ from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.identity_pauses import IdentityPauseRoutes
 from relay.admin.imap import ImapRoutes
+from relay.admin.limits import LimitRoutes
 from relay.admin.link_blocks import LinkBlockRoutes
 from relay.admin.oauth import OAuthRoutes
 from relay.admin.pauses import PauseRoutes
@@ -25,6 +26,7 @@ from relay.admin.webhooks import WebhookRoutes
 from relay.admin.why import WhyRoutes
 from relay.api.access import Access, as_operator
 from relay.api.events import EventRoutes
+from relay.api.management import management_routes
 from relay.api.messages import MessageRoutes
 from relay.api.server import api_application
 from relay.api.submitter import Submitter
@@ -126,7 +128,8 @@ class HttpSide:
             await server.start_tcp(bind_hosts(settings, settings.admin), settings.admin.port)
         if settings.api.address:
             events = self._event_routes()
-            routes = [*self._message_routes().routes(), *events.routes()]
+            managed = management_routes(self._admin_routes())
+            routes = [*self._message_routes().routes(), *managed, *events.routes()]
             api = self._server(AdminServer(api_application(self._access(), routes, events.close)))
             await api.start_tcp(bind_hosts(settings, settings.api), settings.api.port)
         if settings.metrics.address:
@@ -155,6 +158,7 @@ class HttpSide:
 
     def _admin_routes(self) -> Sequence[Sequence[web.RouteDef]]:
         context, store, pauses = self.context, self.context.store, self.outbound.runner.shared_pauses
+        identities = IdentityRoutes(self.inbound.verifier, store.limits, pauses.identities)
         return [
             ServerRoutes(
                 status=self.status,
@@ -165,7 +169,8 @@ class HttpSide:
             ).table(),
             self._queue_routes().table(),
             DomainRoutes(self.outbound.signing).table(),
-            IdentityRoutes(self.inbound.verifier, store.limits, pauses.identities).table(),
+            identities.table(),
+            LimitRoutes(identities.rows, self.provider_routes().rows).table(),
             CredentialRoutes(context.settings, self.inbound.credential_keys, context.log).table(),
             OAuthRoutes(self.outbound.oauth, pauses.resume).table(),
             ImapRoutes(lambda: folders_json(context.settings().bounces.imap, self.outbound.oauth)).table(),

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 from relay.config.compat import Dialects
 from relay.config.parsers import setting_error
 from relay.config.secret_hash import SecretHash, SecretHashError, parse_secret_hash
-from relay.config.values import FROM_FILE, Flag, Name, Section
+from relay.config.values import FROM_FILE, DomainName, Flag, Name, Section
 
 _EXAMPLE_HASH = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
 
@@ -67,8 +67,8 @@ def _valid_hashes(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
-Scope = Literal["send", "read"]
-"""What a credential may do: send mail, and read events."""
+Scope = Literal["send", "read", "suppressions", "manage"]
+"""What a credential may do: send mail, read, change the address lists, change domains and identities."""
 
 
 class Credential(Section):
@@ -84,6 +84,8 @@ class Credential(Section):
     headers: Dialects = ()
     may_bypass_lists: Flag = False
     scopes: tuple[Scope, ...] = ("send",)
+    domains: tuple[DomainName, ...] = ()
+    """Sending domains it may use, see and change; empty: all that `identities` allow."""
 
     def hashes(self) -> Iterator[tuple[str, SecretHash]]:
         """Yield each hash with its fingerprint."""

@@ -183,6 +183,11 @@ class Settings(Section):
         """Return True if identities name this credential: it may send as these identities only."""
         return credential in self._restricted
 
+    def domains_of(self, credential: str) -> tuple[str, ...]:
+        """Return the sending domains to which a credential is restricted, none if it is not."""
+        found = self.credentials.get(credential)
+        return found.domains if found else ()
+
     def has_scope(self, credential: str, scope: Scope) -> bool:
         """Return True if there is this credential, and it may do that."""
         found = self.credentials.get(credential)

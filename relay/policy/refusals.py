@@ -40,6 +40,10 @@ def refuse_sender(settings: Settings, session: Session, address: str) -> Reply |
     if identity is not None and identity.credentials and session.credential not in identity.credentials:
         return Reply(550, "5.7.1", f"<{address}> belongs to other credentials than yours")
 
+    domains = settings.domains_of(session.credential)
+    if domains and domain_of(address) not in domains:
+        allowed = ", ".join(domains)
+        return Reply(550, "5.7.1", f'Credential "{session.credential}" may send for {allowed} only, not as <{address}>')
     if settings.is_restricted(session.credential) and (
         identity is None or session.credential not in identity.credentials
     ):

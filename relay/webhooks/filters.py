@@ -79,6 +79,12 @@ _NO_IDENTITY = frozenset({"\0"})
 """Matches no address."""
 
 
+def restricted_to_domains(found: Filter, domains: Collection[str]) -> Filter:
+    """Return the filter for a reader that may see the events of these canonical domains only."""
+    kept = found.domains & frozenset(domains) if found.domains else frozenset(domains)
+    return replace(found, domains=kept or _NOBODY)
+
+
 def restricted(found: Filter, identities: Collection[str]) -> Filter:
     """Return the filter for a reader that may see the events of these identities only."""
     allowed = frozenset(map(canonical, identities))

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.config.secret_hash import hash_secret
 from relay.config.settings import Settings
 from relay.limits.principal import Principal, limits_for, principal_of
 from relay.limits.window import DAY, HOUR, Window
@@ -489,3 +490,14 @@ class TestVerification:
         assert self.refusal("From: a@b.test", transactional=True) == wanted
         assert self.refusal("From: A <x@y.test>, a@b.test", proven="x@y.test", transactional=True) == wanted
         assert self.refusal("From: Group: a@b.test;", transactional=True) == wanted
+
+
+@pytest.mark.parametrize(
+    ("address", "refused"),
+    [("a@acme.test", False), ("a@ACME.test", False), ("a@sub.acme.test", True), ("a@b.test", True)],
+)
+def test_a_credential_with_domains_sends_for_them_only(address: str, refused: bool) -> None:
+    secret = {"secret_hash": hash_secret("s", b"s" * 16), "domains": ["acme.test"]}
+    found = settings(credentials={"app1": secret})
+    reply = refuse_sender(found, session(credential="app1"), address)
+    assert (reply is not None and "may send for acme.test only" in str(reply)) == refused

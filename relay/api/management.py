@@ -1,0 +1,174 @@
+"""The routes of the admin socket that applications may use too: the same handlers, each behind a scope and a guard."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+from pydantic import BaseModel
+
+from relay.api import management_models as models
+from relay.api.access import caller_of
+from relay.api.guards import (
+    AddressInPath,
+    DomainInBody,
+    DomainInPath,
+    DomainOfEntries,
+    Guard,
+    OwnRows,
+    SenderInQuery,
+    check,
+    own_rows,
+)
+from relay.api.operations import PREFIX, Operation, Parameter, Route
+from relay.api.problems import Handler
+from relay.config.credentials import Scope
+from relay.verification.model import TEST_STEPS
+
+_TEXT: Mapping[str, Any] = {"type": "string"}
+
+_COUNT: Mapping[str, Any] = {"type": "integer", "minimum": 1, "maximum": 10_000}
+
+_PATTERN = re.compile(r"\{(\w+):[^}]*\}")
+
+_PATH = {
+    "domain": Parameter("domain", "Sending domain", _TEXT, place="path", required=True),
+    "address": Parameter("address", "Address of an identity", _TEXT, place="path", required=True),
+    "step": Parameter("step", "Step", {**_TEXT, "enum": list(TEST_STEPS)}, place="path", required=True),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Exposed:
+    """A route of the admin socket, by method and path, and what the API adds to it."""
+
+    method: str
+    path: str
+    scope: Scope
+    guard: Guard
+    summary: str
+    answer: type[BaseModel]
+    body: type[BaseModel] | None = None
+    parameters: Sequence[Parameter] = ()
+
+    @property
+    def operation(self) -> Operation:
+        """The operation of the API."""
+        in_path = [_PATH[name] for name in re.findall(r"\{(\w+)\}", self.path)]
+        return Operation(
+            method=self.method,
+            path=f"{PREFIX}{self.path}",
+            summary=self.summary,
+            scope=self.scope,
+            answer=self.answer,
+            parameters=(*in_path, *self.parameters),
+            body=self.body,
+        )
+
+
+def _query(*names: str, repeats: bool = False) -> tuple[Parameter, ...]:
+    return tuple(Parameter(name, f"By {name}", _COUNT if name == "limit" else _TEXT, repeats) for name in names)
+
+
+_REPORT = (
+    Parameter("since", "From this time on, in Unix seconds", {"type": "number"}),
+    Parameter("until", "Before this time, in Unix seconds", {"type": "number"}),
+    *_query("domain", "identity", "campaign"),
+    Parameter("type", "Kind of mail", {**_TEXT, "enum": ["transactional", "campaign"]}),
+    Parameter("tag", "Tag", _TEXT, repeats=True),
+    Parameter("meta", "Metadata, as KEY=VALUE", _TEXT, repeats=True),
+)
+
+_PAGE = Parameter("before", "`next` of the page before", _TEXT)
+
+_LISTS = (
+    Exposed("get", "/suppressions", "read", SenderInQuery(), "Suppressed addresses", models.SuppressionRows,
+            parameters=_query("address", "domain", "reason", "after", "limit")),
+    Exposed("get", "/suppressions/unproven", "read", SenderInQuery(), "Evidence without proof, which suppresses nobody",
+            models.Result, parameters=_query("address", "domain", "reason", "after", "limit")),
+    Exposed("post", "/suppressions", "suppressions", DomainOfEntries("suppressions"), "Suppress addresses",
+            models.SuppressionRows, models.NewSuppressions),
+    Exposed("post", "/suppressions/check", "suppressions", DomainOfEntries("suppressions"),
+            "Check addresses, and suppress none", models.Result, models.NewSuppressions),
+    Exposed("post", "/suppressions/remove", "suppressions", DomainInBody(), "Take addresses off the list",
+            models.SuppressionRows, models.SuppressionRemoval),
+    Exposed("get", "/unsubscribes", "read", SenderInQuery(), "Unsubscribed addresses", models.UnsubscribeRows,
+            parameters=(*_query("address", "domain", "campaign", "source", "limit"), *_query("after", repeats=True))),
+    Exposed("post", "/unsubscribes", "suppressions", DomainOfEntries("unsubscribes"), "Unsubscribe addresses",
+            models.UnsubscribeRows, models.NewUnsubscribes),
+    Exposed("post", "/unsubscribes/check", "suppressions", DomainOfEntries("unsubscribes"),
+            "Check addresses, and unsubscribe none", models.Result, models.NewUnsubscribes),
+    Exposed("post", "/unsubscribes/remove", "suppressions", DomainInBody(), "Take addresses off the list",
+            models.UnsubscribeRows, models.UnsubscribeRemoval),
+)  # fmt: skip
+
+_SENDERS = (
+    Exposed("get", "/domains", "read", OwnRows("domains", "domain"), "Sending domains, with their last check",
+            models.DomainRows),
+    Exposed("post", "/domains/{domain}/look", "manage", DomainInPath(), "Check the DNS of a domain now",
+            models.DomainRow),
+    Exposed("get", "/dkim/{domain}", "read", DomainInPath(), "DKIM keys of a domain", models.KeyRows),
+    Exposed("post", "/dkim/{domain}/rotate", "manage", DomainInPath(), "Create the next DKIM key", models.NextKey,
+            models.Rotation),
+    Exposed("get", "/identities", "read", OwnRows("identities", "address"), "Identities", models.IdentityRows),
+    Exposed("get", "/identities/{address}", "read", AddressInPath(), "An identity", models.IdentityRow),
+    Exposed("post", "/identities/{address}/test/{step}", "manage", AddressInPath(), "Test an identity", models.Result,
+            models.TestRecipients),
+    Exposed("post", "/identities/{address}/verify", "manage", AddressInPath(), "Send a code to the address",
+            models.Result),
+    Exposed("post", "/identities/{address}/code", "manage", AddressInPath(), "Verify the address by its code",
+            models.Result, models.Code),
+    Exposed("post", "/identities/{address}/dns", "manage", AddressInPath(), "Verify the domain by DNS", models.Result),
+    Exposed("post", "/identities/{address}/unverify", "manage", AddressInPath(), "Withdraw the proof by code",
+            models.Result),
+    Exposed("post", "/identities/{address}/pause", "manage", AddressInPath(), "Refuse the mail of an identity",
+            models.Result, models.Reason),
+    Exposed("post", "/identities/{address}/resume", "manage", AddressInPath(), "End the pause of an identity",
+            models.Result),
+    Exposed("get", "/limits", "read", OwnRows("identities", "address"), "Use of the limits", models.Limits),
+)  # fmt: skip
+
+_REPORTS = tuple(
+    Exposed("get", f"/reports/{name}", "read", SenderInQuery(identities=True), summary, models.Report,
+            parameters=(*_REPORT, *parameters))
+    for name, summary, parameters in (
+        ("bounces", "Bounces by category, site and destination", _query("category", "all")),
+        ("deliveries", "Deliveries by destination", ()),
+        ("engagement", "Opens, clicks and answers by campaign", _query("all")),
+        ("unclassified", "Replies that no rule matches", ()),
+        ("messages", "Messages with their events", (_PAGE,)),
+        ("recipients", "A row for each recipient", (*_query("status"), _PAGE)),
+        ("labels", "Counts by the value of a label", _query("by")),
+    )
+)  # fmt: skip
+
+EXPOSED = (*_LISTS, *_SENDERS, *_REPORTS)
+
+
+def management_routes(tables: Iterable[Iterable[web.RouteDef]]) -> list[Route]:
+    """Return the routes of the API over these routes of the admin socket. Raises KeyError for one that is missing."""
+    found = {(one.method.lower(), _PATTERN.sub(r"{\1}", one.path)): one for table in tables for one in table}
+    routes = []
+    for one in EXPOSED:
+        own = found[(one.method, one.path)]
+        routes.append(Route(one.operation, guarded(one.guard, own.handler), f"{PREFIX}{own.path}"))
+    return routes
+
+
+def guarded(guard: Guard, handler: Any) -> Handler:
+    """Return the handler for requests that pass the guard."""
+
+    async def handle(request: web.Request) -> web.StreamResponse:
+        caller = caller_of(request)
+        await check(guard, caller, request)
+        answer: web.StreamResponse = await handler(request)
+        if isinstance(guard, OwnRows) and not caller.sees_all and isinstance(answer, web.Response):
+            whole = json.loads(answer.text or "{}")
+            # Other lists of the answer are about what all senders share.
+            emptied = {name: [] if isinstance(value, list) else value for name, value in whole.items()}
+            return web.json_response({**emptied, guard.name: own_rows(guard, caller, whole[guard.name])})
+        return answer
+
+    return handle
