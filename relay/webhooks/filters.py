@@ -75,21 +75,21 @@ def is_reported(event: Event, message: Message | None) -> bool:
     return message is None or not (message.origin or event.number in message.policy.copies)
 
 
-_NO_IDENTITY = frozenset({"\0"})
-"""Matches no address."""
+_NOTHING = frozenset({"\0"})
+"""Matches no address and no domain."""
 
 
 def restricted_to_domains(found: Filter, domains: Collection[str]) -> Filter:
     """Return the filter for a reader that may see the events of these canonical domains only."""
     kept = found.domains & frozenset(domains) if found.domains else frozenset(domains)
-    return replace(found, domains=kept or _NOBODY)
+    return replace(found, domains=kept or _NOTHING)
 
 
 def restricted(found: Filter, identities: Collection[str]) -> Filter:
     """Return the filter for a reader that may see the events of these identities only."""
     allowed = frozenset(map(canonical, identities))
     kept = found.identities & allowed if found.identities else allowed
-    return replace(found, identities=kept or _NO_IDENTITY)
+    return replace(found, identities=kept or _NOTHING)
 
 
 def _of(message: Message | None, event: Event, name: str) -> str:
