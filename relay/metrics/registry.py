@@ -59,9 +59,25 @@ class Metrics:
             "certificate_expires", "End of the validity of a listener's certificate, in Unix seconds", "listener"
         )
         self.damaged = self._counter("damaged_total", "Queue entries held because the stored message is damaged")
+        self._add_store()
+        self._add_webhooks()
+        self._add_bounce_mailbox()
+        self.deliveries = DeliveryCounter(self.registry)
+        self._queue, self._sites, self._domains = QueueCollector(), SiteCollector(), DomainCollector()
+        for collector in (self._queue, self._sites, self._domains):
+            self.registry.register(collector)
+        self._add_process()
+
+    def _add_store(self) -> None:
+        """Add the figures of store and disk."""
         self.store_trouble = self._gauge("store_trouble", "1 while the store does not answer")
         self.store_up = self._gauge("store_up", "1 while the store answers")
         self.store_up.set(1)
+        self.store_bytes = self._gauge("store_bytes", "Octets of the SQLite database and its log")
+        self.disk_free_bytes = self._gauge("disk_free_bytes", "Octets free on the disk of the data directory")
+
+    def _add_webhooks(self) -> None:
+        """Add the figures of webhooks."""
         self.webhook_posts = self._counter(
             "webhook_posts_total",
             "Posts to a webhook, by result: accepted, unavailable, failed, refused, gone",
@@ -73,17 +89,13 @@ class Metrics:
         self.webhook_failures = self._gauge(
             "webhook_failures", "Events whose post to a webhook failed and is tried again", "webhook"
         )
+
+    def _add_bounce_mailbox(self) -> None:
+        """Add the figures of the bounce mailbox."""
         self.imap_up = self._gauge("imap_up", "1 if the last poll of the bounce mailbox succeeded", "host")
         self.imap_last_success = self._gauge(
             "imap_last_success_timestamp_seconds", "Last successful poll of the bounce mailbox, in Unix seconds", "host"
         )
-        self.store_bytes = self._gauge("store_bytes", "Octets of the SQLite database and its log")
-        self.disk_free_bytes = self._gauge("disk_free_bytes", "Octets free on the disk of the data directory")
-        self.deliveries = DeliveryCounter(self.registry)
-        self._queue, self._sites, self._domains = QueueCollector(), SiteCollector(), DomainCollector()
-        for collector in (self._queue, self._sites, self._domains):
-            self.registry.register(collector)
-        self._add_process()
 
     def _add_process(self) -> None:
         """Add the version, and the figures of process and garbage collector."""
