@@ -32,7 +32,7 @@ from relay.events.event import Kind as EventKind
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.log import Emit, unlogged
-from relay.networks import Network, is_in
+from relay.networks import Network, NetworkSet
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.suppression.unsubscribes import Subscription
 from relay.tracker import pages, responses
@@ -95,8 +95,8 @@ class Tracker:
     ) -> None:
         self._keyring = keyring
         self._sink = sink
-        self._trusted = tuple(trusted_proxies)
-        self._beginning = Beginning(proxies=self._trusted if proxy_protocol else None)
+        self._trusted = NetworkSet(trusted_proxies)
+        self._beginning = Beginning(proxies=tuple(trusted_proxies) if proxy_protocol else None)
         self._limits = limits or Limits()
         self._checks = checks
         self._readiness = readiness
@@ -125,7 +125,7 @@ class Tracker:
     async def start(self, hosts: tuple[str, ...], port: int, *, reuse_port: bool = False) -> None:
         """Open the listener; port 0 means any free port. Raises OSError if an address cannot be bound."""
         self._fast_path = FastPath(self._answer_fast, self._delay)
-        self._server = Server(self._answer, self._fast_path, self._limits, lambda client: is_in(client, self._trusted))
+        self._server = Server(self._answer, self._fast_path, self._limits, self._trusted)
         if self._beginning == Beginning():
             loop = asyncio.get_running_loop()
             self._listener = await loop.create_server(self._server, hosts, port, backlog=BACKLOG, reuse_port=reuse_port)
@@ -225,7 +225,7 @@ class Tracker:
         if token is None or target is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
         block = None if is_canary(token) else self._blocks().find(token)
-        blocked: dict[str, object] = {} if block is None else {"blocked": str(block)}
+        blocked: dict[str, str] = {} if block is None else {"blocked": str(block)}
         self._events.record(EventKind.CLICK, token, *self._client(request), {"target": token.target, **blocked})
         if block is not None:
             return responses.page(pages.BLOCKED, pages.POLICY, status=410)

@@ -19,9 +19,14 @@ _ip_address = lru_cache(maxsize=4096)(ip_address)
 """Cached: clients come again, and behind a proxy all connections have its address."""
 
 
+def is_ipv4(text: str) -> bool:
+    """Whether this is an IPv4 address in its usual form."""
+    return _IPV4.fullmatch(text) is not None
+
+
 def plain_address(text: str) -> str | None:
     """Return an address in its usual form: without zone, an IPv4-mapped one as IPv4. None for what is no address."""
-    if _IPV4.fullmatch(text):
+    if is_ipv4(text):
         return text
     try:
         return str(unmapped(_ip_address(text.partition("%")[0])))
@@ -36,3 +41,15 @@ def is_in(text: str, networks: Iterable[Network]) -> bool:
         return False
     address = _ip_address(plain)
     return any(address.version == network.version and address in network for network in networks)
+
+
+class NetworkSet:
+    """The addresses of some networks. The answers about recent addresses are cached: clients come again."""
+
+    def __init__(self, networks: Iterable[Network] = ()) -> None:
+        self._networks = tuple(networks)
+        self._is_in = lru_cache(maxsize=4096)(lambda text: is_in(text, self._networks))
+
+    def __contains__(self, address: object) -> bool:
+        """Whether an address is in one of the networks; False for what is no address."""
+        return isinstance(address, str) and self._is_in(address)

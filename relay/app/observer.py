@@ -21,6 +21,7 @@ from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.log import Line, Log
+from relay.log.encoded_fields import EncodedFields
 from relay.metrics import HourlyCounts, Metrics
 from relay.queue.message import ALERT
 from relay.queue.site_rate import RateChange
@@ -40,8 +41,6 @@ MAX_LEAKS = 20
 """Leaks of one audit that are logged, at most."""
 
 _RESULTS = frozenset({Kind.DELIVERED, Kind.DEFERRED, Kind.BOUNCED})
-
-_READER_EVENTS = frozenset({Kind.OPEN, Kind.CLICK})
 
 
 def _nothing() -> None:
@@ -77,17 +76,32 @@ class Observer:
         """Log and count durable events."""
         now = self._clock()
         self.log.several([log_line(event) for event in events])
+        of_mail = [event for event in events if event.kind is not Kind.OPEN and event.kind is not Kind.CLICK]
+        of_readers = len(events) - len(of_mail)
+        if of_readers:
+            opens = sum(event.kind is Kind.OPEN for event in events)
+            self._count_readers(now, {Kind.OPEN: opens, Kind.CLICK: of_readers - opens})
+        if of_mail:
+            self._mail_at = now
+            self._count_mail(now, of_mail)
+        self.on_events()
+
+    def _count_readers(self, now: float, numbers: Mapping[Kind, int]) -> None:
+        """Count opens and clicks. They come in thousands a second, and are nothing but counted."""
+        for kind, number in numbers.items():
+            if number:
+                self.metrics.count(kind.value, number)
+                self.last_hour.count(kind.value, now, number)
+
+    def _count_mail(self, now: float, events: Sequence[Event]) -> None:
         self.outcomes.count(events)
         for event in events:
-            if event.kind not in _READER_EVENTS:
-                self._mail_at = now
-                self._observe(event)
+            self._observe(event)
         self._count_attempts(events)
         for kind, number in Counter(event.kind.value for event in events).items():
             self.metrics.count(kind, number)
         for kind, number in Counter(event.kind.value for event in events if not _is_own(event)).items():
             self.last_hour.count(kind, now, number)
-        self.on_events()
 
     def _count_attempts(self, events: Sequence[Event]) -> None:
         """Count the results of delivery attempts. A bounce that a report brought later has no lane."""
@@ -254,6 +268,8 @@ class Observer:
 
 def log_line(event: Event) -> Line:
     """Return the log line of an event."""
+    if isinstance(event.data, EncodedFields) and not event.labels:
+        return f"message.{event.kind}", event.data.after(event.queue_id, event.address)
     fields = {"queue_id": event.queue_id, "recipient": event.address, **event.data}
     return f"message.{event.kind.value}", fields | bounded_labels(event.labels) if event.labels else fields
 

@@ -9,6 +9,7 @@ import math
 from collections.abc import Mapping
 
 from relay.events.event import READER_KINDS, Event, Kind
+from relay.log.encoded_fields import EncodedFields, encode_text
 
 MAX_TIME = 253_402_300_799.0
 """Unix seconds of the last moment with a year of four digits, which RFC 3339 can write."""
@@ -28,6 +29,10 @@ _MAX_DEPTH = 16
 
 def encode_event(event: Event) -> bytes:
     """Encode as one line of ASCII JSON, newline included."""
+    if isinstance(event.data, EncodedFields):
+        key = f'"kind":"{event.kind}","at":{event.at!r},"queue_id":{encode_text(event.queue_id)}'
+        about = f'"recipient":{event.number},"address":{encode_text(event.address)}'
+        return f'{{{key},{about},"data":{{{event.data.members}}}}}\n'.encode("ascii")
     fields: dict[str, object] = {
         "kind": event.kind,
         "at": event.at,

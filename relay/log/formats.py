@@ -8,6 +8,8 @@ from functools import lru_cache
 from time import time
 from typing import Any
 
+from relay.log.encoded_fields import EncodedFields
+
 Fields = dict[str, Any]
 
 Form = Callable[[str, str, Fields], str]
@@ -18,7 +20,10 @@ _encode = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")
 
 def as_json(name: str, level: str, fields: Fields) -> str:
     """Return the line as a JSON object."""
-    return _encode({"timestamp": _moment(int(time() * 1000)), "event": name, "level": level, **fields})
+    moment = _moment(int(time() * 1000))
+    if isinstance(fields, EncodedFields):
+        return f'{{"timestamp":"{moment}","event":"{name}","level":"{level}",{fields.members}}}'
+    return _encode({"timestamp": moment, "event": name, "level": level, **fields})
 
 
 @lru_cache(maxsize=2)

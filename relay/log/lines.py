@@ -1,5 +1,7 @@
 """Names of all log lines, with their meaning, their fields and their level."""
 
+from functools import lru_cache
+
 LINES: dict[str, str] = {
     "server.started": "All listeners are open. listeners, tracker, version, rewriter (compiled or python).",
     "server.stale_code": "Compiled code is not used, because it was built from other sources or cannot be loaded. "
@@ -251,6 +253,9 @@ _LEVEL_OF = {
 }
 
 
+@lru_cache(maxsize=len(LINES))
 def level_of(line: str) -> str:
-    """Return the level of a line."""
+    """Return the level of a line. Raises KeyError for an unknown line."""
+    if line not in LINES:
+        raise KeyError(f"no log line is called {line}")
     return _LEVEL_OF.get(line, "info")

@@ -168,11 +168,10 @@ def _verify(
     """Return the token of these parts if it is authentic, and has the form in which `_sign` writes its kind."""
     mac, protected = data[:MAC], data[MAC:]
     authentic = False
-    for key_id, key in keyring.keys:
-        if _key_tag(key_id) == protected[:TAG]:
-            state = _keyed(kind, key_id, key).copy()
-            state.update(protected)
-            authentic |= compare_digest(state.digest(), mac)
+    for initial in _states(keyring, kind).get(protected[:TAG], ()):
+        state = initial.copy()
+        state.update(protected)
+        authentic |= compare_digest(state.digest(), mac)
     if not authentic:
         return None
     if not target:
@@ -185,6 +184,15 @@ def _verify(
         return Token(kind, queue_id, number, octets.decode("utf-8", "surrogatepass"))
     except UnicodeDecodeError:
         return None
+
+
+@lru_cache(maxsize=32)
+def _states(keyring: Keyring, kind: Kind) -> Mapping[bytes, Sequence["blake2b"]]:
+    """Return the initial hash states of the keys for this kind, by the tag of their keys."""
+    found: dict[bytes, list[blake2b]] = {}
+    for key_id, key in keyring.keys:
+        found.setdefault(_key_tag(key_id), []).append(_keyed(kind, key_id, key))
+    return found
 
 
 @lru_cache(maxsize=64)

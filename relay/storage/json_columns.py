@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 
+from relay.log.encoded_fields import EncodedFields
 from relay.mail.reply import Reply
 from relay.render.message_policy import MessagePolicy, tuple_of
 from relay.rewrite.options import ListUnsubscribe, Tracking
@@ -21,6 +22,8 @@ _TRACKING_FIELDS = tuple(field.name for field in fields(Tracking))
 
 def encode_object(value: Mapping[str, object]) -> str:
     """Encode a mapping of JSON values, "" when it is empty."""
+    if isinstance(value, EncodedFields):
+        return f"{{{value.members}}}" if value else ""
     return _encode(dict(value)) if value else ""
 
 

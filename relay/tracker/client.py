@@ -4,12 +4,14 @@ Requests of machines and of proxies are recorded with the reason, so that report
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv6Address
 
 from relay.events.event import Kind
-from relay.networks import Network, is_in, plain_address
+from relay.log.encoded_fields import EncodedFields, encoded
+from relay.networks import plain_address
 from relay.tracker.forwarded import hop_address, hops_of
 from relay.tracker.user_agents import Requester, known_client
 
@@ -23,7 +25,7 @@ _PREFETCH_HEADERS = ("Sec-Purpose", "Purpose", "X-Purpose", "X-Moz")
 _PREFETCH = re.compile(r"prefetch|prerender|preview", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Client:
     """The client of a request, and for whom it asks when it opens, and when it clicks."""
 
@@ -47,6 +49,16 @@ class Client:
                 fields |= {"proxied": True, "reason": self.reason}
         return fields
 
+    @cached_property
+    def open_fields(self) -> EncodedFields:
+        """The fields of an open."""
+        return encoded(self.event_fields(Kind.OPEN))
+
+    @cached_property
+    def click_fields(self) -> EncodedFields:
+        """The fields of a click."""
+        return encoded(self.event_fields(Kind.CLICK))
+
 
 def parse_client(method: str, headers: Mapping[str, str]) -> Client:
     """Return the client of a request with these header fields."""
@@ -64,7 +76,7 @@ def clean_user_agent(value: str) -> str:
     return _CONTROLS.sub("", value[: 2 * MAX_USER_AGENT]).strip()[:MAX_USER_AGENT]
 
 
-def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) -> str:
+def client_address(peer: str, forwarded_for: str, trusted: Container[str]) -> str:
     """Return the address of the client: the last one in X-Forwarded-For that is not a trusted proxy.
 
     Entries are read from the right, as long as a trusted proxy added them. Invalid addresses end the search.
@@ -73,7 +85,7 @@ def client_address(peer: str, forwarded_for: str, trusted: Sequence[Network]) ->
     if not forwarded_for:
         return address
     for hop in reversed(hops_of(forwarded_for)):
-        if not is_in(address, trusted):
+        if address not in trusted:
             return address
         found = hop_address(hop)
         if found is None:

@@ -4,10 +4,10 @@ import asyncio
 import re
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
+from relay.mail.native import IS_COMPILED, native
 from relay.rewrite.tokens import Kind
 from relay.tracker.client import Client, parse_client
 from relay.tracker.forwarded import forwarded_for
@@ -37,8 +37,7 @@ FIELDS: Mapping[str, str] = {name.lower(): name for name in _NAMES}
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
 
 
-@dataclass(frozen=True, slots=True)
-class FastRequest:
+class FastRequest(NamedTuple):
     """A request of the usual form: token, client, and the addresses of X-Forwarded-For or Forwarded."""
 
     kind: Kind
@@ -52,26 +51,35 @@ def parse_fast_request(data: bytes) -> FastRequest | None:
 
     The token is not verified here.
     """
-    kind = _STARTS.get(data[:_START])
-    if kind is None or len(data) > MAX_REQUEST or not (data.endswith(_END) and data.isascii()):
+    parts = native.split_request(data, MAX_REQUEST) if IS_COMPILED else split_request(data, MAX_REQUEST)
+    if parts is None:
         return None
-    token, _, text = data[_START : -len(_END)].decode("ascii").partition(_MIDDLE)
-    fields, hops = _without_forwarded_for(text)
+    start, token, fields, hops = parts
     parsed = _parse_fields(fields)
     if parsed is None or (hops and parsed.has_forwarded_for):
         return None
-    return FastRequest(kind, token, parsed.client, hops or parsed.forwarded_for)
+    return FastRequest(_STARTS[start], token, parsed.client, hops or parsed.forwarded_for)
 
 
-def _without_forwarded_for(text: str) -> tuple[str, str]:
-    """Return the fields without X-Forwarded-For, and its value: behind a proxy it alone differs by reader."""
+def split_request(data: bytes, longest: int) -> tuple[bytes, str, str, str] | None:
+    """Return start, token, the other fields, and X-Forwarded-For of a request of at most `longest` octets.
+
+    Behind a proxy X-Forwarded-For alone differs by reader. None for anything else (twin of `_native`).
+    """
+    start = data[:_START]
+    if start not in _STARTS or len(data) > longest or not (data.endswith(_END) and data.isascii()):
+        return None
+    token, middle, text = data[_START : -len(_END)].decode("ascii").partition(_MIDDLE)
+    if not middle:
+        return None
+
     begin = text.find(_FORWARDED_FOR)
     if begin < 0:
-        return text, ""
+        return start, token, text, ""
     end = text.find("\r\n", begin + 2)
     end = len(text) if end < 0 else end
     hops = text[begin + len(_FORWARDED_FOR) : end]
-    return (text[:begin] + text[end:], hops) if _is_usual(hops) else (text, "")
+    return (start, token, text[:begin] + text[end:], hops) if _is_usual(hops) else (start, token, text, "")
 
 
 class _Fields(NamedTuple):

@@ -2,7 +2,7 @@
 
 import re
 
-from relay.networks import plain_address
+from relay.networks import is_ipv4, plain_address
 
 _QUOTED = re.compile(r'"(?>[^"\\]++|\\.)*+("?)', re.DOTALL)
 """A quoted string; its group is empty if it does not end. One that does not end is matched once, in linear time."""
@@ -55,6 +55,8 @@ def hop_address(hop: str) -> str | None:
 
     None for what is no address, as "unknown" and the names that hide one (RFC 7239 sections 6.2 and 6.3).
     """
+    if is_ipv4(hop):
+        return hop
     text = hop.strip().strip('"')
     if found := _BRACKETS.fullmatch(text) or _IPV4_PORT.fullmatch(text):
         text = found[1]

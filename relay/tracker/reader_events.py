@@ -19,6 +19,7 @@ from random import getrandbits
 from relay.clock import Clock
 from relay.events.event import Event, Kind
 from relay.events.sink import EventSink
+from relay.log.encoded_fields import EncodedFields, encode_text
 from relay.rewrite.tokens import Token
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, client_group
@@ -43,7 +44,7 @@ _MESSAGE = -1
 
 _HOUR, _DAY = 3600.0, 86400.0
 
-_NOTHING: Mapping[str, object] = {}
+_NOTHING: Mapping[str, str] = {}
 
 _SCAN = 60.0
 """Seconds between two searches for windows that have ended."""
@@ -196,7 +197,7 @@ class ReaderEvents:
         self._unsubscribes = RepeatedEvents()
 
     def record(
-        self, kind: Kind, token: Token, address: str, client: Client, more: Mapping[str, object] = _NOTHING
+        self, kind: Kind, token: Token, address: str, client: Client, more: Mapping[str, str] = _NOTHING
     ) -> None:
         """Record an open or a click, unless the request is a canary."""
         if is_canary(token):
@@ -228,7 +229,16 @@ class ReaderEvents:
             self._sink.put(event)
 
     def _event(
-        self, kind: Kind, token: Token, address: str, client: Client, more: Mapping[str, object] = _NOTHING
+        self, kind: Kind, token: Token, address: str, client: Client, more: Mapping[str, str] = _NOTHING
     ) -> Event:
-        data = {"id": f"{getrandbits(64):016x}", **more, "client": address, **client.event_fields(kind)}
+        data = reader_fields(getrandbits(64), kind, address, client, more)
         return Event(kind, self._clock(), token.queue_id, token.number, "", data)
+
+
+def reader_fields(number: int, kind: Kind, address: str, client: Client, more: Mapping[str, str]) -> EncodedFields:
+    """Return the fields of an event of a reader. `number` of 64 bits makes it unique."""
+    about = client.open_fields if kind is Kind.OPEN else client.click_fields
+    fields = {"id": f"{number:016x}", **more, "client": address, **about}
+    texts = "".join([f'"{name}":{encode_text(value)},' for name, value in more.items()]) if more else ""
+    behind = f",{about.members}" if about else ""
+    return EncodedFields(fields, f'"id":"{fields["id"]}",{texts}"client":{encode_text(address)}{behind}')

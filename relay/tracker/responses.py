@@ -107,6 +107,11 @@ def readiness(checks: Mapping[str, bool]) -> web.Response:
     return web.Response(status=status, body=body.encode() + b"\n", headers=_JSON)
 
 
+_USUAL = re.compile(r"https?://(?![/?#\\])[!-~]+")
+"""A URL of the web with a host, of visible ASCII: it is not changed."""
+
+_BLANKS = "".join(map(chr, range(0x21)))
+
 _WEB = re.compile(r"(https?://)([^/?#\\]*)(.*)", re.IGNORECASE | re.DOTALL)
 
 _AUTHORITY = re.compile(r"((?:.*@)?)(.*?)((?::[0-9]*)?)", re.DOTALL)
@@ -123,7 +128,9 @@ def location(target: str) -> str | None:
     parser). Blanks at the ends, and tabs and line ends anywhere, are removed. The host becomes A-labels. Other
     characters are percent-encoded as UTF-8. So no value can end the header line.
     """
-    text = target.strip("".join(map(chr, range(0x21)))).translate(_DROPPED_BY_BROWSERS)
+    if _USUAL.fullmatch(target):
+        return target
+    text = target.strip(_BLANKS).translate(_DROPPED_BY_BROWSERS)
     match = _WEB.fullmatch(text)
     if match is None or not match[2]:
         return None

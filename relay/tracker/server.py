@@ -10,7 +10,7 @@ other data, and everything after it, goes to aiohttp. The two never share a requ
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,10 +52,10 @@ class Limits:
 class ConnectionTable:
     """The open connections, ordered by the time of opening or of the last answer.
 
-    Clients for which `trusted` is true have no limit of their own.
+    Clients in `trusted` have no limit of their own.
     """
 
-    def __init__(self, limits: Limits, trusted: Callable[[str], bool]) -> None:
+    def __init__(self, limits: Limits, trusted: Container[str]) -> None:
         self._limits = limits
         self._trusted = trusted
         self._all: OrderedDict[Connection, float] = OrderedDict()
@@ -69,7 +69,7 @@ class ConnectionTable:
         self._all[connection] = now
         same_client = self._by_client.setdefault(connection.group, OrderedDict())
         same_client[connection] = None
-        if len(same_client) > self._limits.connections_per_client and not self._trusted(connection.client):
+        if len(same_client) > self._limits.connections_per_client and connection.client not in self._trusted:
             self._abort(next(iter(same_client)))
         if len(self._all) > self._limits.connections:
             self._abort(next(iter(self._all)))
@@ -213,7 +213,7 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Creates a `Connection` for each accepted connection."""
 
-    def __init__(self, answer: Answer, fast_path: FastPath, limits: Limits, trusted: Callable[[str], bool]) -> None:
+    def __init__(self, answer: Answer, fast_path: FastPath, limits: Limits, trusted: Container[str]) -> None:
         super().__init__(
             answer,
             access_log=None,

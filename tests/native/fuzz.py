@@ -35,6 +35,7 @@ def main(seconds: float, seed: int) -> int:
     mails += (twins.with_crlf(path.read_bytes()) for path in folder.rglob("*.eml") if path.stat().st_size < 60_000)
     texts = [text for mail in mails if b"text/html" in mail for text in [mail.partition(b"\r\n\r\n")[2]]]
     tokens = [one.encode() for one in twins.url_tokens()]
+    requests = list(twins.requests())
     switches = list(twins.SWITCHES.values())
     until = time.monotonic() + seconds
     tried = taken = 0
@@ -46,6 +47,10 @@ def main(seconds: float, seed: int) -> int:
         token = "".join(map(chr, twins.mutated(random.choice(tokens), random)))
         if twins.token_disagreement(token):
             print(f"read_url_token: {token!r}")
+            return 1
+        asked = twins.mutated(random.choice(requests), random)
+        if twins.request_disagreement(asked):
+            print(f"split_request: {asked!r}")
             return 1
         difference = twins.mail_disagreement(mail) or twins.disagreement(mail, random.choice(switches))
         tried += 1

@@ -17,6 +17,7 @@ from relay.rewrite.options import Tracking
 from relay.rewrite.placeholder_spellings import holds_name_twin
 from relay.rewrite.token_parts import read_url_token
 from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
+from relay.tracker.fast_path import MAX_REQUEST, split_request
 
 RING = Keyring((("k1", b"k" * 32),))
 QUEUE_ID = "0123456789ABCD"
@@ -85,6 +86,20 @@ def mail_disagreement(content: bytes) -> str:
 def token_disagreement(text: str) -> bool:
     """Whether the compiled reading of a URL token differs from its twin."""
     return native.read_url_token(text) != read_url_token(text)
+
+
+def request_disagreement(data: bytes) -> bool:
+    """Whether the compiled reading of a request to the tracker differs from its twin."""
+    return native.split_request(data, MAX_REQUEST) != split_request(data, MAX_REQUEST)
+
+
+def requests() -> Iterator[bytes]:
+    """Yield requests for pixels and links, and what is nearly one."""
+    for token in url_tokens():
+        for fields in ("", "X-Forwarded-For: 192.0.2.1\r\n", "X-Forwarded-For: 192.0.2.1, ::1\r\nAccept: */*\r\n"):
+            yield f"GET /o/{token} HTTP/1.1\r\nHost: t.example\r\n{fields}\r\n".encode("utf-8", "surrogatepass")
+    yield b"GET /c/ HTTP/1.1\r\n\r\n"
+    yield b"GET /c/x HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: \r\n\r\n"
 
 
 def message(html: bytes, encoding: str) -> bytes:

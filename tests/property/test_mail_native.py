@@ -7,7 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.mail.native import IS_COMPILED, native
-from tests.native.twins import golden_messages, mail_disagreement, token_disagreement, url_tokens
+from tests.native.twins import (
+    golden_messages,
+    mail_disagreement,
+    request_disagreement,
+    requests,
+    token_disagreement,
+    url_tokens,
+)
 
 pytestmark = pytest.mark.skipif(not IS_COMPILED, reason="the compiled code is not built: make native")
 
@@ -60,3 +67,33 @@ def test_any_octets_as_a_url_token(octets: bytes) -> None:
     encoded = urlsafe_b64encode(octets).decode()
     for text in (encoded, encoded.rstrip("=")):
         assert not token_disagreement(text)
+
+
+REQUEST_PIECES = [
+    b"\r\n",
+    b"\r",
+    b"\r\n\r\n",
+    b" ",
+    b" HTTP/1.1\r\n",
+    b"\r\nX-Forwarded-For: ",
+    b"GET /o/",
+    b"\x7f",
+    b"\xc3",
+]
+
+
+@given(
+    st.sampled_from(list(requests())),
+    st.integers(0, 160),
+    st.integers(0, 30),
+    st.lists(st.sampled_from(REQUEST_PIECES), max_size=3).map(b"".join),
+)
+def test_a_request_with_any_change(request: bytes, at: int, removed: int, put_in: bytes) -> None:
+    assert not request_disagreement(request)
+    assert not request_disagreement(request[:at] + put_in + request[at + removed :])
+
+
+@given(st.lists(st.sampled_from([*REQUEST_PIECES, b"a", b"GET /c/"]), max_size=12).map(b"".join))
+def test_any_octets_as_a_request(octets: bytes) -> None:
+    assert not request_disagreement(octets)
+    assert not request_disagreement(b"GET /c/" + octets + b"\r\n\r\n")

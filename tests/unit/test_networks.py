@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from relay.networks import is_in, plain_address, unmapped
+from relay.networks import NetworkSet, is_in, plain_address, unmapped
 
 
 @pytest.mark.parametrize(
@@ -56,3 +56,13 @@ def test_the_expression_for_ipv4_accepts_what_the_parser_does(text: str) -> None
         assert plain_address(text) is None
     else:
         assert plain_address(text) == parsed
+
+
+def test_a_set_of_networks_has_the_addresses_of_each_and_no_other() -> None:
+    networks = NetworkSet([ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
+    for _ in range(2):  # The second answers are cached.
+        assert [one in networks for one in ("10.1.2.3", "::ffff:10.1.2.3", "fd00::1", "11.0.0.1", "", "x")] == [
+            *[True] * 3,
+            *[False] * 3,
+        ]
+    assert "10.1.2.3" not in NetworkSet()

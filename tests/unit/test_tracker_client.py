@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.events.event import Kind
+from relay.networks import NetworkSet
 from relay.tracker.client import MAX_USER_AGENT, clean_user_agent, client_address, parse_client
 from relay.tracker.user_agents import CLIENTS, KnownClient, known_client, load_clients
 
@@ -127,7 +128,7 @@ def test_a_user_agent_is_one_bounded_line(value: str) -> None:
     clean.encode()
 
 
-TRUSTED = (ip_network("10.0.0.0/8"), ip_network("::1/128"))
+TRUSTED = NetworkSet((ip_network("10.0.0.0/8"), ip_network("::1/128")))
 
 
 @pytest.mark.parametrize(

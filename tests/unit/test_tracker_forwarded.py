@@ -5,10 +5,11 @@ from ipaddress import ip_network
 
 import pytest
 
+from relay.networks import NetworkSet
 from relay.tracker.client import client_address
 from relay.tracker.forwarded import forwarded_for, hop_address
 
-TRUSTED = [ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8"), ip_network("fd00::/8")]
+TRUSTED = NetworkSet([ip_network("127.0.0.0/8"), ip_network("10.0.0.0/8"), ip_network("fd00::/8")])
 
 
 @pytest.mark.parametrize(
