@@ -94,7 +94,7 @@ class ServerRoutes:
     status: Callable[[], Awaitable[Mapping[str, object]]]
     reload: Callable[[], Awaitable[Mapping[str, object]]]
     configuration: Callable[[], Awaitable[Mapping[str, object]]]
-    metrics: Callable[[], bytes]
+    metrics: Callable[[], Awaitable[bytes]]
     readiness: Callable[[], Mapping[str, bool]]
 
     def table(self) -> Sequence[web.RouteDef]:
@@ -122,7 +122,7 @@ class ServerRoutes:
 
     async def get_metrics(self, _: web.Request) -> web.Response:
         """GET /metrics: text format of Prometheus."""
-        return metrics_response(self.metrics())
+        return metrics_response(await self.metrics())
 
     async def get_readiness(self, _: web.Request) -> web.Response:
         """GET /readyz: 200 while new mail can be accepted, else 503."""

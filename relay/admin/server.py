@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from aiohttp import web
@@ -72,12 +72,12 @@ class AdminServer:
 
 
 def metrics_application(
-    exposition: Callable[[], bytes], readiness: Callable[[], Mapping[str, bool]]
+    exposition: Callable[[], Awaitable[bytes]], readiness: Callable[[], Mapping[str, bool]]
 ) -> web.Application:
     """Return the application for Prometheus and load balancers, with /metrics and /readyz only."""
 
     async def metrics(_: web.Request) -> web.Response:
-        return metrics_response(exposition())
+        return metrics_response(await exposition())
 
     async def ready(_: web.Request) -> web.Response:
         return responses.readiness(readiness())

@@ -26,18 +26,19 @@ def prepare_data_dir(server: Server) -> None:
         folder.chmod(0o700)
 
 
-def prepare_node_dirs(server: Server, count: int) -> None:
-    """Create the data directories of nodes on this machine. The keys of the first node are those of all."""
+def prepare_node_dir(server: Server, number: int) -> None:
+    """Create the data directory of a node on this machine. The keys of the first node are those of all."""
     prepare_data_dir(server)
     keys = server.data_dir.absolute()
     (keys / DKIM_FOLDER).mkdir(mode=0o700, exist_ok=True)
-    for number in range(2, count + 1):
-        folder = node_dir(server.data_dir, number)
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for name in (DKIM_FOLDER, TRACKER_KEY_FILE):
-            link = folder / name
-            if not link.is_symlink():
-                link.symlink_to(keys / name)
+    if number == 1:
+        return
+    folder = node_dir(server.data_dir, number)
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    for name in (DKIM_FOLDER, TRACKER_KEY_FILE):
+        link = folder / name
+        if not link.is_symlink():
+            link.symlink_to(keys / name)
 
 
 def _foreign(folder: Path, owner: int) -> str:

@@ -66,6 +66,8 @@ class HttpSide:
     status: Answer
     reload: Answer
     configuration: Answer
+    exposition: Callable[[], Awaitable[bytes]]
+    """Returns the metrics for Prometheus."""
 
     async def open_sink(self) -> EventSink:
         """Open the event sink."""
@@ -114,7 +116,7 @@ class HttpSide:
 
     async def start_admin(self) -> None:
         """Open the admin API, and the configured listeners of the dashboard and the metrics."""
-        settings, exposition = self.context.settings(), self.context.observer.metrics.exposition
+        settings = self.context.settings()
         if settings.admin.socket:
             events = self._event_routes()
             application = admin_application(*self._admin_routes(), events.table())
@@ -133,7 +135,7 @@ class HttpSide:
             api = self._server(AdminServer(api_application(self._access(), routes, events.close)))
             await api.start_tcp(bind_hosts(settings, settings.api), settings.api.port)
         if settings.metrics.address:
-            exporter = self._server(AdminServer(metrics_application(exposition, self.readiness)))
+            exporter = self._server(AdminServer(metrics_application(self.exposition, self.readiness)))
             await exporter.start_tcp(bind_hosts(settings, settings.metrics), settings.metrics.port)
 
     def provider_routes(self) -> ProviderRoutes:
@@ -164,7 +166,7 @@ class HttpSide:
                 status=self.status,
                 reload=self.reload,
                 configuration=self.configuration,
-                metrics=context.observer.metrics.exposition,
+                metrics=self.exposition,
                 readiness=self.readiness,
             ).table(),
             self._queue_routes().table(),

@@ -1,19 +1,26 @@
-"""The other nodes on this machine (`relay serve --nodes`): the first node passes reloads on to their admin sockets."""
+"""The other nodes on this machine, which the first node reaches at their admin sockets."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import aiohttp
 
 from relay.config.node_settings import NODES_FOLDER
 
+T = TypeVar("T")
+
 ANSWER_TIMEOUT = 30.0
-"""Seconds for the answer of a node."""
+"""Seconds for the answer of a node to a reload."""
+
+STATE_TIMEOUT = 3.0
+"""Seconds for the answer of a node about its state. Who asks waits no longer than that."""
 
 
 class LocalNodes:
-    """Reloads the other nodes. A node that is down is left out: it reads the configuration when it starts."""
+    """Reloads and asks the other nodes. One that is down is left out: it reads the configuration when it starts."""
 
     def __init__(self, data_dir: Path, socket: str) -> None:
         self._data_dir = data_dir
@@ -21,27 +28,74 @@ class LocalNodes:
 
     async def reload(self) -> list[str]:
         """Reload the configuration of the other nodes; return the faults that they found."""
-        sockets = sorted(self._data_dir.glob(f"{NODES_FOLDER}/*/{self._socket}"))
-        answers = await asyncio.gather(*map(_reload, sockets))
-        return [
-            f"node {socket.parent.name}: {fault}"
-            for socket, answer in zip(sockets, answers, strict=True)
-            for fault in answer.get("faults", ())
-        ]
+        answers = await self._ask_all(_reload)
+        return [f"node {number}: {fault}" for number, answer in answers.items() for fault in answer.get("faults", ())]
+
+    async def health(self) -> dict[str, str]:
+        """Return the health of the other nodes that run, by number."""
+        return await self._ask_all(_health)
+
+    async def expositions(self) -> dict[str, str]:
+        """Return the metrics of the other nodes that answer, by number."""
+        return await self._ask_all(_metrics)
+
+    async def _ask_all(self, ask: Callable[[Path], Awaitable[T | None]]) -> dict[str, T]:
+        """Return the answers of all nodes by number, without those of which there is none."""
+        sockets = sorted(self._data_dir.glob(f"{NODES_FOLDER}/*/{self._socket}"), key=lambda path: path.parent.name)
+        answers = await asyncio.gather(*map(ask, sockets))
+        found = zip((socket.parent.name for socket in sockets), answers, strict=True)
+        return {number: answer for number, answer in found if answer is not None}
 
 
-async def _reload(socket: Path) -> Mapping[str, tuple[str, ...]]:
-    timeout = aiohttp.ClientTimeout(total=ANSWER_TIMEOUT)
+@asynccontextmanager
+async def _answer(socket: Path, method: str, path: str, seconds: float) -> AsyncIterator[aiohttp.ClientResponse]:
+    timeout = aiohttp.ClientTimeout(total=seconds)
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout) as session,
+        session.request(method, f"http://relay{path}") as answer,
+    ):
+        yield answer
+
+
+async def _reload(socket: Path) -> Mapping[str, tuple[str, ...]] | None:
     try:
-        async with (
-            aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket)), timeout=timeout) as session,
-            session.post("http://relay/reload") as answer,
-        ):
+        async with _answer(socket, "POST", "/reload", ANSWER_TIMEOUT) as answer:
             found: Mapping[str, tuple[str, ...]] = await answer.json()
             return found
     except TimeoutError:
         return {"faults": (f"no answer within {ANSWER_TIMEOUT:.0f} seconds",)}
     except (OSError, aiohttp.ClientConnectionError):
-        return {}
+        return None
     except (aiohttp.ClientError, ValueError) as error:
         return {"faults": (f"the answer cannot be read: {error}",)}
+
+
+async def _health(socket: Path) -> str | None:
+    """Return "healthy", or what is wrong with a node; None if it does not run."""
+    try:
+        async with _answer(socket, "GET", "/status", STATE_TIMEOUT) as answer:
+            state: Mapping[str, Any] = await answer.json()
+            return health_text(state)
+    except TimeoutError:
+        return f"no answer within {STATE_TIMEOUT:.0f} seconds"
+    except (OSError, aiohttp.ClientConnectionError):
+        return None
+    except (aiohttp.ClientError, ValueError, LookupError, TypeError, AttributeError) as error:
+        return f"the answer cannot be read: {error}"
+
+
+async def _metrics(socket: Path) -> str | None:
+    try:
+        async with _answer(socket, "GET", "/metrics", STATE_TIMEOUT) as answer:
+            return await answer.text() if answer.ok else None
+    except (TimeoutError, OSError, aiohttp.ClientError, ValueError):
+        return None
+
+
+HEALTHY = "healthy"
+
+
+def health_text(state: Mapping[str, Any]) -> str:
+    """Return "healthy", or the failing checks in the status of a node."""
+    failing = ", ".join(name for name, passed in state["checks"].items() if not passed)
+    return HEALTHY if state["healthy"] else f"failing: {failing or 'see its log'}"

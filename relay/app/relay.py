@@ -19,6 +19,7 @@ from relay.app.http_side import HttpSide
 from relay.app.inbound_side import InboundSide, open_inbound_side
 from relay.app.local_nodes import LocalNodes
 from relay.app.maintenance import depth_by_state
+from relay.app.node_answers import NodeAnswers
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.outbound_side import OutboundSide, open_outbound_side
@@ -152,6 +153,8 @@ class App:
         self.observer.metrics.deliveries.profiles = {one.name for one in outbound.explainer.profiles()}
         inbound = await open_inbound_side(context, outbound)
         webhooks = open_webhooks(context)
+        others = LocalNodes(settings.server.data_dir, settings.admin.socket) if self._node == 1 else None
+        nodes = NodeAnswers(others, self.reload, self.status, self.observer.metrics.exposition)
         http = HttpSide(
             context,
             outbound,
@@ -159,9 +162,10 @@ class App:
             webhooks,
             checks=self.checks,
             readiness=self.readiness,
-            status=self.status,
-            reload=self._reload_all,
+            status=nodes.status,
+            reload=nodes.reload,
             configuration=self.shown_configuration,
+            exposition=nodes.exposition,
         )
 
         sink = await http.open_sink()
@@ -203,15 +207,6 @@ class App:
         self._stopped_by = asyncio.get_running_loop().time() + DRAIN
         await self._stack.aclose()
         self.log("server.stopped")
-
-    async def _reload_all(self) -> Mapping[str, object]:
-        """Reload this relay, and the other nodes if it is the first one of several."""
-        result = await self.reload()
-        if self._node != 1 or result.get("faults"):
-            return result
-        settings = self.settings()
-        faults = await LocalNodes(settings.server.data_dir, settings.admin.socket).reload()
-        return {**result, "faults": faults} if faults else result
 
     async def reload(self) -> Mapping[str, object]:
         """Check the configuration and use it. If it has faults, keep the old one and return them."""

@@ -11,11 +11,12 @@ from typing import Any, NoReturn
 
 import click
 
+from relay.app.data_dir import prepare_node_dir
 from relay.app.relay import App
 from relay.app.tracker import TrackerApp
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
 from relay.cli.sd_notify import sd_notify
-from relay.cli.serve_nodes import MAX_NODES, run_nodes
+from relay.cli.serve_nodes import MAX_NODES, refuse_sqlite, run_nodes
 from relay.config import Settings
 from relay.config.certificates import CertificateError
 from relay.dsn.bounce_rules import RulesError
@@ -27,19 +28,31 @@ from relay.mailauth.dkim_keys import KeyFaultError
 @click.command()
 @config_option
 @click.option("--nodes", default=1, show_default=True, type=click.IntRange(1, MAX_NODES), help="Processes to run.")
-@click.option("--node", default=0, hidden=True, type=click.IntRange(0, MAX_NODES))
-def serve(path: Path, nodes: int, node: int) -> None:
+@click.option("--node", default=0, type=click.IntRange(0, MAX_NODES), help="Run only this node, counted from 1.")
+@click.option("--end-with-parent", is_flag=True, hidden=True)
+def serve(path: Path, nodes: int, node: int, end_with_parent: bool) -> None:
     """Run the server until SIGTERM or SIGINT; SIGHUP reloads the configuration, SIGUSR1 reopens the log.
 
     After the first signal transactions in progress may end. A second signal exits immediately.
 
-    With --nodes each node is a process of its own. They share the ports; one that ends is started again.
+    With --nodes each node is a process of its own. They share the ports; one that ends is started again. --node is for
+    service managers that start each node by itself: the first one makes the keys and the schema.
     """
     settings = settings_or_exit(path, warn=node <= 1)
+    if nodes > 1 or node:
+        refuse_sqlite(settings, f"--nodes {nodes}" if nodes > 1 else f"--node {node}")
+        _prepare(settings, node or 1)
     if nodes > 1:
         sys.exit(run_nodes(settings, path, nodes))
-    end_with_parent = node > 0
     sys.exit(run(settings, lambda: serve_until_signal(lambda: App(settings, path, node=node), end_with_parent)))
+
+
+def _prepare(settings: Settings, node: int) -> None:
+    try:
+        prepare_node_dir(settings.server, node)
+    except OSError as error:
+        click.echo(f"relay: cannot start: {error}", err=True)
+        sys.exit(EX_UNAVAILABLE)
 
 
 def run_tracker(path: Path) -> NoReturn:

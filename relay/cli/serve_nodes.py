@@ -13,7 +13,6 @@ from pathlib import Path
 
 import click
 
-from relay.app.data_dir import prepare_node_dirs
 from relay.cli.common import EX_CONFIG
 from relay.cli.sd_notify import sd_notify
 from relay.config import Settings
@@ -35,19 +34,24 @@ Spawn = Callable[[int, Mapping[str, str]], Awaitable[Process]]
 """Starts the process of a node, with this environment beside the own one."""
 
 
+def refuse_sqlite(settings: Settings, option: str) -> None:
+    """Print an error and exit if the store cannot have several nodes."""
+    if settings.sqlite_path is None:
+        return
+    click.echo(
+        f"relay: {option} needs PostgreSQL, because one process alone may use a SQLite file; "
+        f'set storage.url = "postgresql://…", or leave {option.split(maxsplit=1)[0]} out',
+        err=True,
+    )
+    sys.exit(EX_CONFIG)
+
+
 def run_nodes(settings: Settings, path: Path, count: int) -> int:
     """Run the nodes until a signal; return the exit code."""
-    if settings.sqlite_path is not None:
-        click.echo(
-            f"relay: --nodes {count} needs PostgreSQL, because one process alone may use a SQLite file; "
-            'set storage.url = "postgresql://…", or leave --nodes out',
-            err=True,
-        )
-        return EX_CONFIG
-    prepare_node_dirs(settings.server, count)
 
     async def spawn(number: int, more: Mapping[str, str]) -> Process:
-        command = (sys.executable, "-m", "relay.cli", "serve", "-c", str(path), "--node", str(number))
+        options = ("-c", str(path), "--node", str(number), "--end-with-parent")
+        command = (sys.executable, "-m", "relay.cli", "serve", *options)
         return await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, env={**os.environ, **more})
 
     async def main() -> int:

@@ -1,6 +1,7 @@
 """`relay serve --nodes`: several processes at one port, which are restarted, reloaded and stopped together."""
 
 import asyncio
+import json
 import os
 import signal
 from pathlib import Path
@@ -43,6 +44,8 @@ async def test_nodes_share_a_port_and_one_that_is_killed_starts_again(postgres: 
         assert sorted(nodes) == [1, 2]
         replies = await asyncio.gather(*(asyncio.to_thread(send, relay.port, number) for number in range(20)))
         assert {code for code, _ in replies} == {250}
+        status = json.loads(await relay.run("status", "--json"))
+        assert status["nodes"] == {"1": "healthy", "2": "healthy"}
 
         os.kill(nodes[2], signal.SIGKILL)
         async with asyncio.timeout(PATIENCE):

@@ -49,6 +49,11 @@ KEYRING = parse_keyring([new_key(b"k" * 32)])
 CONTENT = b"From: app@acme.test\r\nSubject: gr\xfc\xdfe\r\n\r\nsecret body\r\n"
 
 
+async def exposition() -> bytes:
+    """Return metrics."""
+    return b"relay_up 1\n"
+
+
 class AdminHarness:
     """An admin server and a client of it."""
 
@@ -66,7 +71,7 @@ class AdminHarness:
                     reload=self.reload,
                     status=self.status,
                     configuration=self.configuration,
-                    metrics=lambda: b"relay_up 1\n",
+                    metrics=exposition,
                     readiness=lambda: {"store": True, "listeners": True},
                 ).table(),
                 self.queue_routes(store).table(),

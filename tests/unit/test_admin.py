@@ -14,7 +14,7 @@ from relay.limits.ports import Slot
 from relay.limits.window import Window
 from relay.reports.ports import MessageQuery
 from relay.storage.postgres.store import PostgresStore
-from tests.unit.admin_harness import FIRST, NOW, SECOND, AdminHarness, admin, fill
+from tests.unit.admin_harness import FIRST, NOW, SECOND, AdminHarness, admin, exposition, fill
 
 __all__ = ["admin"]
 
@@ -35,7 +35,7 @@ async def test_only_the_user_of_the_relay_may_open_the_socket(admin: AdminHarnes
 
 async def test_the_socket_of_a_dead_process_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "admin.sock").write_bytes(b"")
-    server = AdminServer(metrics_application(lambda: b"relay_up 1\n", dict))
+    server = AdminServer(metrics_application(exposition, dict))
     await server.start_unix(tmp_path / "admin.sock")
     assert stat.S_ISSOCK((tmp_path / "admin.sock").stat().st_mode)
     await server.stop()
@@ -209,7 +209,7 @@ async def test_status_and_metrics_are_served(admin: AdminHarness) -> None:
 
 
 async def test_the_metrics_listener_answers_nothing_else(tmp_path: Path) -> None:
-    server = AdminServer(metrics_application(lambda: b"relay_up 1\n", dict))
+    server = AdminServer(metrics_application(exposition, dict))
     await server.start_unix(tmp_path / "metrics.sock")
     connector = aiohttp.UnixConnector(str(tmp_path / "metrics.sock"))
     async with aiohttp.ClientSession(connector=connector) as client:

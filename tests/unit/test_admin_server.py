@@ -8,13 +8,14 @@ import pytest
 from relay.admin import server as server_module
 from relay.admin.server import AdminServer, metrics_application
 from tests.servers.waiting import PATIENCE
+from tests.unit.admin_harness import exposition
 
 REQUEST = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
 async def test_for_one_connection_too_many_the_oldest_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 3)
-    server = AdminServer(metrics_application(lambda: b"relay_up 1\n", dict))
+    server = AdminServer(metrics_application(exposition, dict))
     await server.start_tcp(("127.0.0.1",), 0)
     async with asyncio.timeout(PATIENCE):
         silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]

@@ -12,6 +12,9 @@ from relay.app.relay import DRAIN
 
 UNIT = Path(__file__).resolve().parents[2] / "conf" / "relay.service"
 
+TEMPLATE = UNIT.with_name("relay@.service")
+"""The unit of one of several nodes."""
+
 MOST_EXPOSED = 2.0
 """The scale of `systemd-analyze security` goes from 0, shut, to 10; an unhardened service has 9.6."""
 
@@ -34,11 +37,24 @@ def test_it_is_hardened(analyze: str) -> None:
     assert float(level[1]) <= MOST_EXPOSED, said.stdout
 
 
-def test_systemd_understands_every_line(analyze: str, tmp_path: Path) -> None:
-    unit = tmp_path / "relay.service"
-    unit.write_text(UNIT.read_text().replace("/opt/relay/bin/relay", "/bin/true"))
-    said = subprocess.run([analyze, "verify", str(unit)], capture_output=True, text=True, check=False)
-    assert [line for line in said.stderr.splitlines() if "relay.service" in line] == []
+@pytest.mark.parametrize(("file", "name"), [(UNIT, "relay.service"), (TEMPLATE, "relay@2.service")])
+def test_systemd_understands_every_line(analyze: str, tmp_path: Path, file: Path, name: str) -> None:
+    for one in UNIT, TEMPLATE:
+        (tmp_path / one.name).write_text(one.read_text().replace("/opt/relay/bin/relay", "/bin/true"))
+    said = subprocess.run([analyze, "verify", str(tmp_path / name)], capture_output=True, text=True, check=False)
+    about_order_of_the_first = "relay@1.service: Dependency After=relay@1.service is dropped."
+    assert [line for line in said.stderr.splitlines() if "relay" in line and line != about_order_of_the_first] == []
+
+
+def test_a_node_runs_like_the_relay_alone_but_for_its_number() -> None:
+    alone, node = (set(file.read_text().splitlines()) for file in (UNIT, TEMPLATE))
+    assert {line.split("=")[0] for line in alone ^ node if not line.startswith("#")} == {
+        "Description",
+        "After",
+        "Conflicts",
+        "ExecStart",
+    }
+    assert "ExecStart=/opt/relay/bin/relay serve -c /etc/relay/relay.toml --node %i" in node
 
 
 def test_the_stop_takes_no_longer_than_systemd_waits() -> None:

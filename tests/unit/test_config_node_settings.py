@@ -4,7 +4,7 @@ from pathlib import Path
 
 from click.testing import CliRunner
 
-from relay.app.data_dir import prepare_node_dirs
+from relay.app.data_dir import prepare_node_dir
 from relay.cli import main
 from relay.config.node_settings import settings_of_node
 from relay.config.settings import Settings
@@ -41,8 +41,8 @@ def test_other_nodes_have_folders_of_their_own_and_the_same_log(tmp_path: Path) 
 
 def test_the_keys_of_the_first_node_are_those_of_all(tmp_path: Path) -> None:
     given = settings(tmp_path / "data")
-    for _ in range(2):
-        prepare_node_dirs(given.server, 3)
+    for number in (1, 2, 3, 2, 3):
+        prepare_node_dir(given.server, number)
     (tmp_path / "data" / "tracker.key").write_text("k1:secret")
     (tmp_path / "data" / "dkim" / "acme.test").mkdir()
     for number in ("2", "3"):
