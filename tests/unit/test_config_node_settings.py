@@ -41,8 +41,8 @@ def test_other_nodes_have_folders_of_their_own_and_the_same_log(tmp_path: Path) 
 
 def test_the_keys_of_the_first_node_are_those_of_all(tmp_path: Path) -> None:
     given = settings(tmp_path / "data")
-    for number in (1, 2, 3, 2, 3):
-        prepare_node_dir(given.server, number)
+    for node in (1, 2, 3, 2, 3):
+        prepare_node_dir(given.server, node)
     (tmp_path / "data" / "tracker.key").write_text("k1:secret")
     (tmp_path / "data" / "dkim" / "acme.test").mkdir()
     for number in ("2", "3"):
