@@ -21,6 +21,8 @@ COMMANDS = {
     "completion": "relay.cli.completion:completion",
     "share": "relay.cli.share:share",
     "queue": "relay.cli.queue:queue",
+    "mailq": "relay.cli.mailq:mailq",
+    "sendmail": "relay.cli.sendmail:sendmail",
     "trace": "relay.cli.status:trace",
     "events": "relay.cli.events:events",
     "webhook": "relay.cli.webhook:webhook",

@@ -10,6 +10,7 @@ import click
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, printable, show
 from relay.cli.listings import MOST_ROWS, Listing
+from relay.cli.mailq import postqueue_members, shape
 from relay.cli.status import show_story
 
 COLUMNS = (
@@ -52,14 +53,25 @@ def _query(ids: tuple[str, ...], filters: dict[str, str]) -> list[dict[str, str]
 @click.option("--all", "everything", is_flag=True, help="All entries.")
 @json_option
 def list_command(path: Path, state: str, limit: int, everything: bool, as_json: bool, **filters: str) -> None:
-    """List entries that are not final, with the time of their next attempt or release."""
+    """List entries that are not final, with the time of their next attempt or release.
+
+    JSON has the members of `postqueue -j` too, with one recipient in each line.
+    """
     query = {**_query((), filters)[0], "limit": str(MOST_ROWS if everything else min(limit, MOST_ROWS))} | (
         {"state": state} if state else {}
     )
     entries = Listing("/queue", "entries", "after", "first").rows(
         AdminClient(path), query, None if everything else limit
     )
-    show(({**entry, "why": _why(entry)} for entry in entries), COLUMNS, as_json=as_json)
+    more = postqueue_members if as_json else _nothing_more
+    show(({**entry, "why": _why(entry), **more(entry)} for entry in entries), COLUMNS, as_json=as_json)
+
+
+def _nothing_more(_: Mapping[str, Any]) -> dict[str, object]:
+    return {}
+
+
+queue.add_command(shape)
 
 
 @queue.command("show")
@@ -90,7 +102,7 @@ def _change_command(name: str, done: str, doc: str) -> click.Command:
             raise click.UsageError("no entries are selected: give queue ids, a filter such as --recipient, or --all")
 
         client = AdminClient(path)
-        changed = [entry for query in _query(queue_ids, filters) for entry in _changed(client, name, query)]
+        changed = [entry for query in _query(queue_ids, filters) for entry in changed_entries(client, name, query)]
         show([{**entry, "why": _why(entry)} for entry in changed], COLUMNS, as_json=as_json)
         if not as_json:
             click.echo(f"{len(changed)} {done}")
@@ -99,7 +111,7 @@ def _change_command(name: str, done: str, doc: str) -> click.Command:
     return click.command(name)(command)
 
 
-def _changed(client: AdminClient, name: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
+def changed_entries(client: AdminClient, name: str, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
     """Change all matching entries, page by page: each page is one transaction. Yield the changed entries."""
     after: str | None = ""
     while after is not None:
