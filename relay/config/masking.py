@@ -14,7 +14,7 @@ _PARAMETER = re.compile(r"(?<=[?&#;])([^=&#;]+)=(.*?)(?=[&#;][^=&#;]+=|$)", re.D
 _KEYWORD = re.compile(r"(?<!\w)(\w++)(\s*+=\s*)('(?:[^'\\]|\\.)*'?|\S+)", re.DOTALL)
 """A keyword of libpq with its value."""
 
-_SCHEMELESS = re.compile(r"^([^@\s:]*+):\S*@")
+_SCHEMELESS = re.compile(r"^([^@\s:]*+):(?!\s).*@", re.DOTALL)
 """The user of a URL that lacks its "//", up to the password."""
 
 _SECRET_NAME = re.compile(r"pass|secret|token|pwd|credential|api_?key|signature", re.IGNORECASE)

@@ -27,6 +27,10 @@ _FOR_NOW = frozenset({"temporarily_unavailable", "server_error", "slow_down"})
 _BUSY = frozenset({408, 425, 429})
 """Statuses below 500 that end by themselves (RFC 9110 section 15.5.9, RFC 8470, RFC 6585)."""
 
+_OF_REQUEST = frozenset({400, 401})
+"""Statuses of an endpoint that refuses the request (RFC 6749 section 5.2). Others without an OAuth error come from a
+proxy or firewall before it, which may be mended without a change here."""
+
 _TOKEN = re.compile(r"[!-~]{1,16384}")
 """What a token may be made of, and its length (RFC 6749 appendix A.12 and A.17)."""
 
@@ -68,7 +72,7 @@ def parse_answer(status: int, body: bytes, secrets: Collection[str] = ()) -> Gra
         return _grant(values)
     may_end = status >= 500 or status in _BUSY
     if values is None or not has_error:
-        is_final = 400 <= status < 500 and not may_end
+        is_final = status in _OF_REQUEST
         # The body of a success may have tokens, in a form that is not read.
         text = "" if 200 <= status < 300 else body.decode("utf-8", "replace")
         return Refusal(f"HTTP {status}", _printed(text, secrets), is_final=is_final)

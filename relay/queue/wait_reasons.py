@@ -100,7 +100,7 @@ def _of_waiting(entry: Entry, reply: str, found: Circumstances) -> Iterator[Reas
         option = value if kind == "site" else f"--{kind} {value}"
         yield Reason("paused", pause.reason, pause.until, f"relay site resume {option}")
     elif entry.release_at > now:
-        text = entry.reason or "a limit or X-Relay-Send-At gives the time"
+        text = entry.reason or "a limit, or the time of sending that the application asked for"
         yield Reason("release time", text, entry.release_at, "raise the limit; or wait")
     if entry.attempts and entry.next_attempt_at > now:
         text = f"attempt {entry.attempts} was deferred by {entry.last_remote or 'this relay'}: {reply}"
