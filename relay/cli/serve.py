@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 
 import click
 
+from relay.app.allocator import return_large_blocks
 from relay.app.data_dir import prepare_node_dir
 from relay.app.relay import App
 from relay.app.tracker import TrackerApp
@@ -66,6 +67,7 @@ def run_tracker(path: Path) -> NoReturn:
 
 def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int:
     """Run the coroutine on uvloop if configured and installed, else on asyncio; return its exit code."""
+    return_large_blocks()
     if settings.server.event_loop != "asyncio":
         try:
             import uvloop

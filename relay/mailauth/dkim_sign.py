@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from relay.mail.headers import Field, body_start, fields
 from relay.mail.native import IS_COMPILED, native
@@ -56,6 +56,9 @@ _ALWAYS_SEALED = frozenset(SEALED)
 _SEALED = _ALWAYS_SEALED | frozenset(SEALED_WHEN_PRESENT)
 
 _LINE = 72
+
+_PIECE = 256 * 1024
+"""Octets of a body that are canonicalised at a time."""
 
 _RUN = re.compile(rb"  +")  # `re` looks for its first two spaces as a literal; " {2,}" is four times slower
 
@@ -175,8 +178,37 @@ def relaxed_body(body: bytes) -> bytes:
 
 def body_hash(content: bytes, start: int = 0) -> bytes:
     """Return the SHA-256 digest of the relaxed body that begins at `start`: the `bh=` of RFC 6376 section 3.7."""
-    relaxed = native.relaxed_body(content, start) if IS_COMPILED else relaxed_body(content[start:])
-    return hashlib.sha256(relaxed).digest()
+    made, at = hashlib.sha256(), start
+    for end in _cuts(content, start):
+        made.update(_relaxed_from(content[at:end], 0))
+        at = end
+    made.update(_relaxed_from(content, at))
+    return made.digest()
+
+
+def _relaxed_from(content: bytes, start: int) -> bytes:
+    return native.relaxed_body(content, start) if IS_COMPILED else relaxed_body(content[start:])
+
+
+def _cuts(content: bytes, start: int) -> Iterator[int]:
+    """Yield where a large body is cut: behind lines that are not blank.
+
+    The relaxed forms of such pieces make up that of the whole, which is never in memory.
+    """
+    at = start
+    for end in range(start + _PIECE, len(content), _PIECE):
+        cut = _end_of_text(content, max(at, end - _PIECE), end)
+        if cut:
+            yield cut
+            at = cut
+
+
+def _end_of_text(content: bytes, start: int, end: int) -> int:
+    """Return where the last line between these offsets ends that has no blank before its end, 0 without one."""
+    found = content.rfind(b"\r\n", start, end)
+    while found > start and content[found - 1] in b" \t\r\n":
+        found = content.rfind(b"\r\n", start, found)
+    return found + 2 if found > start else 0
 
 
 def _single_spaced(text: bytes) -> bytes:

@@ -1,8 +1,12 @@
+from hashlib import sha256
+
+import pytest
 from dkim.canonicalization import Relaxed
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.mailauth.dkim_sign import relaxed_body, relaxed_header
+from relay.mailauth import dkim_sign
+from relay.mailauth.dkim_sign import body_hash, relaxed_body, relaxed_header
 
 _PIECES = st.sampled_from(
     [b" ", b"\t", b"  ", b" \t ", b"a", b"word", b".", b"\r", b"\x0b", b"\x00", b"\xff", b" " * 70]
@@ -30,6 +34,14 @@ def test_the_last_line_end_makes_no_difference(body: bytes, last: bytes) -> None
 @given(_BODY)
 def test_the_form_of_the_form_is_itself(body: bytes) -> None:
     assert relaxed_body(relaxed_body(body)) == relaxed_body(body)
+
+
+@given(_BODY, _LINE, st.integers(1, 40))
+def test_a_body_in_pieces_has_the_hash_of_the_whole(body: bytes, last: bytes, piece: int) -> None:
+    content = b"Subject: a\r\n\r\n" + body + last
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dkim_sign, "_PIECE", piece)
+        assert body_hash(content, 14) == sha256(relaxed_body(content[14:])).digest()
 
 
 @given(
