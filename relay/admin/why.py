@@ -68,7 +68,10 @@ class WhyRoutes:
 
 
 def _parse(target: str, sites: Sequence[SiteReport]) -> tuple[str, Sequence[EntryQuery], Sequence[SiteReport]]:
-    """Return the kind of a target, the queries of its entries, and the sites of that name."""
+    """Return the kind of a target, the queries of its entries, and the sites of that name.
+
+    Addresses may be in angle brackets, and domains be lanes ("mx:example.net"): so they are in logs and lists.
+    """
     queue_id, _, number = target.partition("/")
     if is_queue_id(queue_id.upper()):
         query = EntryQuery(queue_id=queue_id.upper(), states=_EVERY, limit=MOST)
@@ -79,12 +82,13 @@ def _parse(target: str, sites: Sequence[SiteReport]) -> tuple[str, Sequence[Entr
     if target.startswith("provider:"):
         return "provider", [EntryQuery(lane=target, states=_OPEN, limit=MOST)], ()
     if "@" in target:
-        return "recipient", [EntryQuery(recipient=target, states=_EVERY, limit=MOST)], ()
-    named = [one for one in sites if one.name == target]
+        address = target.removeprefix("<").removesuffix(">")
+        return "recipient", [EntryQuery(recipient=address, states=_EVERY, limit=MOST)], ()
+    named = [one for one in sites if one.name == target.lower()]
     if named:
         each = max(1, MOST // max(1, len(named[0].lanes)))
         return "site", [EntryQuery(lane=lane, states=_OPEN, limit=each) for lane in named[0].lanes], named
-    lane = lane_of("direct", f"x@{target.lower()}")
+    lane = lane_of("direct", f"x@{target.lower().removeprefix('mx:')}")
     return "domain", [EntryQuery(lane=lane, states=_OPEN, limit=MOST)], ()
 
 

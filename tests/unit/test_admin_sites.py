@@ -258,6 +258,25 @@ async def test_why_names_the_back_off_the_lane_and_the_rate(side: Side) -> None:
     assert "nothing waits for provider" in await side.output("why", "provider:newsletter")
 
 
+@pytest.mark.parametrize(
+    ("target", "kind"),
+    [
+        ("X.Test.", "domain"),
+        ("mx:x.test", "domain"),
+        ("<u@X.TEST>", "recipient"),
+        ("U@x.test", "recipient"),
+        ("BIG", "site"),
+        ("0000000000000a/0", "entry"),
+    ],
+)
+async def test_why_takes_targets_as_logs_and_lists_show_them(side: Side, target: str, kind: str) -> None:
+    side.harness.delivery.answers = [BUSY]
+    await side.enqueue("0000000000000A", "u@x.test")
+    side.harness.context.rates.admit("mx:x.test", BIG, None, NOW)
+    answer = json.loads(await side.output("why", target, "--json"))
+    assert (answer["kind"], len(answer["entries"])) == (kind, 1)
+
+
 async def test_why_says_what_became_of_a_message(side: Side) -> None:
     await side.enqueue("0000000000000A", "u@x.test")
     assert "accepted it: 250 2.0.0 ok" in await side.output("why", "0000000000000a")

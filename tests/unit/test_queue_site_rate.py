@@ -52,6 +52,17 @@ def test_a_receiver_that_allows_20_a_minute_is_found_within_a_tenth_in_15_minute
     assert result.share_slowed < 0.05
 
 
+@pytest.mark.parametrize("phase", [0, 22, 45])
+@pytest.mark.parametrize(("most", "share"), [(5, 0.13), (50, 0.05), (120, 0.05)])
+def test_lower_and_higher_limits_are_found_too_and_the_lowest_cost_more_deferrals(
+    most: int, share: float, phase: float
+) -> None:
+    rates = SiteRates()
+    result = send_all(FixedWindow(most, phase=phase), rates, SITE, minutes=15)
+    assert found_rate(rates) == pytest.approx(most, rel=0.1)
+    assert result.share_slowed < share
+
+
 @pytest.mark.parametrize("most", [20, 100])
 @pytest.mark.parametrize("kind", [FixedWindow, SlidingWindow])
 def test_what_was_found_is_used(kind: type[FixedWindow | SlidingWindow], most: int) -> None:
