@@ -79,8 +79,11 @@ class Access:
     throttle: AuthThrottle = field(default_factory=AuthThrottle)
 
     async def caller(self, request: web.Request, scope: Scope) -> Caller:
-        """Return the caller. Raises 401 for a wrong login, 403 without the scope, 429 after many failures."""
-        username, secret = parse_login(request.headers.get("Authorization", ""))
+        """Return the caller by the Authorization field. Raises what `logged_in` raises."""
+        return await self.logged_in(request, *parse_login(request.headers.get("Authorization", "")), scope)
+
+    async def logged_in(self, request: web.Request, username: str, secret: str, scope: Scope) -> Caller:
+        """Return the caller with that login. Raises 401 for a wrong one, 403 without the scope, 429 after failures."""
         if not secret:
             raise web.HTTPUnauthorized(text="a login is needed: NAME and SECRET of [credentials]", headers=_REALM)
 

@@ -17,9 +17,15 @@ DESCRIPTION = "/api/openapi.json"
 
 
 def api_application(
-    access: Access, routes: Sequence[Route], *closing: Callable[[web.Application], Awaitable[None]]
+    access: Access,
+    routes: Sequence[Route],
+    *closing: Callable[[web.Application], Awaitable[None]],
+    vendors: Sequence[web.RouteDef] = (),
 ) -> web.Application:
-    """Return the application with these routes. `closing` ends answers that go on, at the stop of the server."""
+    """Return the application with these routes, and those in the forms of mail services.
+
+    `closing` ends answers that go on, at the stop of the server.
+    """
     described = openapi([one.operation for one in routes], __version__)
 
     async def description(_: web.Request) -> web.Response:
@@ -30,6 +36,7 @@ def api_application(
     app.router.add_get(DESCRIPTION, description)
     for one in routes:
         app.router.add_route(one.operation.method.upper(), one.pattern or one.operation.path, _checked(access, one))
+    app.router.add_routes(vendors)
     return app
 
 

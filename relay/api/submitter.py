@@ -81,24 +81,32 @@ class Submitter:
     on_store_error: Callable[[StoreError], None]
     """Called when a message could not be stored."""
 
-    async def submit(self, client: Client, message: OutgoingMessage, key: str = "") -> Sequence[Submitted]:
+    async def submit(
+        self, client: Client, message: OutgoingMessage, key: str = "", further: Sequence[Statement] = ()
+    ) -> Sequence[Submitted]:
         """Accept a message: one result, or one for each address of `to` if the message has substitutions.
 
-        `key` is an idempotency key, "" for none.
+        `key` is an idempotency key, "" for none. `further` are instructions that the keys of a message do not have.
         """
         if not message.substitutions:
-            return [await self.submit_mail(client, await _composed(message, key))]
-        return await self._submit_copies(client, message, key)
+            mail = await _composed(message, key)
+            return [await self.submit_mail(client, replace(mail, instructions=(*mail.instructions, *further)))]
+        return await self._submit_copies(client, message, key, further)
 
-    async def _submit_copies(self, client: Client, message: OutgoingMessage, key: str) -> Sequence[Submitted]:
+    async def _submit_copies(
+        self, client: Client, message: OutgoingMessage, key: str, further: Sequence[Statement]
+    ) -> Sequence[Submitted]:
         """Accept the copies of a message, all with one Message-ID. The first one has the key of the request itself."""
         request = blake2b(message.model_dump_json().encode(), digest_size=16).hexdigest() if key else ""
-        message_id = f"<{self.handler.new_id(self.handler.clock())}@{domain_of(parse_mailbox(message.from_).address)}>"
+        has_id = any(name.lower() == "message-id" for name in message.headers)
+        domain = domain_of(parse_mailbox(message.from_).address)
+        message_id = "" if has_id else f"<{self.handler.new_id(self.handler.clock())}@{domain}>"
         turns = asyncio.Semaphore(AT_ONCE)
 
         async def submit(one: OutgoingMessage, own_key: str) -> Submitted:
             async with turns:
-                return await self.submit_mail(client, await _composed(one, own_key, message_id, request))
+                mail = await _composed(one, own_key, message_id, request)
+                return await self.submit_mail(client, replace(mail, instructions=(*mail.instructions, *further)))
 
         first, *others = copies(message)
         submitted = await submit(first, key)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 
 from relay.api.message import OutgoingMessage, parse_mailbox
 from relay.mail.canonical_address import canonical
+from relay.mail.instructions import MAX_VALUE
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
@@ -25,9 +26,13 @@ def copies(message: OutgoingMessage) -> Iterator[OutgoingMessage]:
 
 
 def _copy(message: OutgoingMessage, to: str, texts: Mapping[str, str]) -> OutgoingMessage:
-    alone: dict[str, object] = {"to": (to,), "substitutions": {}}
+    return with_texts(message.model_copy(update={"to": (to,), "substitutions": {}}), texts)
+
+
+def with_texts(message: OutgoingMessage, texts: Mapping[str, str]) -> OutgoingMessage:
+    """Return the message with these texts replaced in its subject, bodies, header fields and metadata."""
     if not texts:
-        return message.model_copy(update=alone)
+        return message
     plain = replacer(texts)
     field = replacer({text: _CONTROL.sub(" ", value) for text, value in texts.items()})
     escaped = replacer({text: html.escape(value) for text, value in texts.items()})
@@ -36,8 +41,9 @@ def _copy(message: OutgoingMessage, to: str, texts: Mapping[str, str]) -> Outgoi
         "text": None if message.text is None else plain(message.text),
         "html": None if message.html is None else escaped(message.html),
         "headers": {name: field(value) for name, value in message.headers.items()},
+        "metadata": {name: field(value)[:MAX_VALUE] for name, value in message.metadata.items()},
     }
-    return message.model_copy(update={**alone, **changed})
+    return message.model_copy(update=changed)
 
 
 def replacer(texts: Mapping[str, str]) -> Callable[[str], str]:

@@ -30,6 +30,12 @@ from relay.api.management import management_routes
 from relay.api.messages import MessageRoutes
 from relay.api.server import api_application
 from relay.api.submitter import Submitter
+from relay.api.vendors import mailgun, postmark_routes, sendgrid_routes
+from relay.api.vendors.mailgun import MailgunRoutes
+from relay.api.vendors.mailgun_lists import Lists
+from relay.api.vendors.postmark_routes import PostmarkRoutes
+from relay.api.vendors.routes import Sending, table
+from relay.api.vendors.sendgrid_routes import SendGridRoutes
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.open_files import possible_connections
@@ -129,10 +135,11 @@ class HttpSide:
             server = self._server(AdminServer(app))
             await server.start_tcp(bind_hosts(settings, settings.admin), settings.admin.port)
         if settings.api.address:
-            events = self._event_routes()
+            events, messages, access = self._event_routes(), self._message_routes(), self._access()
             managed = management_routes(self._admin_routes())
-            routes = [*self._message_routes().routes(), *managed, *events.routes()]
-            api = self._server(AdminServer(api_application(self._access(), routes, events.close)))
+            routes = [*messages.routes(), *managed, *events.routes()]
+            vendors = self._vendor_routes(messages, access)
+            api = self._server(AdminServer(api_application(access, routes, events.close, vendors=vendors)))
             await api.start_tcp(bind_hosts(settings, settings.api), settings.api.port)
         if settings.metrics.address:
             exporter = self._server(AdminServer(metrics_application(self.exposition, self.readiness)))
@@ -229,6 +236,18 @@ class HttpSide:
             context.settings, self.inbound.submission, context.store.reports, context.observer.store_trouble
         )
         return MessageRoutes(context.settings, submitter, self._queue_routes(), context.store.reports)
+
+    def _vendor_routes(self, messages: MessageRoutes, access: Access) -> Sequence[web.RouteDef]:
+        """Return the routes in the forms of mail services."""
+        settings, store = self.context.settings, self.context.store
+        sending = Sending(settings, messages.submitter, messages.memory, self.context.clock)
+        lists = Lists(store.suppressions, store.unsubscribes)
+        own = MailgunRoutes(settings, sending, self.webhooks.feed, lists)
+        return [
+            *table(access, own.routes(), mailgun.failed),
+            *table(access, SendGridRoutes(sending).routes(), sendgrid_routes.failed),
+            *table(access, PostmarkRoutes(sending).routes(), postmark_routes.failed, postmark_routes.server_token),
+        ]
 
     def _access(self) -> Access:
         keys = self.inbound.credential_keys

@@ -41,11 +41,15 @@ def read(found: Sequence[VendorField], context: DialectContext) -> Iterator[Stat
     for one in found[1:]:
         yield one.says(Ignored("a second X-SMTPAPI is ignored"))
     for one in found[:1]:
-        value = json_object(one)
-        has_group = is_whole_number(value.get("asm_group_id")) and bool(value["asm_group_id"])
-        for said in read_keys(one, value, _readers(one, context)):
-            if not (has_group and said.content == _OWN_CAMPAIGN):
-                yield said
+        yield from read_object(one, json_object(one), context)
+
+
+def read_object(one: VendorField, value: Mapping[str, Any], context: DialectContext) -> Iterator[Statement]:
+    """Yield the statements of the object of a field. Raises InstructionError for a value to refuse."""
+    has_group = is_whole_number(value.get("asm_group_id")) and bool(value["asm_group_id"])
+    for said in read_keys(one, value, _readers(one, context)):
+        if not (has_group and said.content == _OWN_CAMPAIGN):
+            yield said
 
 
 def _readers(one: VendorField, context: DialectContext) -> Mapping[str, _KeyReader]:

@@ -124,11 +124,12 @@ def read_statements(
     yield from read_control_headers(content, found)
     for dialect in rules.dialects:
         if dialect in by_dialect:
-            yield from _statements(dialect, by_dialect[dialect], context)
+            yield from dialect_statements(dialect, by_dialect[dialect], context)
     yield from _own_metadata(content, found, rules.metadata_fields)
 
 
-def _statements(dialect: str, found: Sequence[VendorField], context: DialectContext) -> Iterator[Statement]:
+def dialect_statements(dialect: str, found: Sequence[VendorField], context: DialectContext) -> Iterator[Statement]:
+    """Yield what these fields of one dialect say. Raises InstructionError for a field to refuse."""
     readers = _READERS[dialect]
     for one in found:
         reader = readers.get(one.key)
