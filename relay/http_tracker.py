@@ -21,7 +21,7 @@ A foreign or altered token, or one of another kind, gets 404 and never a redirec
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from aiohttp import web
@@ -41,7 +41,7 @@ from relay.tracker.client import Client, client_address, client_group, parse_cli
 from relay.tracker.fast_path import Delay, FastPath, FastRequest
 from relay.tracker.forwarded import forwarded_for
 from relay.tracker.link_blocks import LinkBlocks
-from relay.tracker.ports import AddressVerification
+from relay.tracker.ports import AddressVerification, FindSubscription
 from relay.tracker.reader_events import ReaderEvents
 from relay.tracker.request import MAX_BODY, path_of, read_body, tokens_in
 from relay.tracker.responses import location
@@ -56,12 +56,6 @@ LOOKUP_TIMEOUT = 1.0
 
 _READING, _FORM = ("GET", "HEAD"), ("GET", "HEAD", "POST")
 """Methods of a path that is only read, and of a page with a form."""
-
-FindSubscription = Callable[[str, int], Awaitable[Subscription | None]]
-"""Returns what a recipient, by queue id and number, can unsubscribe from; None if the message is no longer stored.
-
-Raises StoreError.
-"""
 
 
 class Tracker:

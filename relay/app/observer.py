@@ -15,13 +15,13 @@ from relay.app.alerts import (
     spam_dropped,
     store_recovered,
 )
+from relay.app.event_lines import log_line
 from relay.app.outcome_counter import OutcomeCounter
 from relay.clock import Clock
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
-from relay.log import Line, Log
-from relay.log.encoded_fields import EncodedFields
+from relay.log import Log
 from relay.metrics import HourlyCounts, Metrics
 from relay.queue.message import ALERT
 from relay.queue.site_rate import RateChange
@@ -30,12 +30,6 @@ from relay.submission.spam import SpamRequest, SpamResult
 
 IN_FLIGHT_SECONDS = 0.25
 """Seconds after the last event of a message in which mail counts as in flight."""
-
-MAX_LABELS = 20
-"""Tags, and metadata keys, in a log line."""
-
-MAX_LABEL = 200
-"""Characters of a label in a log line."""
 
 MAX_LEAKS = 20
 """Leaks of one audit that are logged, at most."""
@@ -264,40 +258,6 @@ class Observer:
     def checks(self) -> Mapping[str, bool]:
         """Return the health of the store, for /healthz."""
         return {"store": not self.store_failing.is_set()}
-
-
-def log_line(event: Event) -> Line:
-    """Return the log line of an event."""
-    if isinstance(event.data, EncodedFields) and not event.labels:
-        return f"message.{event.kind}", event.data.after(event.queue_id, event.address)
-    fields = {"queue_id": event.queue_id, "recipient": event.address, **event.data}
-    return f"message.{event.kind.value}", fields | bounded_labels(event.labels) if event.labels else fields
-
-
-def bounded_labels(labels: Mapping[str, object]) -> dict[str, object]:
-    """Return the labels of a message within bounds: applications choose their number and length.
-
-    `labels_left_out` counts tags and metadata keys over MAX_LABELS. A text over MAX_LABEL ends in "…".
-    """
-    fields = dict(labels)
-    left_out = 0
-    match labels.get("campaign"):
-        case str(campaign):
-            fields["campaign"] = _shortened(campaign)
-    match labels.get("tags"):
-        case tuple(tags):
-            fields["tags"] = [_shortened(tag) for tag in tags[:MAX_LABELS]]
-            left_out += max(len(tags) - MAX_LABELS, 0)
-    match labels.get("metadata"):
-        case dict(metadata):
-            first = list(metadata.items())[:MAX_LABELS]
-            fields["metadata"] = {_shortened(name): _shortened(value) for name, value in first}
-            left_out += max(len(metadata) - MAX_LABELS, 0)
-    return fields | ({"labels_left_out": left_out} if left_out else {})
-
-
-def _shortened(text: str) -> str:
-    return text if len(text) <= MAX_LABEL else f"{text[: MAX_LABEL - 1]}…"
 
 
 def _is_own(event: Event) -> bool:

@@ -153,21 +153,7 @@ class App:
         self.observer.metrics.deliveries.profiles = {one.name for one in outbound.explainer.profiles()}
         inbound = await open_inbound_side(context, outbound)
         webhooks = open_webhooks(context)
-        others = LocalNodes(settings.server.data_dir, settings.admin.socket) if self._node == 1 else None
-        nodes = NodeAnswers(others, self.reload, self.status, self.observer.metrics.exposition)
-        http = HttpSide(
-            context,
-            outbound,
-            inbound,
-            webhooks,
-            checks=self.checks,
-            readiness=self.readiness,
-            status=nodes.status,
-            reload=nodes.reload,
-            configuration=self.shown_configuration,
-            exposition=nodes.exposition,
-        )
-
+        http = self._http_side(context, outbound, inbound, webhooks)
         sink = await http.open_sink()
         self._parts = _Parts(
             context.store, inbound, outbound, http, webhooks, sink
@@ -183,6 +169,25 @@ class App:
         self._listening = True
         start_background_tasks(context, inbound, outbound, webhooks)
         return tracker
+
+    def _http_side(
+        self, context: AppContext, outbound: OutboundSide, inbound: InboundSide, webhooks: Webhooks
+    ) -> HttpSide:
+        settings = self.settings()
+        others = LocalNodes(settings.server.data_dir, settings.admin.socket) if self._node == 1 else None
+        nodes = NodeAnswers(others, self.reload, self.status, self.observer.metrics.exposition)
+        return HttpSide(
+            context,
+            outbound,
+            inbound,
+            webhooks,
+            checks=self.checks,
+            readiness=self.readiness,
+            status=nodes.status,
+            reload=nodes.reload,
+            configuration=self.shown_configuration,
+            exposition=nodes.exposition,
+        )
 
     async def _context(self, settings: Settings) -> AppContext:
         wake = asyncio.Event()

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from relay.app.data_dir import prepare_data_dir
-from relay.app.observer import log_line
+from relay.app.event_lines import log_line
 from relay.app.supervisor import Supervisor
 from relay.config import Settings
 from relay.config.bind_addresses import bind_hosts

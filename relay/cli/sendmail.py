@@ -73,8 +73,8 @@ def sendmail(
     """Submit the mail on standard input.
 
     The options are those of sendmail(8). All recipients get the mail, or none: if one is refused, nothing is sent.
-    Exits with 0 if the mail is in the queue, 64 for wrong options, 65 for refused content, 67 for a refused recipient,
-    69 or 77 for another refusal, 75 if it can be tried again.
+    Exits with 0 if the mail is in the queue, 64 for wrong options, 65 for refused content, 67 for a refused recipient.
+    Other refusals end with 69 or 77; 75 means that it can be tried again.
     """
     if run_queue:
         list(changed_entries(AdminClient(path), "flush", {}))

@@ -26,9 +26,9 @@ class CannotCreateError(click.ClickException):
 def share(folder: Path, force: bool) -> None:
     """Write the files that come with relay to the folder PATH, and print their names.
 
-    They are the reference of the configuration and its JSON Schema, the unit for systemd, the rules of bounces, the
-    alerting rules for Prometheus, the dashboard for Grafana, and the manual pages. Files that exist are kept, and the
-    command ends with 73.
+    They are the reference of the configuration and its JSON Schema, the unit for systemd, and the rules of bounces.
+    Others are the alerting rules for Prometheus, the dashboard for Grafana, and the manual pages. Files that exist are
+    kept, and the command ends with 73.
     """
     shipped = dict(shared_files())
     existing = [name for name in shipped if (folder / name).exists()]

@@ -90,8 +90,8 @@ def known_keys(existing: Sequence[DkimKey], known: Sequence[KeyState], now: floa
 def decide(keys: Sequence[KeyState], observed: Mapping[str, Observed], now: float) -> tuple[KeyState, ...]:
     """Return the keys with the observation and the decision which of them sign: one of each type.
 
-    The newest key is preferred. It replaces the current one when DNS has had it for `CONFIRMED_AFTER`, or at once if
-    DNS does not have the current key or none signs.
+    The newest key is preferred. It replaces the current one when DNS has had it for `CONFIRMED_AFTER`. It does so at
+    once if DNS does not have the current key, or none signs.
 
     If DNS has the key of one type, a key of another type signs only if DNS has it too.
     """

@@ -1,7 +1,10 @@
-"""Protocol of the verification that the pages of the tracker need, and its values."""
+"""What the pages of the tracker need: the verification with its values, and the unsubscribe state of a recipient."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Protocol
+
+from relay.suppression.unsubscribes import Subscription
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,3 +66,10 @@ class AddressVerification(Protocol):
 
     async def enter_code(self, address: str, code: str, client: str) -> Confirmation | WrongCode | TooManyRequests:
         """Try a code."""
+
+
+FindSubscription = Callable[[str, int], Awaitable[Subscription | None]]
+"""Returns what a recipient, by queue id and number, can unsubscribe from; None if the message is no longer stored.
+
+Raises StoreError.
+"""

@@ -11,11 +11,12 @@ from relay.config.senders import Reach
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
-from relay.http_tracker import FindSubscription, Tracker
+from relay.http_tracker import Tracker
 from relay.mail.queue_id import queue_id
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
 from relay.suppression.unsubscribes import Subscription
 from relay.tracker import pages
+from relay.tracker.ports import FindSubscription
 
 RING = Keyring((("k1", b"k" * 32),))
 

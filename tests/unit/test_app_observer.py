@@ -5,7 +5,8 @@ from io import StringIO
 import pytest
 
 from relay.app.alerts import Alert
-from relay.app.observer import IN_FLIGHT_SECONDS, MAX_LABEL, MAX_LABELS, Observer, log_line
+from relay.app.event_lines import MAX_LABEL, MAX_LABELS, log_line
+from relay.app.observer import IN_FLIGHT_SECONDS, Observer
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 from relay.log import Log

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.app.observer import log_line
+from relay.app.event_lines import log_line
 from relay.events.event import Event, Kind
 from relay.events.event_line import encode_event
 from relay.log.encoded_fields import EncodedFields

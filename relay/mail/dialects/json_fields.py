@@ -18,8 +18,8 @@ _SHOWN = 40
 def parse_json_object(name: str, text: str) -> dict[str, Any]:
     """Return the JSON object of the field of that name. Of keys that stand twice, the last applies.
 
-    Raises InstructionError for other JSON, for numbers that are infinite or too long, for texts that no store takes,
-    and for objects and lists that are nested too deeply.
+    Raises InstructionError for other JSON, and for objects and lists that are nested too deeply. Also for numbers that
+    are infinite or too long, and for texts that no store takes.
     """
     try:
         value = json.loads(text, parse_constant=_refuse_constant, parse_float=_finite)
