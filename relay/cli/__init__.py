@@ -16,6 +16,8 @@ click.UsageError.exit_code = os.EX_USAGE
 COMMANDS = {
     "serve": "relay.cli.serve:serve",
     "tracker": "relay.cli.tracker:tracker",
+    "init": "relay.cli.init:init",
+    "doctor": "relay.cli.doctor:doctor",
     "demo": "relay.cli.demo.command:demo",
     "config": "relay.cli.config:config",
     "completion": "relay.cli.completion:completion",

@@ -31,6 +31,13 @@ EX_NOPERM = 77
 EX_CONFIG = 78
 """Exit code (sysexits.h): the configuration is invalid."""
 
+
+class CannotCreateError(click.ClickException):
+    """A file cannot be created (EX_CANTCREAT of sysexits.h)."""
+
+    exit_code = 73
+
+
 config_option = click.option(
     "-c",
     "--config",

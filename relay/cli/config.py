@@ -50,18 +50,24 @@ def check_command(path: Path) -> None:
 
 
 def _print_start_faults(settings: Settings, path: Path) -> int:
-    """Print what would make the start fail; return the number of faults. What this user may not try is a warning."""
+    """Print what would make the start fail; return the number of faults."""
+    faults = 0
+    for text, only_here in start_faults(settings, path):
+        click.echo(f"{'warning: ' if only_here else ''}{text}", err=True)
+        faults += not only_here
+    return faults
+
+
+def start_faults(settings: Settings, path: Path) -> Iterator[tuple[str, bool]]:
+    """Yield what would make the start fail, and whether it is only what this user may not try."""
     # Imported for this command only: it loads much of the server.
     from relay.app.start_check import NEEDS_RIGHT, find_address_faults, find_data_faults
 
     tree = read_sources(path, os.environ)
     own_ports = _ports_in_use(AdminClient(path, settings))
-    faults = 0
     for problem in (*find_data_faults(settings, path), *find_address_faults(settings, own_ports)):
         only_here = os.geteuid() != 0 and (problem.allowed == NEEDS_RIGHT or problem.problem.endswith(_DENIED))
-        click.echo(f"{'warning: ' if only_here else ''}{problem.at(tree.location(problem.path))}", err=True)
-        faults += not only_here
-    return faults
+        yield str(problem.at(tree.location(problem.path))), only_here
 
 
 def _ports_in_use(client: AdminClient) -> set[int] | None:

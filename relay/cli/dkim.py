@@ -8,17 +8,11 @@ from typing import Any, Literal
 import click
 
 from relay.cli.client import AdminClient
-from relay.cli.common import config_option, json_option, settings_or_exit, show
+from relay.cli.common import CannotCreateError, config_option, json_option, settings_or_exit, show
 from relay.config import Settings
 from relay.domains.key_files import write_key
 from relay.domains.records import DkimKey, records, sending_domain
 from relay.mailauth.dkim_keys import KeyFaultError, SigningKey, dns_record, generate_key, load_key
-
-
-class CannotCreateError(click.ClickException):
-    """The key file cannot be created (EX_CANTCREAT of sysexits.h)."""
-
-    exit_code = 73
 
 
 @click.group()
@@ -61,7 +55,7 @@ def new(
     try:
         pem = generate_key("rsa-sha256" if algorithm == "rsa" else "ed25519-sha256", bits)
         file = write_key(folder, domain, selector, pem)
-        _set_owner(file, folder)
+        set_owner(file, folder)
     except KeyFaultError as fault:
         raise click.UsageError(str(fault)) from None
     except OSError as fault:
@@ -142,7 +136,7 @@ def _show(key: SigningKey, file: Path, settings: Settings) -> None:
     click.echo(f'  [domains."{key.domain}"]\n  dkim = {{ selectors = ["{key.selector}"] }}')
 
 
-def _set_owner(file: Path, folder: Path) -> None:
+def set_owner(file: Path, folder: Path) -> None:
     """Give a key created by root to the owner of the data directory, because the server runs as that user."""
     if os.geteuid() == 0:
         owner = folder.stat()

@@ -95,9 +95,9 @@ def records_command(name: str, path: Path, cname_target: str, as_zone: bool, as_
     if as_json:
         show([{**asdict(record), "zone_line": record.zone_line} for record in wanted], (), as_json=True)
     elif as_zone:
-        click.echo("\n".join(_zone_file(about, wanted)))
+        click.echo("\n".join(zone_file(about, wanted)))
     else:
-        click.echo("\n".join(_sheet(about, wanted)))
+        click.echo("\n".join(records_sheet(about, wanted)))
 
 
 @domain.command("check")
@@ -153,14 +153,16 @@ def _headings(about: SendingDomain, wanted: Sequence[WantedRecord]) -> Iterable[
         yield heading, ours
 
 
-def _zone_file(about: SendingDomain, wanted: Sequence[WantedRecord]) -> list[str]:
+def zone_file(about: SendingDomain, wanted: Sequence[WantedRecord]) -> list[str]:
+    """Return the records as lines of a zone file."""
     lines = []
     for heading, group in _headings(about, wanted):
         lines += [f"; {heading}", *(record.zone_line for record in group)]
     return lines
 
 
-def _sheet(about: SendingDomain, wanted: Sequence[WantedRecord]) -> list[str]:
+def records_sheet(about: SendingDomain, wanted: Sequence[WantedRecord]) -> list[str]:
+    """Return the records as lines for people, with their purpose."""
     lines = [click.style(f"DNS records for {about.name}", bold=True)]
     for heading, group in _headings(about, wanted):
         lines += ["", click.style(f"{heading}", underline=True)]

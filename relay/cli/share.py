@@ -7,17 +7,12 @@ from pathlib import Path
 
 import click
 
+from relay.cli.common import CannotCreateError
 from relay.cli.man_pages import man_pages
 from relay.config.json_schema import configuration_schema
 
 FILES = ("relay.toml", "relay.service", "bounce_rules.toml", "alerts.yml", "grafana.json")
 """Files of relay/share."""
-
-
-class CannotCreateError(click.ClickException):
-    """A file cannot be created (EX_CANTCREAT of sysexits.h)."""
-
-    exit_code = 73
 
 
 @click.command()
