@@ -9,6 +9,7 @@ import click
 
 from relay import __version__
 from relay.cli.output import handled_output, prepare_streams, report_unexpected
+from relay.cli.startup import no_collection
 
 click.UsageError.exit_code = os.EX_USAGE
 """Exit code of a wrong command line. Not from `relay.cli.common`, which imports the settings."""
@@ -87,7 +88,8 @@ class _Commands(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module, _, name = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(import_module(module), name)
+        with no_collection():
+            command: click.Command = getattr(import_module(module), name)
         return command
 
 

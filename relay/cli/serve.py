@@ -18,6 +18,7 @@ from relay.app.tracker import TrackerApp
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
 from relay.cli.sd_notify import sd_notify
 from relay.cli.serve_nodes import MAX_NODES, refuse_sqlite, run_nodes
+from relay.cli.startup import no_collection
 from relay.config import Settings
 from relay.config.certificates import CertificateError
 from relay.dsn.bounce_rules import RulesError
@@ -112,7 +113,8 @@ async def serve_until_signal(make: Callable[[], App | TrackerApp], end_with_pare
 async def _started(make: Callable[[], App | TrackerApp]) -> App | TrackerApp | int:
     """Return the started app; or print the error and return the exit code."""
     try:
-        app = make()
+        with no_collection():
+            app = make()
         await app.start()
     except (RulesError, CertificateError, KeyFaultError) as error:
         click.echo(f"relay: {error}", err=True)

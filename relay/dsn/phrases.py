@@ -10,7 +10,7 @@ _MAX_GAPS = 2
 
 _MAX_DEPTH = 4
 
-_SPECIAL = re.compile(r"\{|\||\}| \.\. |\.\.|\*|#")
+_SPECIAL = re.compile(r"(\{|\||\}| \.\. |\.\.|\*|#)")
 
 _GAP = r"(?:[^.]|\.(?! )){0,60}?"
 
@@ -85,28 +85,24 @@ def _with_classes(source: str, classes: Mapping[str, str]) -> str:
 
 
 def _tokens(source: str) -> list[str]:
-    tokens: list[str] = []
-    at = 0
-    for match in _SPECIAL.finditer(source):
-        tokens += [part for part in (source[at : match.start()], match[0]) if part]
-        at = match.end()
-    return tokens + ([source[at:]] if at < len(source) else [])
+    return [part for part in _SPECIAL.split(source) if part]
 
 
 def _sequence(source: str, tokens: list[str], at: int, depth: int) -> tuple[str, tuple[str, ...], int]:
     """Compile tokens up to an unmatched `|` or `}`; return the pattern, its needles, and the end."""
     pattern = ""
-    best: tuple[str, ...] = ("",)
+    best, most = _NO_NEEDLE, _strength(_NO_NEEDLE)
     while at < len(tokens) and tokens[at] not in ("|", "}"):
         piece = tokens[at]
-        needles: tuple[str, ...] = ("",)
+        needles: tuple[str, ...] = ()
         if piece == "{":
             piece, needles, at = _group(source, tokens, at + 1, depth + 1)
         elif piece in _PATTERNS:
             piece = _PATTERNS[piece]
         else:
             piece, needles = re.escape(piece), (piece,)
-        best = max(best, needles, key=_strength)
+        if needles and (strength := _strength(needles)) > most:
+            best, most = needles, strength
         pattern += piece
         at += 1
 
@@ -131,9 +127,13 @@ def _group(source: str, tokens: list[str], at: int, depth: int) -> tuple[str, tu
         at += 1
 
 
+_NO_NEEDLE: tuple[str, ...] = ("",)
+"""Needles of what matches any text."""
+
+
 def _strength(needles: tuple[str, ...]) -> float:
     """Selectivity of needles: higher for long ones, lower for many."""
-    return min(len(needle.strip()) for needle in needles) - len(needles) / 50
+    return min(map(len, map(str.strip, needles))) - len(needles) / 50
 
 
 _LETTER = r"[a-z0-9\u00df-\u024f\u0370-\u04ff]"

@@ -14,9 +14,12 @@ _MARKS = (
 )
 """Punctuation, blanks and symbols outside ASCII, not allowed in domain labels (RFC 5891 section 4.2.2)."""
 
-_LETTER = rf"(?:[A-Za-z0-9]|(?![{_MARKS}])[\u0080-\uffff])"
+_LETTER_OUTSIDE_ASCII = rf"[^\x00-\x7f{_MARKS}\U00010000-\U0010ffff]"
+"""Negated: a set with a range of many characters takes Python milliseconds to compile."""
 
-_INNER = rf"(?:[A-Za-z0-9_-]|(?![{_MARKS}])[\u0080-\uffff])"
+_LETTER = rf"(?:[A-Za-z0-9]|{_LETTER_OUTSIDE_ASCII})"
+
+_INNER = rf"(?:[A-Za-z0-9_-]|{_LETTER_OUTSIDE_ASCII})"
 
 _DOMAIN_LABEL = rf"{_LETTER}{_INNER}{{0,62}}"
 
