@@ -10,7 +10,7 @@ BUILT := build/native/.built
 # Tests start the program some hundred times: without this it would be compiled anew each time where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check unit coverage test-python install dev native fuzz fuzz-native fidelity cases abuse nodes bench profile lock release clean
+.PHONY: demo test check unit coverage test-reversed test-python install dev native fuzz fuzz-native fidelity cases abuse nodes bench profile lock release clean
 
 demo: $(VENV)/.installed
 	$(BIN)/relay demo
@@ -29,6 +29,10 @@ unit: $(BUILT)
 # The tests with the share of lines and branches they reach; fails below the floor in pyproject.toml.
 coverage: $(BUILT)
 	$(BIN)/pytest -n 3 --dist worksteal -rs --cov=relay
+
+# All tests in reverse order: those that need another one before them fail.
+test-reversed: $(BUILT)
+	RELAY_TEST_ORDER=reversed $(BIN)/pytest -n 3 --dist worksteal -rs
 
 # The tests of the rewriter once more, with the compiled code hidden.
 test-python: $(VENV)/.dev

@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+from contextlib import closing
 from functools import cache
 from pathlib import Path
 from typing import IO
@@ -55,6 +56,10 @@ class ForkedProcess:
         if self.returncode is None:
             os.kill(self.pid, number)
 
+    def close(self) -> None:
+        """Close the connection. The server kills the command if it still runs."""
+        self._connection.close()
+
     def kill(self) -> None:
         """Send SIGKILL, unless it has ended."""
         self.send_signal(signal.SIGKILL)
@@ -76,16 +81,17 @@ async def start(*arguments: str, stdout: int, stderr: int, stdin: int | None = N
 async def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command to its end."""
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
-        process = await start(*arguments, stdout=out.fileno(), stderr=err.fileno())
-        code = await process.wait()
+        with closing(await start(*arguments, stdout=out.fileno(), stderr=err.fileno())) as process:
+            code = await process.wait()
         return subprocess.CompletedProcess(arguments, code, _content(out), _content(err))
 
 
 async def run_together(*arguments: str) -> tuple[int, str]:
     """Run a command; return its exit code and all that it wrote, in the order of a terminal."""
     with tempfile.TemporaryFile() as out:
-        process = await start(*arguments, stdout=out.fileno(), stderr=out.fileno())
-        return await process.wait(), _content(out)
+        with closing(await start(*arguments, stdout=out.fileno(), stderr=out.fileno())) as process:
+            code = await process.wait()
+        return code, _content(out)
 
 
 def _content(stream: IO[bytes]) -> str:

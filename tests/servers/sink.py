@@ -67,10 +67,14 @@ class Sink:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._server.close()
+        await self.end_sessions()
+        await self._server.wait_closed()
+
+    async def end_sessions(self) -> None:
+        """Close all connections, also those that a client keeps for its next mail."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._server.wait_closed()
 
     def once(self, moment: str, *actions: Action) -> None:
         """Do these the next times that moment comes."""
