@@ -5,10 +5,12 @@ import base64
 import binascii
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 
 from aiohttp import web
 
-from relay.clock import Clock
+from relay.api.request_rates import RequestRates
+from relay.clock import Clock, steady_clock
 from relay.config.credentials import Scope
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, canonical_domain, domain_of
@@ -77,13 +79,16 @@ class Access:
     authenticate: Authenticate
     clock: Clock
     throttle: AuthThrottle = field(default_factory=AuthThrottle)
+    rates: RequestRates = field(default_factory=RequestRates)
+    steady: Callable[[], float] = steady_clock
+    """Seconds of a clock that is never set."""
 
     async def caller(self, request: web.Request, scope: Scope) -> Caller:
         """Return the caller by the Authorization field. Raises what `logged_in` raises."""
         return await self.logged_in(request, *parse_login(request.headers.get("Authorization", "")), scope)
 
     async def logged_in(self, request: web.Request, username: str, secret: str, scope: Scope) -> Caller:
-        """Return the caller with that login. Raises 401 for a wrong one, 403 without the scope, 429 after failures."""
+        """Return the caller with that login. Raises 401 for a wrong one, 403 without the scope, 429 for too many."""
         if not secret:
             raise web.HTTPUnauthorized(text="a login is needed: NAME and SECRET of [credentials]", headers=_REALM)
 
@@ -100,6 +105,10 @@ class Access:
             self.throttle.failed(client, username, self.clock())
             raise web.HTTPUnauthorized(text="the login is wrong", headers=_REALM)
         self.throttle.succeeded(client, username, self.clock())
+        retry_after = self.rates.take(name, settings.api.requests_per_minute, self.steady())
+        if retry_after > 0:
+            text = f"more than {settings.api.requests_per_minute} requests a minute (api.requests_per_minute)"
+            raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": str(ceil(retry_after))})
         if not settings.has_scope(name, scope):
             raise web.HTTPForbidden(text=f'the credential {name} has no scope "{scope}": add it to its scopes')
         return caller_for(settings, name)

@@ -8,12 +8,22 @@ from relay import __version__
 from relay.api.access import CALLER, Access
 from relay.api.openapi import openapi
 from relay.api.operations import Route
+from relay.api.page import POLICY, page
 from relay.api.problems import Handler, problems
 
 MAX_BODY = 1 << 20
 """Octets of a request, at most, for routes that do not send."""
 
 DESCRIPTION = "/api/openapi.json"
+
+PAGE = "/api/"
+"""The description to read."""
+
+PAGE_HEADERS = {
+    "Content-Security-Policy": POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 
 def api_application(
@@ -31,9 +41,15 @@ def api_application(
     async def description(_: web.Request) -> web.Response:
         return web.json_response(described)
 
+    shown = page(described)
+
+    async def read(_: web.Request) -> web.Response:
+        return web.Response(text=shown, content_type="text/html", headers=PAGE_HEADERS)
+
     app = web.Application(client_max_size=MAX_BODY, middlewares=[problems])
     app.on_shutdown.extend(closing)
     app.router.add_get(DESCRIPTION, description)
+    app.router.add_get(PAGE, read)
     for one in routes:
         app.router.add_route(one.operation.method.upper(), one.pattern or one.operation.path, _checked(access, one))
     app.router.add_routes(vendors)

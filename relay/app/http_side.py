@@ -28,6 +28,7 @@ from relay.api.access import Access, as_operator
 from relay.api.events import EventRoutes
 from relay.api.management import management_routes
 from relay.api.messages import MessageRoutes
+from relay.api.request_log import RequestLog
 from relay.api.server import api_application
 from relay.api.submitter import Submitter
 from relay.api.vendors import mailgun, postmark_routes, sendgrid_routes
@@ -139,7 +140,9 @@ class HttpSide:
             managed = management_routes(self._admin_routes())
             routes = [*messages.routes(), *managed, *events.routes()]
             vendors = self._vendor_routes(messages, access)
-            api = self._server(AdminServer(api_application(access, routes, events.close, vendors=vendors)))
+            application = api_application(access, routes, events.close, vendors=vendors)
+            RequestLog(self.context.log).install(application)
+            api = self._server(AdminServer(application))
             await api.start_tcp(bind_hosts(settings, settings.api), settings.api.port)
         if settings.metrics.address:
             exporter = self._server(AdminServer(metrics_application(self.exposition, self.readiness)))

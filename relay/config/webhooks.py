@@ -177,3 +177,5 @@ class Webhook(Section):
 
 class Api(Listening):
     """`[api]`: the HTTP API of applications."""
+
+    requests_per_minute: PositiveCount = 600

@@ -6,6 +6,8 @@ LINES: dict[str, str] = {
     "server.started": "All listeners are open. listeners, tracker, version, rewriter (compiled or python).",
     "server.stale_code": "Compiled code is not used, because it was built from other sources or cannot be loaded. "
     "Its Python twins do the work; build it again (make native). reason.",
+    "api.request": "A request to the HTTP API was answered. request (also in X-Request-Id), credential, client, "
+    "method, path, status, seconds.",
     "node.ended": "A node of `relay serve --nodes` ended; it starts again after wait seconds. node, code, wait.",
     "server.stopping": "SIGTERM or SIGINT: listeners close, transactions in progress end. signal.",
     "server.stopped": "Everything is closed.",

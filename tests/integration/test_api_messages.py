@@ -4,11 +4,13 @@ import asyncio
 import email
 import email.policy
 import json
+import re
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -310,3 +312,33 @@ async def test_a_repetition_of_a_batch_sends_none_again(world: World) -> None:
     body = {"messages": [MESSAGE, with_keys(to=["bob@reader.test"]), {}]}
     first = await world.shop.post("/messages/batch", body, key)
     assert (await world.shop.post("/messages/batch", body, key)).json == first.json
+
+
+async def test_each_request_has_an_id_in_its_answer_and_in_the_log(world: World) -> None:
+    answer = await world.shop.request("GET", "/messages?recipient=private@x.test", headers={"X-Request-Id": "mine-1"})
+    assert answer.headers["X-Request-Id"] == "mine-1"
+    other = await world.shop.request("GET", "/nothing", headers={"X-Request-Id": "a b"}, login="")
+    assert (other.status, len(other.headers["X-Request-Id"])) == (404, 16)
+    await until(lambda: [one for one in world.relay.log("api.request") if one["request"] == "mine-1"])
+    (line,) = [one for one in world.relay.log("api.request") if one["request"] == "mine-1"]
+    assert (line["credential"], line["method"], line["path"], line["status"]) == (
+        "shop",
+        "GET",
+        "/api/v1/messages",
+        200,
+    )
+    assert "private@x.test" not in json.dumps(world.relay.log("api.request"))
+
+
+async def test_the_page_describes_every_operation_without_a_script(world: World) -> None:
+    described = (await world.shop.request("GET", "/../openapi.json", login="")).json
+    url = f"http://127.0.0.1:{world.shop.port}/api/"
+    async with aiohttp.ClientSession() as client, client.get(url) as answer:
+        text, policy = await answer.text(), answer.headers["Content-Security-Policy"]
+    assert "script" not in text.partition("<body>")[0]
+    assert "<script" not in text
+    assert policy.startswith("default-src 'none'; style-src 'sha256-")
+    for path in described["paths"]:
+        assert path in text
+    links = set(re.findall(r'href="#([^"]+)"', text))
+    assert links <= set(re.findall(r'id="([^"]+)"', text))

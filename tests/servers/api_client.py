@@ -45,7 +45,7 @@ class ApiClient:
         async with aiohttp.ClientSession() as client, client.request(method, url, data=data, headers=sent) as answer:
             text = await answer.text()
             found = json.loads(text) if "json" in answer.content_type else None
-            return Answer(answer.status, found, dict(answer.headers))
+            return Answer(answer.status, found, answer.headers)
 
     async def post(self, path: str, body: object, headers: Mapping[str, str] | None = None) -> Answer:
         """Send a POST."""
