@@ -1,6 +1,7 @@
 """CPU time and memory of process trees, from /proc."""
 
 import os
+import subprocess
 from pathlib import Path
 
 _OWN, _ENDED_CHILDREN = (11, 12), (13, 14)
@@ -40,6 +41,30 @@ def own_seconds(pid: int) -> float:
 def _ticks(pid: int, places: tuple[int, ...]) -> int:
     fields = _stat(pid)
     return sum(int(fields[place]) for place in places) if fields else 0
+
+
+def other_threads(pid: int) -> float:
+    """Return the CPU seconds of the threads of a process beside the main one: in relay those of the store."""
+    threads = (task for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid))
+    return sum(int((task / "schedstat").read_text().split()[0]) for task in threads) / 1e9
+
+
+def parts(root: int) -> dict[str, float]:
+    """Return the CPU seconds of a process by its main thread, its other threads, and the processes below it."""
+    own, others = own_seconds(root), other_threads(root)
+    return {"main thread": own - others, "other threads": others, "child processes": seconds([root]) - own}
+
+
+def signature_ms() -> float | None:
+    """Return the CPU milliseconds that OpenSSL needs for one RSA-2048 signature, None without the program."""
+    try:
+        printed = subprocess.run(
+            ["openssl", "speed", "-seconds", "1", "-mr", "rsa2048"], check=True, capture_output=True, text=True
+        ).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    line = next(line for line in printed.splitlines() if line.startswith("+F2:"))
+    return 1000 / float(line.split(":")[3])
 
 
 def resident(roots: list[int]) -> int:

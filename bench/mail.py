@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -52,6 +52,8 @@ class Figures:
     """From MAIL to the arrival at the sink."""
     delay_p99: float
     memory_mb: float
+    cpu_parts: dict[str, float] = field(default_factory=dict)
+    """CPU milliseconds a message by part, of a target that is one process with its children."""
 
 
 class Sink:
@@ -83,7 +85,7 @@ def measure(target: Target, sink: Sink, load: Load) -> Figures:
     """Send the load through a target that runs, and wait until all has arrived."""
     sink.counts(b"reset")
     roots = target.roots()
-    before = cpu.seconds(roots)
+    before, parts_before = cpu.seconds(roots), _parts(roots)
     plan = json.dumps({"port": target.port, **asdict(load)})
     sent = json.loads(
         subprocess.run([sys.executable, "-m", "bench.source", plan], check=True, stdout=subprocess.PIPE).stdout
@@ -93,6 +95,7 @@ def measure(target: Target, sink: Sink, load: Load) -> Figures:
         time.sleep(0.1)
     time.sleep(0.3)
     spent = cpu.seconds(roots) - before
+    parts = {name: 1000 * (value - parts_before[name]) / load.messages for name, value in _parts(roots).items()}
     return Figures(
         target=target.name,
         load=load,
@@ -107,7 +110,12 @@ def measure(target: Target, sink: Sink, load: Load) -> Figures:
         delay_p50=quantile(counts["delays"], 0.5),
         delay_p99=quantile(counts["delays"], 0.99),
         memory_mb=cpu.resident(roots) / 1e6,
+        cpu_parts=parts,
     )
+
+
+def _parts(roots: list[int]) -> dict[str, float]:
+    return cpu.parts(roots[0]) if len(roots) == 1 else {}
 
 
 def quantile(ordered: list[float], part: float) -> float:
@@ -163,6 +171,16 @@ def table(found: list[Figures]) -> str:
     return "\n".join(lines)
 
 
+def parts_lines(found: list[Figures]) -> list[str]:
+    """Return the CPU milliseconds a message of relay by thread and process, medians of the rounds, a line each load."""
+    lines = []
+    for load in dict.fromkeys(one.load for one in found if one.target == "relay"):
+        rows = [one.cpu_parts for one in found if one.target == "relay" and one.load == load]
+        parts = "   ".join(f"{name} {median(row[name] for row in rows):.2f}" for name in rows[0])
+        lines.append(f"relay, {load.workload} ×{load.sessions}, CPU ms by part: {parts}")
+    return lines
+
+
 def _medians(found: list[Figures], name: str, load: Load) -> dict[str, float]:
     rows = [asdict(one) for one in found if one.target == name and one.load == load]
     return {key: median(row[key] for row in rows) for key in rows[0] if isinstance(rows[0][key], float)}
@@ -190,6 +208,11 @@ def main(workloads: str, sessions: int, messages: int, rounds: int, only: str, o
     found = compare(targets, loads, rounds)
     out.write_text(json.dumps([asdict(one) for one in found], indent=1))
     click.echo(table(found))
+    for line in parts_lines(found):
+        click.echo(line)
+    signature = cpu.signature_ms()
+    if signature is not None:
+        click.echo(f"one RSA-2048 signature on this processor: {signature:.3f} CPU ms")
     click.echo(f"All figures: {out}")
 
 

@@ -5,7 +5,6 @@ room of relay its innermost frame belongs to. Threads of the store are measured 
 """
 
 import json
-import subprocess
 import sys
 import tempfile
 from collections import Counter
@@ -76,24 +75,6 @@ def read(folder: Path) -> Counter[str]:
     return found
 
 
-def store_seconds(pid: int) -> float:
-    """Return the CPU seconds of the threads beside the main one: those of the store's connections."""
-    threads = (task for task in Path(f"/proc/{pid}/task").iterdir() if task.name != str(pid))
-    return sum(int((task / "schedstat").read_text().split()[0]) for task in threads) / 1e9
-
-
-def signature_ms() -> float | None:
-    """Return what OpenSSL needs for one RSA-2048 signature: the floor."""
-    try:
-        said = subprocess.run(
-            ["openssl", "speed", "-seconds", "1", "-mr", "rsa2048"], check=True, capture_output=True, text=True
-        ).stdout
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    line = next(line for line in said.splitlines() if line.startswith("+F2:"))
-    return 1000 / float(line.split(":")[3])
-
-
 @click.command()
 @click.option("--workload", default="W2", show_default=True)
 @click.option("--messages", default=6000, show_default=True)
@@ -107,10 +88,10 @@ def main(workload: str, messages: int, out: Path | None) -> None:
         try:
             relay.start()
             (pid,) = relay.roots()
-            before, store_before, server_before = cpu.seconds([pid]), store_seconds(pid), cpu.own_seconds(pid)
+            before, store_before, server_before = cpu.seconds([pid]), cpu.other_threads(pid), cpu.own_seconds(pid)
             figures = measure(relay, sink, Load(workload, 20, messages))
             total = 1000 * (cpu.seconds([pid]) - before) / messages
-            store = 1000 * (store_seconds(pid) - store_before) / messages
+            store = 1000 * (cpu.other_threads(pid) - store_before) / messages
             server = 1000 * (cpu.own_seconds(pid) - server_before) / messages
         finally:
             relay.stop()
@@ -125,7 +106,7 @@ def main(workload: str, messages: int, out: Path | None) -> None:
     longest = max(server, total - server)
     click.echo(f"  by process: server {server:.2f} ms, renderer {total - server:.2f} ms")
     click.echo(f"  so one core does {1000 / total:.0f} a second, two that nothing else uses {1000 / longest:.0f}")
-    floor = signature_ms()
+    floor = cpu.signature_ms()
     if floor:
         click.echo(f"  {floor:6.3f} ms          one RSA-2048 signature by `openssl speed`, the floor of “sign”")
     if out:

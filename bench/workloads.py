@@ -1,7 +1,7 @@
 """The messages that are sent. Pure: the same octets every time, apart from the id.
 
 W1: an order confirmation, text of 2 KB. W2: a newsletter, 20 KB of HTML in quoted-printable with 25 links. W3: a mail
-with an attachment of 200 KB.
+with an attachment of 200 KB. W4: the newsletter with an attachment, 100 KB together.
 """
 
 import base64
@@ -50,8 +50,8 @@ _WORDS = [
 
 
 def workload(name: str) -> bytes:
-    """Return the template of W1, W2 or W3, with CRLF line ends."""
-    make = {"W1": _confirmation, "W2": _newsletter, "W3": _attachment}[name]
+    """Return the template of a workload, with CRLF line ends."""
+    make = {"W1": _confirmation, "W2": _newsletter, "W3": _attachment, "W4": _newsletter_with_file}[name]
     return make(random.Random(name)).replace(b"\n", b"\r\n")
 
 
@@ -112,10 +112,26 @@ def _row(dice: random.Random, number: int) -> str:
 
 def _attachment(dice: random.Random) -> bytes:
     return (
-        _header("Your invoice", 'multipart/mixed; boundary="=_b"', "7bit")
-        + b"--=_b\nContent-Type: text/plain; charset=utf-8\n\nThe invoice is attached.\n"
-        + b"--=_b\nContent-Type: application/pdf; name=invoice.pdf\nContent-Transfer-Encoding: base64\n"
+        _header("Your invoice", 'multipart/mixed; boundary="=_m"', "7bit")
+        + b"--=_m\nContent-Type: text/plain; charset=utf-8\n\nThe invoice is attached.\n"
+        + _pdf(dice, 146_000)
+    )
+
+
+def _newsletter_with_file(dice: random.Random) -> bytes:
+    body = _newsletter(dice).partition(b"\n\n")[2]
+    return (
+        _header("News of the week", 'multipart/mixed; boundary="=_m"', "7bit")
+        + b'--=_m\nContent-Type: multipart/alternative; boundary="=_b"\n\n'
+        + body
+        + _pdf(dice, 57_000)
+    )
+
+
+def _pdf(dice: random.Random, size: int) -> bytes:
+    return (
+        b"--=_m\nContent-Type: application/pdf; name=invoice.pdf\nContent-Transfer-Encoding: base64\n"
         + b"Content-Disposition: attachment; filename=invoice.pdf\n\n"
-        + base64.encodebytes(dice.randbytes(146_000))
-        + b"--=_b--\n"
+        + base64.encodebytes(dice.randbytes(size))
+        + b"--=_m--\n"
     )
