@@ -97,7 +97,7 @@ class HandOver:
         needs_claim = any(entry.state is State.WAITING for entry in new.entries)
         self._storing += needs_claim
         try:
-            await self._context.store.enqueue(new)
+            is_leased = await self._context.store.enqueue(new)
         except BaseException:
             for batch in batches:
                 self._attempts.release(batch)
@@ -107,8 +107,11 @@ class HandOver:
             self._storing -= needs_claim
 
         for batch in batches:
-            self._attempts.start(batch, offset)
-        if needs_claim:
+            if is_leased:
+                self._attempts.start(batch, offset)
+            else:
+                self._attempts.release(batch)
+        if needs_claim or not is_leased:
             self._wake.set()
 
     def reserve(self, accepted: NewMessage) -> Sequence[ClaimedBatch]:

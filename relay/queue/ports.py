@@ -34,10 +34,11 @@ class QueueStore(Protocol):
     def can_lease(self) -> bool:
         """Whether this process has a valid lease: only then may it enqueue active entries."""
 
-    async def enqueue(self, accepted: NewMessage) -> None:
+    async def enqueue(self, accepted: NewMessage) -> bool:
         """Store message, content, entries and events in one transaction, and lease active entries to this process.
 
-        When it fails, or the caller is cancelled, they return to the queue, if they were stored at all.
+        Return False if the lease of this process ended meanwhile: the message is stored, and its active entries return
+        to the queue. When it fails, or the caller is cancelled, they return too, if they were stored at all.
         """
 
     async def recover(self, now: float, longest_wait: float) -> int:

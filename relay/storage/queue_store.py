@@ -38,8 +38,8 @@ class BaseQueueStore(ABC):
         """Whether this process has a valid lease."""
 
     @abstractmethod
-    async def enqueue(self, accepted: NewMessage) -> None:
-        """Store message, content, entries and events in one transaction; lease the active entries."""
+    async def enqueue(self, accepted: NewMessage) -> bool:
+        """Store message, content, entries and events; lease the active entries. False if the lease ended meanwhile."""
 
     @abstractmethod
     async def recover(self, now: float, longest_wait: float) -> int:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -10,7 +11,7 @@ import pytest
 from relay.events.event import Kind
 from relay.events.ports import StoreError
 from relay.queue.claim_limits import ClaimLimits
-from relay.queue.entry import LaneFlow, State
+from relay.queue.entry import LaneFlow, State, move
 from relay.queue.operator_actions import delete
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
@@ -81,6 +82,21 @@ async def test_each_node_that_is_gone_is_reported_with_the_entries_of_its_own(cl
         zip((one.nodes.id for one in nodes), (2, 1, 0), strict=True)
     )
     assert len(await last.queue.claim(NOW, ROOMY)) == 3
+
+
+async def test_new_mail_that_is_stored_after_the_end_of_the_lease_is_not_attempted_here(cluster: Cluster) -> None:
+    """Its transaction hung meanwhile. Other nodes may attempt it, and this one claims it when it has a lease again."""
+    store = await cluster.node("first")
+    for number, loses in enumerate((False, True)):
+        new = accepted(f"Q{number}", "x@a.test")
+        active = replace(new, entries=tuple(move(one, State.ACTIVE) for one in new.entries))
+        storing = asyncio.create_task(store.queue.enqueue(active))
+        await asyncio.sleep(0)
+        renewed = store._heartbeat._renewed_at
+        store._heartbeat._renewed_at -= 60 if loses else 0
+        assert await storing is not loses
+        store._heartbeat._renewed_at = renewed
+    assert keys(await store.queue.claim(NOW, ROOMY)) == [("Q1", 0)]
 
 
 async def test_a_node_without_a_good_lease_claims_nothing_and_comes_back_by_itself(cluster: Cluster) -> None:

@@ -107,17 +107,17 @@ class Checked:
         table: in_flight.AttemptTable = self.harness.runner._attempts
         return table
 
-    async def enqueue(self, new: NewMessage) -> None:
+    async def enqueue(self, new: NewMessage) -> bool:
         """Store a message as `QueueStore.enqueue` does, by way of a claim."""
         active = {(one.queue_id, one.number) for one in new.entries if one.state is State.ACTIVE}
         if not active:
-            await self._enqueue(new)
-            return
+            return bool(await self._enqueue(new))
         self.handed_over += 1
         taken = await self.harness.store.queue._database.write(self._claimed_instead(new, active))
         assert {queue_id for queue_id, _ in taken} == {new.message.queue_id}, "a claim would have taken others, or none"
         if len({one.lane for one in new.entries}) == 1:
             assert taken == active
+        return True
 
     def _claimed_instead(self, new: NewMessage, active: set[Key]) -> Callable[[Connection], set[Key]]:
         """Store a message whose entries wait, claim, and return what was claimed. Then have its entries as given.

@@ -67,9 +67,9 @@ class FlakyStore:
     def can_lease(self) -> bool:
         return self.store.queue.can_lease
 
-    async def enqueue(self, accepted: NewMessage) -> None:
+    async def enqueue(self, accepted: NewMessage) -> bool:
         self._fail_if_due("enqueue")
-        await self.store.queue.enqueue(accepted)
+        return await self.store.queue.enqueue(accepted)
 
     async def recover(self, now: float, longest_wait: float) -> int:
         return await self.store.queue.recover(now, longest_wait)

@@ -185,6 +185,25 @@ async def test_a_message_that_is_not_stored_gives_its_places_back(tmp_path: Path
         assert [one.state for one in await harness.until_settled()] == [State.DELIVERED]
 
 
+async def test_what_is_stored_after_the_lease_ended_is_not_attempted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another node may attempt it."""
+    async with running(tmp_path) as harness:
+        await rests(harness)
+        store = harness.flaky_store.enqueue
+
+        async def without_lease(new: NewMessage) -> bool:
+            await store(new)
+            return False
+
+        monkeypatch.setattr(harness.flaky_store, "enqueue", without_lease)
+        await harness.runner.enqueue(harness.new("a@x.test"))
+        assert (hand_over(harness)._attempts.entries_left, harness.runner._lanes.lanes) == (4000, {})
+        assert not harness.runner._attempts._tasks
+        assert [one.state for one in await harness.entries()] == [State.ACTIVE]
+
+
 async def test_a_client_that_leaves_during_the_commit_loses_no_message(tmp_path: Path) -> None:
     async with running(tmp_path) as harness:
         await rests(harness)

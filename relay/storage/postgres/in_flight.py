@@ -65,6 +65,10 @@ class InFlight:
         self._held |= {(entry.queue_id, entry.number): lease for entry in entries}
         return lease
 
+    def is_current(self, lease: leases.Lease) -> bool:
+        """Whether this node still has the lease. After its end other nodes may attempt its entries."""
+        return self.can_lease and lease.node == self._heartbeat.lease
+
     def abandon(self, entries: Iterable[Entry]) -> None:
         """Forget entries of a new message. The next claim returns them to the queue, if they were stored."""
         for entry in entries:

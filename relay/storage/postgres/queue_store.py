@@ -61,8 +61,8 @@ class PostgresQueueStore(BaseQueueStore):
         """Whether this node has a valid lease."""
         return self.in_flight.can_lease
 
-    async def enqueue(self, accepted: NewMessage) -> None:
-        """Store message, content, entries and events in one transaction; lease the active entries."""
+    async def enqueue(self, accepted: NewMessage) -> bool:
+        """Store message, content, entries and events; lease the active entries. False if the lease ended meanwhile."""
         size = size_of(accepted)
         if self._waiting_bytes + size > MAX_WAITING_BYTES > size:
             raise StoreError(f"PostgreSQL is behind: {self._waiting_bytes} octets wait to be written; try again soon")
@@ -78,7 +78,11 @@ class PostgresQueueStore(BaseQueueStore):
         finally:
             self._waiting_bytes -= size
 
+        is_leased = lease is None or self.in_flight.is_current(lease)
+        if not is_leased:
+            self.in_flight.abandon(leased)
         self._announce(accepted.entries)
+        return is_leased
 
     async def _insert(self, batch: Sequence[tuple[NewMessage, leases.Lease | None]]) -> Sequence[None]:
         values = {one.message.queue_id: (lease.node, lease.number) for one, lease in batch if lease is not None}

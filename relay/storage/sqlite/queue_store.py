@@ -39,8 +39,8 @@ class SqliteQueueStore(BaseQueueStore):
         """Whether this process has a valid lease: always."""
         return True
 
-    async def enqueue(self, accepted: NewMessage) -> None:
-        """Store message, content, entries and events in one transaction; lease the active entries."""
+    async def enqueue(self, accepted: NewMessage) -> bool:
+        """Store message, content, entries and events in one transaction; lease the active entries. Always True."""
         leased = active_entries(accepted)
         leases = queue_writes.NewLeases({accepted.message.queue_id: (self.boot,)} if leased else {})
         try:
@@ -49,6 +49,7 @@ class SqliteQueueStore(BaseQueueStore):
             # The transaction may have been committed all the same.
             self._release(leased)
             raise
+        return True
 
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of earlier processes and clamp waits; return how many leases were voided."""
