@@ -9,7 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 from relay.config.bind_addresses import bind_hosts, listening_sections
-from relay.config.errors import Problem
+from relay.config.errors import Problem, key_text
+from relay.config.listener_checks import REUSING
 from relay.config.settings import Settings
 from relay.config.toml_positions import KeyPath
 from relay.domains.key_files import TRACKER_KEY_FILE, read_keys, read_tracker_key_file
@@ -42,6 +43,8 @@ def find_data_faults(settings: Settings, config: Path) -> Iterator[Problem]:
     except OSError as error:
         yield Problem(("storage", "url"), f"{error.filename}: {error.strerror}")
 
+    yield from _find_folder_faults(settings)
+
     data_dir = settings.server.data_dir
     for name, domain in settings.domains.items():
         try:
@@ -59,6 +62,24 @@ def find_data_faults(settings: Settings, config: Path) -> Iterator[Problem]:
         yield Problem(("tracker", "keys"), f"{error.filename}: {error.strerror}")
 
 
+def _find_folder_faults(settings: Settings) -> Iterator[Problem]:
+    """Yield the folders that exist and in which this process may not create files."""
+    data_dir = settings.server.data_dir
+    folders: dict[Path, KeyPath] = {data_dir: ("server", "data_dir"), data_dir / "spool": ("server", "data_dir")}
+    if settings.log_file:
+        folders.setdefault(settings.log_file.parent, ("log", "file"))
+    if settings.sqlite_path:
+        folders.setdefault(settings.sqlite_path.parent, ("storage", "url"))
+    if settings.admin.socket:
+        folders.setdefault((data_dir / settings.admin.socket).parent, ("admin", "socket"))
+
+    for folder, path in folders.items():
+        if folder.is_dir() and not os.access(folder, os.W_OK | os.X_OK):
+            # Root may write everywhere but on a file system that is read-only.
+            reason = os.strerror(errno.EACCES if os.geteuid() else errno.EROFS)
+            yield Problem(path, f"no file can be created in {folder}: {reason}")
+
+
 def find_address_faults(settings: Settings, own_ports: Collection[int] | None) -> Iterator[Problem]:
     """Yield the addresses on which the relay could not listen.
 
@@ -69,14 +90,22 @@ def find_address_faults(settings: Settings, own_ports: Collection[int] | None) -
         for path, section in listening_sections(settings).items()
         for host in bind_hosts(settings, section)
     ]
+    in_use: dict[tuple[object, ...], KeyPath] = {}
     for path, address in addresses:
         try:
             found = socket.getaddrinfo(*address, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         except OSError as error:
             yield Problem(path, f"{address[0]} is not found: {error.strerror}", "an IP address of this machine")
             continue
+        is_shared = settings.server.reuse_port and path[0] in REUSING
         for family, kind, protocol, _, bound in found:
-            number = _bind_error(family, kind, protocol, bound)
+            # Names and other spellings of one address: `relay.config.listener_checks` compares them as written.
+            if bound[1] and (owner := in_use.setdefault(bound, path)) != path:
+                yield Problem(
+                    path, f"{key_text(owner)} leads to {bound[0]!s} port {bound[1]!s} too", "an address for each"
+                )
+                break
+            number = _bind_error(family, kind, protocol, bound, reuse_port=is_shared)
             is_own = number == errno.EADDRINUSE and (own_ports is None or address[1] in own_ports)
             if number and not is_own:
                 yield _bind_problem(path, f"{bound[0]!s} port {bound[1]!s}", number)
@@ -84,11 +113,18 @@ def find_address_faults(settings: Settings, own_ports: Collection[int] | None) -
 
 
 def _bind_error(
-    family: int, kind: int, protocol: int, address: tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]
+    family: int,
+    kind: int,
+    protocol: int,
+    address: tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes],
+    *,
+    reuse_port: bool,
 ) -> int:
     """Bind a socket to an address and close it; return errno, 0 for none. It does not listen: no client can connect."""
     with closing(socket.socket(family, kind, protocol)) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if family == socket.AF_INET6:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         try:

@@ -1,8 +1,6 @@
 """`relay config`."""
 
-import errno
 import json
-import os
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,16 +13,12 @@ from relay.cli.client import NO_SERVER, AdminClient
 from relay.cli.common import EX_CONFIG, config_option, json_option, settings_or_exit
 from relay.cli.output import use_utf_8
 from relay.cli.undelivered_replies import warn_of_lost_replies
-from relay.config import Settings
 from relay.config.errors import closest, key_text
 from relay.config.masking import MASK
 from relay.config.parsers import parse_host_port
 from relay.config.reference import NAMED, REPEATABLE, Described, describe, reference
 from relay.config.show import plain, toml_document, toml_value
-from relay.config.sources import read_sources
 from relay.config.toml_positions import KeyPath
-
-_DENIED = os.strerror(errno.EACCES)
 
 
 @click.group()
@@ -43,31 +37,20 @@ def check_command(path: Path) -> None:
     exit code.
     """
     settings = settings_or_exit(path)
-    faults = _print_start_faults(settings, path) + warn_of_lost_replies(settings, settings.identities)
+    from relay.cli.start_faults import print_faults
+
+    faults = print_faults(start_faults(settings, path)) + warn_of_lost_replies(settings, settings.identities)
     if faults:
         sys.exit(EX_CONFIG)
     click.echo(f"{path}: ok")
 
 
-def _print_start_faults(settings: Settings, path: Path) -> int:
-    """Print what would make the start fail; return the number of faults."""
-    faults = 0
-    for text, only_here in start_faults(settings, path):
-        click.echo(f"{'warning: ' if only_here else ''}{text}", err=True)
-        faults += not only_here
-    return faults
-
-
 def start_faults(settings: Settings, path: Path) -> Iterator[tuple[str, bool]]:
     """Yield what would make the start fail, and whether it is only what this user may not try."""
     # Imported for this command only: it loads much of the server.
-    from relay.app.start_check import NEEDS_RIGHT, find_address_faults, find_data_faults
+    from relay.cli.start_faults import find_start_faults
 
-    tree = read_sources(path, os.environ)
-    own_ports = _ports_in_use(AdminClient(path, settings))
-    for problem in (*find_data_faults(settings, path), *find_address_faults(settings, own_ports)):
-        only_here = os.geteuid() != 0 and (problem.allowed == NEEDS_RIGHT or problem.problem.endswith(_DENIED))
-        yield str(problem.at(tree.location(problem.path))), only_here
+    return find_start_faults(settings, path, _ports_in_use(AdminClient(path, settings)), is_server=False)
 
 
 def _ports_in_use(client: AdminClient) -> set[int] | None:
@@ -77,8 +60,9 @@ def _ports_in_use(client: AdminClient) -> set[int] | None:
     shown = client.find("/configuration")
     if shown is None:
         return None
-    tables = [*shown["settings"]["listener"], *(shown["settings"][name] for name in ("tracker", "admin", "metrics"))]
-    return {parse_host_port(table["address"]).port for table in tables if table["address"]}
+    settings = shown["settings"]
+    tables = [*settings["listener"], *(settings.get(name, {}) for name in ("tracker", "api", "admin", "metrics"))]
+    return {parse_host_port(address).port for table in tables if (address := table.get("address"))}
 
 
 @config.command("show")

@@ -6,6 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,9 +19,11 @@ from relay.app.tracker import TrackerApp
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
 from relay.cli.sd_notify import sd_notify
 from relay.cli.serve_nodes import MAX_NODES, refuse_sqlite, run_nodes
+from relay.cli.start_faults import print_start_faults
 from relay.cli.startup import no_collection
 from relay.config import Settings
 from relay.config.certificates import CertificateError
+from relay.config.node_settings import settings_of_node
 from relay.dsn.bounce_rules import RulesError
 from relay.events.ports import StoreError
 from relay.events.spool import SpoolError
@@ -46,7 +49,11 @@ def serve(path: Path, nodes: int, node: int, end_with_parent: bool) -> None:
         _prepare(settings, node or 1)
     if nodes > 1:
         sys.exit(run_nodes(settings, path, nodes))
-    sys.exit(run(settings, lambda: serve_until_signal(lambda: App(settings, path, node=node), end_with_parent)))
+    in_force = settings_of_node(settings, node) if node else settings
+    make = partial(App, settings, path, node=node)
+    sys.exit(
+        run(settings, lambda: serve_until_signal(make, partial(print_start_faults, in_force, path), end_with_parent))
+    )
 
 
 def _prepare(settings: Settings, node: int) -> None:
@@ -81,13 +88,19 @@ def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int
     return asyncio.run(main())
 
 
-async def serve_until_signal(make: Callable[[], App | TrackerApp], end_with_parent: bool = False) -> int:
-    """Build, start, wait for a signal, stop; return the exit code. With `end_with_parent` its end counts as SIGTERM."""
+async def serve_until_signal(
+    make: Callable[[], App | TrackerApp], print_faults: Callable[[], int] = int, end_with_parent: bool = False
+) -> int:
+    """Build, start, wait for a signal, stop; return the exit code.
+
+    `print_faults` prints why a start failed, as `relay config check` does, and returns the number of reasons. With
+    `end_with_parent` the end of the parent process counts as SIGTERM.
+    """
     os.umask(0o077)
     # A starting server has the current settings and an open log already. SIGUSR2 has no meaning, and must not end it.
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    app = await _started(make)
+    app = await start(make, print_faults)
     if isinstance(app, int):
         return app
 
@@ -110,21 +123,18 @@ async def serve_until_signal(make: Callable[[], App | TrackerApp], end_with_pare
     return EX_UNAVAILABLE if failed else 0
 
 
-async def _started(make: Callable[[], App | TrackerApp]) -> App | TrackerApp | int:
-    """Return the started app; or print the error and return the exit code."""
+async def start(make: Callable[[], App | TrackerApp], print_faults: Callable[[], int]) -> App | TrackerApp | int:
+    """Return the started app; or print the reasons and return the exit code."""
     try:
         with no_collection():
             app = make()
         await app.start()
-    except (RulesError, CertificateError, KeyFaultError) as error:
-        click.echo(f"relay: {error}", err=True)
-        return EX_CONFIG
-    except (StoreError, SpoolError) as error:
-        click.echo(f"relay: {error}", err=True)
-        return EX_UNAVAILABLE
-    except OSError as error:
-        click.echo(f"relay: cannot start: {error}", err=True)
-        return EX_UNAVAILABLE
+    except (RulesError, CertificateError, KeyFaultError, StoreError, SpoolError, OSError) as error:
+        is_config = isinstance(error, (RulesError, CertificateError, KeyFaultError))
+        if await asyncio.to_thread(print_faults):
+            return EX_CONFIG
+        click.echo(f"relay: {'cannot start: ' if isinstance(error, OSError) else ''}{error}", err=True)
+        return EX_CONFIG if is_config else EX_UNAVAILABLE
     return app
 
 

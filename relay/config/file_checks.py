@@ -22,6 +22,12 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDERS = ("spool", "dkim")
 """Folders in `data_dir`."""
 
+_FILES = ("tracker.key", "deliveries.journal")
+"""Files in `data_dir`. The start would wait for ever for a pipe in place of one."""
+
+_BESIDE_DATABASE = (".lock", "-wal", "-shm")
+"""Endings of the names of the files beside a SQLite database."""
+
 _OTHERS = stat.S_IRWXG | stat.S_IRWXO
 
 
@@ -29,12 +35,19 @@ def find_file_errors(settings: Settings) -> Iterator[Problem]:
     """Yield what would make the start fail: certificates, keys, folders, the socket, a missing database driver."""
     if settings.sqlite_path is None and find_spec("psycopg") is None:
         yield Problem(("storage", "url"), "psycopg is not installed", 'pip install "trackrelay[postgres]"')
+    if settings.server.event_loop == "uvloop" and find_spec("uvloop") is None:
+        yield Problem(("server", "event_loop"), "uvloop is not installed", 'pip install uvloop, or "auto"')
     yield from _data_dir_errors(settings.server)
     yield from _socket_errors(settings)
     if settings.log_file:
         yield from _file_errors(("log", "file"), settings.log_file, settings)
+    for name in _FILES:
+        yield from _file_errors(("server", "data_dir"), settings.server.data_dir / name, settings, stat.S_ISREG)
     if settings.sqlite_path:
         yield from _file_errors(("storage", "url"), settings.sqlite_path, settings, stat.S_ISREG)
+        for ending in _BESIDE_DATABASE:
+            if os.path.lexists(file := f"{settings.sqlite_path}{ending}"):
+                yield from _file_errors(("storage", "url"), Path(file), settings, stat.S_ISREG)
     for index, listener in enumerate(settings.listeners):
         if listener.tls != "none" and listener.certificate:
             try:
@@ -77,6 +90,9 @@ def _data_dir_errors(server: Server) -> Iterator[Problem]:
         return
     except OSError as error:
         yield Problem(path, f"{server.data_dir} cannot be used: {error.strerror}", "a folder")
+        return
+    if existing != server.data_dir and server.data_dir.is_symlink():
+        yield Problem(path, f"{server.data_dir} is a link that leads nowhere", "a folder")
         return
     if not existing.is_dir():
         yield Problem(path, f"{existing} is not a folder", "a folder")

@@ -16,7 +16,7 @@ from relay.networks import Network
 
 _LOOPBACK = "127.0.0.1"
 
-_REUSING = frozenset({"listener", "tracker"})
+REUSING = frozenset({"listener", "tracker"})
 """Sections that `server.reuse_port` applies to."""
 
 _SHORTEST_PREFIX_V4, _SHORTEST_PREFIX_V6 = 8, 16
@@ -64,7 +64,7 @@ def _address_conflict(
     """Add an address to those in use and yield a problem if it is one already; port 0 is always free."""
     host, port = section.host, section.port
     for (other, its_port), before in in_use.items():
-        is_shared = reuse_port and {path[0], before[0]} <= _REUSING
+        is_shared = reuse_port and {path[0], before[0]} <= REUSING
         if port and port == its_port and _overlap(host, other, is_shared=is_shared):
             owner = " ".join(str(part + 1) if isinstance(part, int) else part for part in before[:-1])
             yield Problem(path, f"{owner} listens there already", "an address for each")

@@ -39,6 +39,9 @@ def header(*lines: str) -> Header:
         "X-Vacation-Reply: 7 days",
         "X-FreeScout-Mail-Type: auto.reply",
         "X-Mailer: vacation 1.2.7",
+        "X-Mailer: Qmail-Vacation",
+        "User-Agent: Vacation/1.0 (BSD)",
+        "X-Mailer: vacation script",
         "User-Agent: Acme Auto-Responder/3",
     ],
 )
@@ -62,6 +65,8 @@ def test_fields_mark_automatic_answers(field: str) -> None:
         "X-Auto-Generated: no",
         "X-KMail-Autoreply: no",
         "X-Mailer: Vacations Inc. Mailer",
+        "X-Mailer: Vacation Rentals CRM 2",
+        "User-Agent: Acme Vacation Planner/3.1",
         "X-FreeScout-Mail-Type: customer.reply",
         "Precedence: bulk",
     ],
