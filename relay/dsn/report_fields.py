@@ -213,12 +213,14 @@ _FEEDBACK_FIELD = re.compile(r"([A-Za-z][A-Za-z0-9-]{2,40})[ \t]{0,4}:[ \t]{0,20
 
 _LINES = 1000
 
+_COMMENT = re.compile(r"\([^()]{0,200}\)")
+
 _TRACES = ("x-original-to", "x-hmxmroriginalrecipient", "delivered-to")
 
 
 def feedback_type(value: str) -> str:
-    """Return a feedback type in lower case, without a comment and quotes."""
-    words = value.partition("(")[0].partition(";")[0].strip(" \t\"'").lower().split()
+    """Return a feedback type in lower case, without comments and quotes."""
+    words = _COMMENT.sub(" ", value).partition("(")[0].partition(";")[0].strip(" \t\"'").lower().split()
     return "-".join(words) or "other"
 
 
@@ -229,10 +231,14 @@ def parse_feedback(text: str, returned: Header) -> tuple[Feedback, tuple[Recipie
     present. The signed return-path or the Message-ID identify the recipient otherwise.
     """
     values: dict[str, list[str]] = {}
+    found: list[str] = []
     for line in text.split("\n")[:_LINES]:
         match = _FEEDBACK_FIELD.match(line)
         if match is not None:
-            values.setdefault(match[1].lower(), []).append(match[2].strip())
+            found = values.setdefault(match[1].lower(), [])
+            found.append(match[2].strip())
+        elif found and line[:1] in (" ", "\t") and len(found[-1]) < _MAX_DIAGNOSTIC:
+            found[-1] = f"{found[-1]} {line.strip()}".strip()
 
     named = values.get("original-rcpt-to", []) + values.get("removal-recipient", [])
     if not named:
