@@ -13,6 +13,7 @@ from relay.cli.client import NO_SERVER, AdminClient
 from relay.cli.common import EX_CONFIG, config_option, json_option, settings_or_exit
 from relay.cli.output import use_utf_8
 from relay.cli.undelivered_replies import warn_of_lost_replies
+from relay.config import Settings
 from relay.config.errors import closest, key_text
 from relay.config.masking import MASK
 from relay.config.parsers import parse_host_port
