@@ -26,7 +26,7 @@ def test_seeks_and_does_not_scan(session: PostgresSession, name: str) -> None:
     """With the settings of the connections these statements run on."""
     found = plan(session, HOT[name], seeking=True)
     assert found.scanned == set(), found
-    assert name == "depth" or not found.through_open, "the index on open entries is read from end to end"
+    assert name.startswith("depth") or not found.through_open, "the index on open entries is read from end to end"
 
 
 def test_depth_is_answered_by_the_index_alone(session: PostgresSession) -> None:

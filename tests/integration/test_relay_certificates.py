@@ -108,6 +108,7 @@ async def test_renewed_certificates_are_used_by_themselves_and_their_end_is_repo
     relay = RelayProcess(tmp_path, 9, LISTENER.format(port=port))
     now = [datetime.now(UTC).timestamp()]
     async with running(relay) as app:
+        await until(lambda: bool(app.app.inbound.certificates.states(0)))
         pauses, alerts = Pauses(), list[tuple[str, str, str]]()
         running_watch = asyncio.create_task(watch(app, pauses, now, alerts).run())
         await until(lambda: pauses.lengths == [INTERVAL])

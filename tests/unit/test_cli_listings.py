@@ -72,6 +72,7 @@ NO_LISTING = {
     *("identity resume", "identity show", "identity test", "identity verify", "suppression add", "suppression remove"),
     *("suppression import", "unsubscribe add", "unsubscribe remove", "unsubscribe import"),
     *("tracker block", "tracker unblock", "explain", "credential revoke"),
+    *("config describe", "doctor"),
     *("queue flush", "queue release", "queue delete"),
     *("webhook show", "webhook test", "webhook log", "events tail", "oauth logout", "site show", "site resume", "why"),
 }
