@@ -10,7 +10,7 @@ from email.header import Header
 from hashlib import blake2b
 from urllib.parse import quote
 
-from relay.api.message import Attachment, OutgoingMessage, parse_mailbox
+from relay.api.outgoing_message import Attachment, OutgoingMessage, parse_mailbox
 from relay.mail.dot_stuffing import normalise
 from relay.mail.header_lines import LINE_LIMIT
 from relay.rewrite.originator_fields import phrase

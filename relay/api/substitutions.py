@@ -4,7 +4,7 @@ import html
 import re
 from collections.abc import Callable, Iterator, Mapping
 
-from relay.api.message import OutgoingMessage, parse_mailbox
+from relay.api.outgoing_message import OutgoingMessage, parse_mailbox
 from relay.mail.canonical_address import canonical
 from relay.mail.instructions import MAX_VALUE
 

@@ -11,7 +11,7 @@ from relay.delivery.connection_slots import ConnectionSlots
 from relay.delivery.idle_sessions import IdleKey, IdleSessions
 from relay.delivery.mx import MAX_HOSTS, Endpoint, failing_last
 from relay.delivery.next_hop import NextHopResolver, Target, Upstream
-from relay.delivery.parties import Parties
+from relay.delivery.recent_parties import RecentParties
 from relay.delivery.server_history import ServerHistory
 from relay.delivery.session import Session
 from relay.delivery.sites import SiteTable
@@ -77,7 +77,7 @@ class Pool:
         self._slots = ConnectionSlots()
         self._idle = IdleSessions()
         self._sites = SiteTable(clock)
-        self._parties = Parties(clock)
+        self._parties = RecentParties(clock)
         self.memory = ServerHistory(clock)
         self._closed = False
 

@@ -25,10 +25,7 @@ class RepeatedError(StoreError):
 
 
 class QueueStore(Protocol):
-    """A durable queue. A method that changes the queue returns when the change is on disk.
-
-    All methods raise StoreError. The change is then not made at all.
-    """
+    """A durable queue. A change is on disk when its method returns, and not made at all when it raises StoreError."""
 
     @property
     def can_lease(self) -> bool:
@@ -37,15 +34,15 @@ class QueueStore(Protocol):
     async def enqueue(self, accepted: NewMessage) -> bool:
         """Store message, content, entries and events in one transaction, and lease active entries to this process.
 
-        Return False if the lease of this process ended meanwhile: the message is stored, and its active entries return
-        to the queue. When it fails, or the caller is cancelled, they return too, if they were stored at all.
+        False: its lease ended meanwhile; the message is stored, and its active entries return to the queue, as they do
+        after an error or a cancellation.
         """
 
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of earlier processes. Return the number of these entries.
 
-        Called once, before the first claim. No entry waits beyond `now + longest_wait` after its release: a backward
-        step of the clock would otherwise lengthen its wait.
+        Called once, before the first claim. No entry waits beyond `now + longest_wait` after its release: the clock may
+        have gone back.
         """
 
     async def leased_by_previous_run(self, keys: Sequence[tuple[str, int]]) -> Sequence[ClaimedBatch]:

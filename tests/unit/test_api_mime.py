@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from relay.api.message import OutgoingMessage
 from relay.api.mime import compose
+from relay.api.outgoing_message import OutgoingMessage
 from relay.api.substitutions import copies, replacer
 from relay.mail.headers import fields
 

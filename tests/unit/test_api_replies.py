@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 import relay
 from relay.api.bodies import faults
-from relay.api.message import OutgoingMessage
+from relay.api.outgoing_message import OutgoingMessage
 from relay.api.replies import http_status, refusal
 from relay.mail.reply import Reply
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.api.message import OutgoingMessage
+from relay.api.outgoing_message import OutgoingMessage
 from relay.api.vendors import mailgun_messages, postmark, sendgrid
 from relay.api.vendors.form_data import Form, parse_form
 from relay.api.vendors.forms import FormError

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pydantic import ValidationError
 
 from relay.api.bodies import faults
-from relay.api.message import OutgoingMessage, parse_mailbox
+from relay.api.outgoing_message import OutgoingMessage, parse_mailbox
 from relay.mail.address_list import Unreadable, parse_address_list
 from relay.mail.instructions import InstructionError, Statement
 

@@ -6,7 +6,7 @@ from base64 import b64encode
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from relay.api.message import OWN_FIELDS, Attachment, parse_mailbox
+from relay.api.outgoing_message import OWN_FIELDS, Attachment, parse_mailbox
 from relay.api.vendors.form_data import Form
 from relay.api.vendors.forms import FormError, Translated, mailboxes, message_of, text_of
 from relay.mail.dialects.field_values import NOT_DONE, DialectContext, VendorField
