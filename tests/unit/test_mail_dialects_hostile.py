@@ -89,12 +89,12 @@ class TestEverySpelling:
 
 OTHER_FIELDS = (
     *(b"Subject: x\r\n", b"X-MailgunTag: y\r\n", b"DKIM-Signature: v=1;\r\n\tb=\r\n", b"x-mailer :\xff\xfe\r\n"),
-    *(b"no field\r\n", b"X-Metadata2: z\r\n"),
+    *(b"no field\r\n", b"X-Metadata2: z\r\n", b"X-Mailgun-Sid: 7\r\n", b"X-SES-Outgoing: 1\r\n"),
 )
 
 ALL_AT_ONCE = (
     b'X-SMTPAPI: {"category": "s",\r\n "unique_args": {"k": "1"}}\r\n',
-    b"X-Mailgun-Tag: m\r\nX-Mailgun-Unknown: 7\r\n",
+    b"X-Mailgun-Tag: m\r\n",
     b"x-pm-tag:p\r\nX-PM-Metadata-Order: 7\r\n",
     b'X-MSYS-API: {"tags": ["y"]}\r\n',
     b"X-MC-Tags: c, d\r\n",

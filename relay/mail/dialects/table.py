@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from relay.mail.control_headers import UNKNOWN, read_control_headers
+from relay.mail.control_headers import read_control_headers
 from relay.mail.dialects import (
     generic,
     mailgun,
@@ -18,7 +18,7 @@ from relay.mail.dialects import (
 )
 from relay.mail.dialects.field_values import DialectContext, Reader, VendorField, decoded
 from relay.mail.headers import Field
-from relay.mail.instructions import Ignored, InstructionError, Instructions, Metadata, Statement, combine
+from relay.mail.instructions import InstructionError, Instructions, Metadata, Statement, combine
 
 MAX_FIELD = 64 * 1024
 """Octets of one field."""
@@ -47,28 +47,11 @@ _TOGETHER = {
 }
 """Functions that read several fields of a dialect."""
 
-_METADATA_PREFIXES = (generic.METADATA_PREFIX, postmark.METADATA_PREFIX)
+_PREFIXES = {generic.METADATA_PREFIX.encode(): "generic", postmark.METADATA_PREFIX.encode(): "postmark"}
+"""Dialects by the beginning of names whose end is a key of metadata.
 
-_FAMILIES = {
-    generic.METADATA_PREFIX: "generic",
-    "x-smtpapi": "sendgrid",
-    "x-mailgun-": "mailgun",
-    "x-pm-": "postmark",
-    "x-msys-": "sparkpost",
-    "x-mc-": "mandrill",
-    "x-ses-": "ses",
-    "x-mj-": "mailjet",
-    "x-mailjet-": "mailjet",
-    "x-mt-": "mailtrap",
-    "x-postal-": "postal",
-}
-"""Dialects by the begin of names that only their fields have. Unknown fields are removed too: they may have secrets."""
-
-_PREFIXES = {prefix.encode(): dialect for prefix, dialect in _FAMILIES.items()}
-
-_ANY_PREFIX = tuple(_PREFIXES)
-
-_UNKNOWN_FIELD = Ignored(UNKNOWN)
+Unknown fields of a service belong to no dialect and stay: on their way its servers add such fields (`X-SES-Outgoing`).
+"""
 
 _OWNER = {name.encode(): dialect for dialect, readers in _READERS.items() for name in readers}
 
@@ -89,10 +72,9 @@ ALL_RULES = DialectRules()
 
 def dialect_of(name: bytes) -> str:
     """Return the dialect of a field by its lower-case name, "" for none."""
-    owner = _OWNER.get(name)
-    if owner is not None or not name.startswith(_ANY_PREFIX):
-        return owner or ""
-    return next(_PREFIXES[start] for start in _PREFIXES if name.startswith(start))
+    if not name.startswith(b"x-"):
+        return ""
+    return _OWNER.get(name) or next((_PREFIXES[start] for start in _PREFIXES if _is_key(name, start)), "")
 
 
 def read_instructions(
@@ -136,8 +118,7 @@ def dialect_statements(dialect: str, found: Sequence[VendorField], context: Dial
         if reader is not None:
             yield from reader(one, context)
         elif one.key not in readers:
-            key = _metadata_key(one.key)
-            yield one.says(Metadata(key, one.text) if key else _UNKNOWN_FIELD)
+            yield one.says(Metadata(_key(one.key), one.text))
 
     known = [one for one in found if one.key in readers]
     for read in _TOGETHER.get(dialect, ()):
@@ -158,6 +139,10 @@ def _own_metadata(content: bytes, found: Sequence[Field], names: Mapping[bytes, 
             yield field.says(Metadata(names[one.name], field.text))
 
 
-def _metadata_key(name: str) -> str:
-    """Return the key of metadata at the end of a field name, "" if it has none."""
-    return next((name.removeprefix(start) for start in _METADATA_PREFIXES if name.startswith(start)), "")
+def _is_key(name: bytes, prefix: bytes) -> bool:
+    return name.startswith(prefix) and len(name) > len(prefix)
+
+
+def _key(name: str) -> str:
+    """Return the key of metadata at the end of a field name."""
+    return next(name.removeprefix(start.decode()) for start in _PREFIXES if name.encode().startswith(start))
