@@ -116,6 +116,10 @@ def hot(count: int) -> dict[str, Statement]:
     }
 
 
+COUNTING = ("depth", "depth by time")
+"""Statements that count the queue for its metrics: they read the index on open entries from end to end."""
+
+
 def asked(count: int) -> dict[str, Statement]:
     """What operators and reports ask, on the connections where the planner has its own way."""
     lately = MessageQuery(since=NOW + count - 100, domain="acme.test")
