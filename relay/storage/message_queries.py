@@ -35,9 +35,13 @@ ENTRIES_OF = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? ORDER BY n
 DEPTH = f"SELECT lane, state, count(*) FROM entries INDEXED BY entries_open WHERE {OPEN} GROUP BY state, lane"  # noqa: S608
 
 DEPTH_BY_TIME = (
-    "SELECT lane, state, next_attempt_at <= ? AS due, count(*), min(next_attempt_at) "  # noqa: S608
-    f"FROM entries INDEXED BY entries_open WHERE {OPEN} GROUP BY state, lane, due"
+    "SELECT lane, state, "  # noqa: S608
+    "sum(CASE WHEN next_attempt_at <= ? THEN 1 ELSE 0 END), min(next_attempt_at), "
+    "sum(CASE WHEN next_attempt_at <= ? THEN 0 ELSE 1 END), "
+    "min(CASE WHEN next_attempt_at <= ? THEN NULL ELSE next_attempt_at END) "
+    f"FROM entries INDEXED BY entries_open WHERE {OPEN} GROUP BY state, lane"
 )
+"""Groups by columns of the index alone: a group for what is due would have all open entries sorted."""
 
 OLDEST = (
     f"SELECT lane, min(queue_id) FROM entries INDEXED BY entries_open WHERE {OPEN} AND state = 'waiting' GROUP BY lane"  # noqa: S608
@@ -221,8 +225,10 @@ def depth(raw: Connection) -> dict[tuple[str, State], int]:
 def depth_by_time(now: float) -> Callable[[Connection], list[Depth]]:
     """Return the open entries by lane, state and whether they are due, from the index alone."""
     return lambda raw: [
-        Depth(lane, State(state), bool(due), count, first_at)
-        for lane, state, due, count, first_at in raw.execute(DEPTH_BY_TIME, (now,))
+        Depth(lane, State(state), due, count, first_at)
+        for lane, state, *counted in raw.execute(DEPTH_BY_TIME, (now, now, now))
+        for due, count, first_at in ((True, *counted[:2]), (False, *counted[2:]))
+        if count
     ]
 
 

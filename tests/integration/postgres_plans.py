@@ -111,7 +111,7 @@ def hot(count: int) -> dict[str, Statement]:
         "page of events": (timelines.EVENT_PAGE, (IDS[1], NOW, 0, 1000)),
         "old messages": (purge.OLD_MESSAGES, (0.0, "", NOW + 100)),
         "depth": (message_queries.DEPTH, ()),
-        "depth by time": (message_queries.DEPTH_BY_TIME, (NOW,)),
+        "depth by time": (message_queries.DEPTH_BY_TIME, (NOW, NOW, NOW)),
         "oldest": (message_queries.OLDEST, ()),
     }
 
