@@ -1,6 +1,7 @@
 """`relay serve` and `relay tracker`: run until a signal, with notifications to systemd."""
 
 import asyncio
+import errno
 import gc
 import os
 import signal
@@ -28,6 +29,7 @@ from relay.dsn.bounce_rules import RulesError
 from relay.events.ports import StoreError
 from relay.events.spool import SpoolError
 from relay.mailauth.dkim_keys import KeyFaultError
+from relay.storage.errors import AwayError
 
 
 @click.command()
@@ -130,12 +132,16 @@ async def start(make: Callable[[], App | TrackerApp], print_faults: Callable[[],
             app = make()
         await app.start()
     except (RulesError, CertificateError, KeyFaultError, StoreError, SpoolError, OSError) as error:
-        is_config = isinstance(error, (RulesError, CertificateError, KeyFaultError))
         if await asyncio.to_thread(print_faults):
-            return EX_CONFIG
+            return EX_UNAVAILABLE if _may_pass(error) else EX_CONFIG
         click.echo(f"relay: {'cannot start: ' if isinstance(error, OSError) else ''}{error}", err=True)
-        return EX_CONFIG if is_config else EX_UNAVAILABLE
+        return EX_CONFIG if isinstance(error, (RulesError, CertificateError, KeyFaultError)) else EX_UNAVAILABLE
     return app
+
+
+def _may_pass(error: Exception) -> bool:
+    """Whether a later start may succeed with the same configuration: without its database server, or on a full disk."""
+    return isinstance(error, AwayError) or getattr(error, "errno", 0) in (errno.EROFS, errno.ENOSPC)
 
 
 def _listen_to_signals(app: App | TrackerApp) -> asyncio.Event:

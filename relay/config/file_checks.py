@@ -22,7 +22,7 @@ _OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _FOLDERS = ("spool", "dkim")
 """Folders in `data_dir`."""
 
-_FILES = ("tracker.key", "deliveries.journal")
+_FILES = ("tracker.key",)
 """Files in `data_dir`. The start would wait for ever for a pipe in place of one."""
 
 _BESIDE_DATABASE = (".lock", "-wal", "-shm")
@@ -37,11 +37,12 @@ def find_file_errors(settings: Settings) -> Iterator[Problem]:
         yield Problem(("storage", "url"), "psycopg is not installed", 'pip install "trackrelay[postgres]"')
     if settings.server.event_loop == "uvloop" and find_spec("uvloop") is None:
         yield Problem(("server", "event_loop"), "uvloop is not installed", 'pip install uvloop, or "auto"')
-    yield from _data_dir_errors(settings.server)
+    folder_errors = list(_data_dir_errors(settings.server))
+    yield from folder_errors
     yield from _socket_errors(settings)
     if settings.log_file:
         yield from _file_errors(("log", "file"), settings.log_file, settings)
-    for name in _FILES:
+    for name in () if folder_errors else _FILES:
         yield from _file_errors(("server", "data_dir"), settings.server.data_dir / name, settings, stat.S_ISREG)
     if settings.sqlite_path:
         yield from _file_errors(("storage", "url"), settings.sqlite_path, settings, stat.S_ISREG)

@@ -8,8 +8,10 @@ The file has one slot of `SLOT` octets for each record: CRC-32 and length, then 
 once the settlement is durable. A record that was written in part fails its checksum and is ignored.
 """
 
+import errno
 import json
 import os
+import stat
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -62,6 +64,10 @@ class DeliveryJournalFile:
         journal = cls(path, failing)
         try:
             journal._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if not stat.S_ISREG(os.fstat(journal._descriptor).st_mode):
+                # Reading a pipe would wait for ever.
+                journal._disable(OSError(errno.EINVAL, "not a regular file", str(path)))
+                return journal, ()
             return journal, list(read_records(path.read_bytes()))
         except OSError as error:
             journal._disable(error)

@@ -95,7 +95,7 @@ async def test_a_server_that_goes_away_is_answered_for_and_waited_for(tmp_path: 
 async def test_a_start_without_its_server_says_so_and_ends_with_69(tmp_path: Path) -> None:
     url = f"postgresql://relay:hunter2@/relay?host={tmp_path}"
     with pytest.raises(
-        AssertionError, match=r"the relay ended with 69:\n(?s:.*)relay: PostgreSQL: connection"
+        AssertionError, match=r"the relay ended with 69:\n(?s:.*)storage.url: PostgreSQL: connection"
     ) as ended:
         await RelayProcess(tmp_path, 9, storage(url)).__aenter__()
     assert "hunter2" not in str(ended.value)
