@@ -143,12 +143,14 @@ def asks_to_slow_down(classified: Classified) -> bool:
 def asks_all_to_slow_down(classified: Classified) -> bool:
     """Whether a temporary reply asks for a lower rate of all mail.
 
-    A permanent one refuses a message. Status X.2.X is about a mailbox (RFC 3463 section 3.3).
+    A permanent one refuses a message. Status X.2.X is about a mailbox (RFC 3463 section 3.3), and X.5.3 about the
+    recipients of one transaction (section 3.6).
     """
     outcome, meaning = classified.outcome, classified.meaning
     if meaning is None or not outcome.remote or not isinstance(outcome, Deferred):
         return False
-    return meaning.about.lane == "slow-down" and outcome.reply.status.split(".")[1:2] != ["2"]
+    status = outcome.reply.status
+    return meaning.about.lane == "slow-down" and not status.startswith("4.2.") and status != "4.5.3"
 
 
 def lane_pause(classified: Classified, lane: str) -> Classification | None:

@@ -18,6 +18,7 @@ from relay.queue.bounce_policy import (
     BouncePolicy,
     Classified,
     Disposition,
+    asks_all_to_slow_down,
     asks_to_slow_down,
     disposition,
     lane_pause,
@@ -136,6 +137,20 @@ def test_a_lane_slows_down_when_the_server_asks_or_refuses_all_mail(text: str, s
     assert lanes.capacity(0.0)["mx:x.test"] == 0
     lanes.succeeded("mx:x.test", 1.0)
     assert lanes.capacity(0.0)["mx:x.test"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "slows"),
+    [
+        ("421 4.7.0 too many messages from your address, slow down", True),
+        ("450 4.7.1 rate limit exceeded", True),
+        ("450 4.2.1 The user you are trying to contact is receiving mail too quickly", False),
+        ("452 4.5.3 too many recipients", False),
+        ("550 5.7.1 rate limit exceeded", False),
+    ],
+)
+def test_a_site_slows_down_for_replies_about_all_mail_only(text: str, slows: bool) -> None:
+    assert asks_all_to_slow_down(classified(text)) == slows
 
 
 def test_a_failure_found_by_the_relay_itself_keeps_its_kind() -> None:
