@@ -54,7 +54,7 @@ class OwnRows:
 Guard = DomainInPath | AddressInPath | SenderInQuery | DomainOfEntries | DomainInBody | OwnRows
 
 
-async def check(guard: Guard, caller: Caller, request: web.Request) -> None:
+async def check_guard(guard: Guard, caller: Caller, request: web.Request) -> None:
     """Raise ProblemError 403 or 404 unless the request concerns what is the caller's own."""
     if caller.sees_all:
         return

@@ -19,7 +19,7 @@ from relay.api.guards import (
     Guard,
     OwnRows,
     SenderInQuery,
-    check,
+    check_guard,
     own_rows,
 )
 from relay.api.operations import PREFIX, Operation, Parameter, Route
@@ -41,7 +41,7 @@ _PATH = {
 
 
 @dataclass(frozen=True, slots=True)
-class Exposed:
+class ExposedRoute:
     """A route of the admin socket, by method and path, and what the API adds to it."""
 
     method: str
@@ -84,55 +84,58 @@ _REPORT = (
 _PAGE = Parameter("before", "`next` of the page before", _TEXT)
 
 _LISTS = (
-    Exposed("get", "/suppressions", "read", SenderInQuery(), "Suppressed addresses", models.SuppressionRows,
-            parameters=_query("address", "domain", "reason", "after", "limit")),
-    Exposed("get", "/suppressions/unproven", "read", SenderInQuery(), "Evidence without proof, which suppresses nobody",
-            models.Result, parameters=_query("address", "domain", "reason", "after", "limit")),
-    Exposed("post", "/suppressions", "suppressions", DomainOfEntries("suppressions"), "Suppress addresses",
-            models.SuppressionRows, models.NewSuppressions),
-    Exposed("post", "/suppressions/check", "suppressions", DomainOfEntries("suppressions"),
-            "Check addresses, and suppress none", models.Result, models.NewSuppressions),
-    Exposed("post", "/suppressions/remove", "suppressions", DomainInBody(), "Take addresses off the list",
-            models.SuppressionRows, models.SuppressionRemoval),
-    Exposed("get", "/unsubscribes", "read", SenderInQuery(), "Unsubscribed addresses", models.UnsubscribeRows,
-            parameters=(*_query("address", "domain", "campaign", "source", "limit"), *_query("after", repeats=True))),
-    Exposed("post", "/unsubscribes", "suppressions", DomainOfEntries("unsubscribes"), "Unsubscribe addresses",
-            models.UnsubscribeRows, models.NewUnsubscribes),
-    Exposed("post", "/unsubscribes/check", "suppressions", DomainOfEntries("unsubscribes"),
-            "Check addresses, and unsubscribe none", models.Result, models.NewUnsubscribes),
-    Exposed("post", "/unsubscribes/remove", "suppressions", DomainInBody(), "Take addresses off the list",
-            models.UnsubscribeRows, models.UnsubscribeRemoval),
+    ExposedRoute("get", "/suppressions", "read", SenderInQuery(), "Suppressed addresses", models.SuppressionRows,
+                 parameters=_query("address", "domain", "reason", "after", "limit")),
+    ExposedRoute("get", "/suppressions/unproven", "read", SenderInQuery(),
+                 "Evidence without proof; it suppresses no address", models.Result,
+                 parameters=_query("address", "domain", "reason", "after", "limit")),
+    ExposedRoute("post", "/suppressions", "suppressions", DomainOfEntries("suppressions"), "Suppress addresses",
+                 models.SuppressionRows, models.NewSuppressions),
+    ExposedRoute("post", "/suppressions/check", "suppressions", DomainOfEntries("suppressions"),
+                 "Check addresses, and suppress none", models.Result, models.NewSuppressions),
+    ExposedRoute("post", "/suppressions/remove", "suppressions", DomainInBody(), "Take addresses off the list",
+                 models.SuppressionRows, models.SuppressionRemoval),
+    ExposedRoute("get", "/unsubscribes", "read", SenderInQuery(), "Unsubscribed addresses", models.UnsubscribeRows,
+                 parameters=(*_query("address", "domain", "campaign", "source", "limit"),
+                             *_query("after", repeats=True))),
+    ExposedRoute("post", "/unsubscribes", "suppressions", DomainOfEntries("unsubscribes"), "Unsubscribe addresses",
+                 models.UnsubscribeRows, models.NewUnsubscribes),
+    ExposedRoute("post", "/unsubscribes/check", "suppressions", DomainOfEntries("unsubscribes"),
+                 "Check addresses, and unsubscribe none", models.Result, models.NewUnsubscribes),
+    ExposedRoute("post", "/unsubscribes/remove", "suppressions", DomainInBody(), "Take addresses off the list",
+                 models.UnsubscribeRows, models.UnsubscribeRemoval),
 )  # fmt: skip
 
 _SENDERS = (
-    Exposed("get", "/domains", "read", OwnRows("domains", "domain"), "Sending domains, with their last check",
-            models.DomainRows),
-    Exposed("post", "/domains/{domain}/look", "manage", DomainInPath(), "Check the DNS of a domain now",
-            models.DomainRow),
-    Exposed("get", "/dkim/{domain}", "read", DomainInPath(), "DKIM keys of a domain", models.KeyRows),
-    Exposed("post", "/dkim/{domain}/rotate", "manage", DomainInPath(), "Create the next DKIM key", models.NextKey,
-            models.Rotation),
-    Exposed("get", "/identities", "read", OwnRows("identities", "address"), "Identities", models.IdentityRows),
-    Exposed("get", "/identities/{address}", "read", AddressInPath(), "An identity", models.IdentityRow),
-    Exposed("post", "/identities/{address}/test/{step}", "manage", AddressInPath(), "Test an identity", models.Result,
-            models.TestRecipients),
-    Exposed("post", "/identities/{address}/verify", "manage", AddressInPath(), "Send a code to the address",
-            models.Result),
-    Exposed("post", "/identities/{address}/code", "manage", AddressInPath(), "Verify the address by its code",
-            models.Result, models.Code),
-    Exposed("post", "/identities/{address}/dns", "manage", AddressInPath(), "Verify the domain by DNS", models.Result),
-    Exposed("post", "/identities/{address}/unverify", "manage", AddressInPath(), "Withdraw the proof by code",
-            models.Result),
-    Exposed("post", "/identities/{address}/pause", "manage", AddressInPath(), "Refuse the mail of an identity",
-            models.Result, models.Reason),
-    Exposed("post", "/identities/{address}/resume", "manage", AddressInPath(), "End the pause of an identity",
-            models.Result),
-    Exposed("get", "/limits", "read", OwnRows("identities", "address"), "Use of the limits", models.Limits),
+    ExposedRoute("get", "/domains", "read", OwnRows("domains", "domain"), "Sending domains, with their last check",
+                 models.DomainRows),
+    ExposedRoute("post", "/domains/{domain}/look", "manage", DomainInPath(), "Check the DNS of a domain now",
+                 models.DomainRow),
+    ExposedRoute("get", "/dkim/{domain}", "read", DomainInPath(), "DKIM keys of a domain", models.KeyRows),
+    ExposedRoute("post", "/dkim/{domain}/rotate", "manage", DomainInPath(), "Create the next DKIM key", models.NextKey,
+                 models.Rotation),
+    ExposedRoute("get", "/identities", "read", OwnRows("identities", "address"), "Identities", models.IdentityRows),
+    ExposedRoute("get", "/identities/{address}", "read", AddressInPath(), "An identity", models.IdentityRow),
+    ExposedRoute("post", "/identities/{address}/test/{step}", "manage", AddressInPath(), "Test an identity",
+                 models.Result, models.TestRecipients),
+    ExposedRoute("post", "/identities/{address}/verify", "manage", AddressInPath(), "Send a code to the address",
+                 models.Result),
+    ExposedRoute("post", "/identities/{address}/code", "manage", AddressInPath(), "Verify the address by its code",
+                 models.Result, models.Code),
+    ExposedRoute("post", "/identities/{address}/dns", "manage", AddressInPath(), "Verify the domain by DNS",
+                 models.Result),
+    ExposedRoute("post", "/identities/{address}/unverify", "manage", AddressInPath(), "Withdraw the proof by code",
+                 models.Result),
+    ExposedRoute("post", "/identities/{address}/pause", "manage", AddressInPath(), "Refuse the mail of an identity",
+                 models.Result, models.Reason),
+    ExposedRoute("post", "/identities/{address}/resume", "manage", AddressInPath(), "End the pause of an identity",
+                 models.Result),
+    ExposedRoute("get", "/limits", "read", OwnRows("identities", "address"), "Use of the limits", models.Limits),
 )  # fmt: skip
 
 _REPORTS = tuple(
-    Exposed("get", f"/reports/{name}", "read", SenderInQuery(identities=True), summary, models.Report,
-            parameters=(*_REPORT, *parameters))
+    ExposedRoute("get", f"/reports/{name}", "read", SenderInQuery(identities=True), summary, models.Report,
+                 parameters=(*_REPORT, *parameters))
     for name, summary, parameters in (
         ("bounces", "Bounces by category, site and destination", _query("category", "all")),
         ("deliveries", "Deliveries by destination", ()),
@@ -162,7 +165,7 @@ def guarded(guard: Guard, handler: Any) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = caller_of(request)
-        await check(guard, caller, request)
+        await check_guard(guard, caller, request)
         answer: web.StreamResponse = await handler(request)
         if isinstance(guard, OwnRows) and not caller.sees_all and isinstance(answer, web.Response):
             whole = json.loads(answer.text or "{}")

@@ -23,12 +23,12 @@ from relay.api.answers import (
     refused,
     stored_message,
 )
-from relay.api.bodies import BodyMemory, read_json, validate
 from relay.api.message_operations import BATCH, CANCEL, LIST, LIST_PARAMETERS, READ, SEND
 from relay.api.operations import Route
 from relay.api.outgoing_message import MAX_BATCH, MAX_RECIPIENTS, OutgoingMessage, parse_mailbox
 from relay.api.problems import ProblemError
 from relay.api.replies import refusal
+from relay.api.request_bodies import BodyMemory, read_json, validate
 from relay.api.submitter import Client, Mail, Submitted, Submitter, derived, distinct
 from relay.config.settings import Settings
 from relay.mail.authors import author_of

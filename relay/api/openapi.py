@@ -23,7 +23,7 @@ _ERRORS: Mapping[str, str] = {
     "415": "The media type of the body is not supported",
     "422": "The body is not valid, or the message is refused",
     "429": "Too many requests, or too many wrong logins",
-    "503": "For now: the store does not answer, or the message is refused for now",
+    "503": "A temporary failure: the store does not answer, or the message has a temporary refusal",
 }
 
 

@@ -17,7 +17,7 @@ STATUSES: tuple[tuple[int, str, int], ...] = (
 """Code of the reply, begin of its enhanced status code, and the HTTP status. Other codes: 422 for 5yz, 503 for 4yz."""
 
 RETRY_AFTERS = {409: 1, 503: 60}
-"""Seconds after which a request may be repeated that was refused for now, by status."""
+"""Seconds after which a refused request may be repeated (Retry-After), by status."""
 
 
 def http_status(reply: Reply) -> int:

@@ -6,9 +6,9 @@ from aiohttp import web
 
 from relay import __version__
 from relay.api.access import CALLER, Access
+from relay.api.description_page import POLICY, page
 from relay.api.openapi import openapi
 from relay.api.operations import Route
-from relay.api.page import POLICY, page
 from relay.api.problems import Handler, problems
 
 MAX_BODY = 1 << 20

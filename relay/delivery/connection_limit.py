@@ -26,7 +26,7 @@ class ConnectionLimit:
     reserve: int = 0
     """Connections beyond these, for parties that hold none: many that hang would leave nothing."""
     share: int = 0
-    """Connections that one party may hold. 0 for all: nobody else is there."""
+    """Connections that one party may hold. 0 for all: no other party has mail."""
     factor: float = 0.0
     """A party may hold as many as are free, times this (`relay.limits.shares`). 0 for no such bound."""
 

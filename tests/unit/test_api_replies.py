@@ -7,9 +7,9 @@ import pytest
 from pydantic import ValidationError
 
 import relay
-from relay.api.bodies import faults
 from relay.api.outgoing_message import OutgoingMessage
 from relay.api.replies import http_status, refusal
+from relay.api.request_bodies import faults
 from relay.mail.reply import Reply
 
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from relay.api.bodies import faults
 from relay.api.outgoing_message import OutgoingMessage, parse_mailbox
+from relay.api.request_bodies import faults
 from relay.mail.address_list import Unreadable, parse_address_list
 from relay.mail.instructions import InstructionError, Statement
 
@@ -21,7 +21,7 @@ class FormError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Translated:
-    """A message in the form of the API, and what the form asks beside that."""
+    """A message in the form of the API, and the settings that only the form of the service has."""
 
     message: OutgoingMessage
     instructions: tuple[Statement, ...] = ()

@@ -1,4 +1,4 @@
-"""The events of Mailgun's `GET /v3/<domain>/events`: what a request asks for, and a page of the feed in that form."""
+"""The events of Mailgun's `GET /v3/<domain>/events`: the filter of a request, and a page of the feed in that form."""
 
 import binascii
 import json

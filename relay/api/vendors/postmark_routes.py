@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.api.bodies import read_json
 from relay.api.messages import client_of
 from relay.api.problems import ProblemError
+from relay.api.request_bodies import read_json
 from relay.api.submitter import Client, Submitted
 from relay.api.vendors.forms import FormError, Translated
 from relay.api.vendors.postmark import (

@@ -8,10 +8,10 @@ from typing import TypeVar
 from aiohttp import web
 
 from relay.api.access import CALLER, Access, parse_login
-from relay.api.bodies import BodyMemory
 from relay.api.messages import client_of
 from relay.api.problems import Handler, ProblemError
 from relay.api.replies import refusal
+from relay.api.request_bodies import BodyMemory
 from relay.api.submitter import Client, Mail, Submitted, Submitter
 from relay.api.vendors.forms import FormError, Translated
 from relay.config.credentials import Scope

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.api.bodies import read_json
 from relay.api.messages import client_of
 from relay.api.problems import ProblemError
+from relay.api.request_bodies import read_json
 from relay.api.vendors.forms import FormError
 from relay.api.vendors.routes import Failure, Sending, VendorRoute, accepted
 from relay.api.vendors.sendgrid import is_sandbox, translate

@@ -35,7 +35,7 @@ MAX_FAULTS = 20
 
 @dataclass(slots=True)
 class BodyMemory:
-    """The memory of bodies that are being read or handled. A request that finds none free is refused for now."""
+    """The memory of bodies that are being read or handled. A request that finds none free gets a 503."""
 
     most: int = MEMORY
     used: int = 0
