@@ -40,7 +40,7 @@ from relay.mail.queue_id import is_queue_id
 from relay.mail.reply import Reply
 from relay.queue.message import Message
 from relay.queue.ports import EntryQuery
-from relay.reports.ports import MessageQuery, StoryStore
+from relay.reports.ports import EventPage, EventPlace, MessageQuery, Story, StoryStore
 from relay.reports.serialize import story_json
 
 MAIL_TYPE = "message/rfc822"
@@ -111,11 +111,8 @@ class MessageRoutes:
     async def read(self, request: web.Request) -> web.Response:
         """GET /messages/ID: the message, the status of each recipient, and its events."""
         reject_unknown_parameters(request.query, {"after"})
-        queue_id = await self._visible(request)
-        found = await self.stories.story_page(queue_id, parse_place(request.query), EVENTS)
-        if found is None:
-            raise _no_message(queue_id)
-        return _answer(stored_message(story_json(*found)))
+        story, page = await self._visible(request, parse_place(request.query), EVENTS)
+        return _answer(stored_message(story_json(story, page)))
 
     async def listing(self, request: web.Request) -> web.Response:
         """GET /messages?…: the messages that the caller may see, newest first."""
@@ -133,8 +130,8 @@ class MessageRoutes:
     async def cancel(self, request: web.Request) -> web.Response:
         """DELETE /messages/ID: drop the recipients that wait. Those in an attempt, or with a final state, stay."""
         reject_unknown_parameters(request.query, ())
-        queue_id = await self._visible(request)
-        rest: EntryQuery | None = EntryQuery(queue_id=queue_id)
+        story, _ = await self._visible(request, None, 1)
+        rest: EntryQuery | None = EntryQuery(queue_id=story.message.queue_id)
         cancelled: list[str] = []
         while rest is not None:
             done = await self.queue.apply("delete", rest)
@@ -161,13 +158,13 @@ class MessageRoutes:
         mail = Mail(parse_mailbox(sender).address, to, content, key=key)
         return [await self.submitter.submit_mail(client, mail)]
 
-    async def _visible(self, request: web.Request) -> str:
-        """Return the queue id of a message that the caller may see; raise 404 for others, as for unknown ones."""
+    async def _visible(self, request: web.Request, after: EventPlace | None, events: int) -> tuple[Story, EventPage]:
+        """Return a message that the caller may see, with a page of its events. Others are 404, as unknown ones."""
         queue_id = request.match_info["queue_id"].upper()
-        found = await self.stories.story_page(queue_id, None, 1) if is_queue_id(queue_id) else None
+        found = await self.stories.story_page(queue_id, after, events) if is_queue_id(queue_id) else None
         if found is None or not may_see(caller_of(request), found[0].message):
             raise _no_message(queue_id)
-        return queue_id
+        return found
 
     def _limit(self) -> int:
         """Return the octets of a body: a message of the largest size in base64, with its keys."""
