@@ -269,7 +269,7 @@ class InboundProcessor:
             return refusal
         elif kind is None and (mail.report.kind == "auto-reply" or (mail.report.kind == "other" and mail.may_answer)):
             original = subject.story.message
-            answered = Answered(original.subject, bool(original.campaign))
+            answered = Answered(original.subject, bool(original.campaign), subject.address)
             answer = await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, answered)
             kind, data = reply_event(mail, subject, answer)
             forwarded = forward_answer(self.settings(), mail, subject, answer, self.new_id, now)

@@ -11,6 +11,7 @@ from relay.inbound.unsubscribe_vocabulary import (
     CLOSINGS,
     DEVICE_LINE,
     GREETINGS,
+    REASONS,
     REQUESTS,
     SINGLE_WORDS,
     VOCABULARY,
@@ -29,7 +30,12 @@ _MOST_NAMES = 4
 
 _SENTENCE_END = re.compile(r"[\n.!?;…。！？；।]+")
 
-_PUNCTUATION = re.compile(r"[\s,:'’`\"„“”«»()<>*_/، 、，：·|\[\]-]+")
+_PUNCTUATION = re.compile(
+    r"[\s,:'’`\"„“”«»()<>*_/، 、，：·|\[\]\u200b-\u200f\u2060\u2190-\u2bff\ufe0f\ufeff\U0001f000-\U0001faff-]+"
+)
+"""Blanks, marks, invisible characters and emoji."""
+
+_ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;:]+")
 
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 
@@ -55,6 +61,8 @@ class Answered:
     """Decoded. Repeating it is no request."""
     is_campaign: bool = False
     """Whether it is campaign mail: then a word such as "stop" is a request. Else it may be about something else."""
+    recipient: str = ""
+    """The address that it went to: naming it says no more than "me"."""
 
 
 def find_unsubscribe_request(
@@ -65,6 +73,7 @@ def find_unsubscribe_request(
     It is the subject or the first line, or the whole text except for greetings, courtesies and names. `author` is the
     decoded From, whose names may be the signature.
     """
+    text = _with_own_address_as_me(text, (answered.recipient, author))
     written = _written(text)
     sentences = _sentences(written)
     wanted = base_subject(subject)
@@ -82,6 +91,14 @@ def find_unsubscribe_request(
 def bare_subject(subject: str) -> str:
     """Return the words of a subject for comparison, without reply prefixes."""
     return _words(base_subject(subject))
+
+
+def _with_own_address_as_me(text: str, named: Sequence[str]) -> str:
+    """Return the text with "me" for the addresses that are in `named`; those of other people stay."""
+    own = {address.lower() for one in named for address in _ADDRESS.findall(one)}
+    return (
+        _ADDRESS.sub(lambda found: " me " if found[0].lower().rstrip(".!") in own else found[0], text) if own else text
+    )
 
 
 def _first_line(text: str) -> str:
@@ -126,7 +143,7 @@ def _asks(sentence: str) -> bool:
     if len(sentence) > _LONGEST_SENTENCE:
         return False
     words = _words(sentence)
-    rest, count = _requests().subn(" ", words)
+    rest, count = _requests().subn(" ", _reasons().sub(" ", words))
     if not count:
         return False
     if _CJK.search(rest):
@@ -139,13 +156,16 @@ def _is_single_word(sentence: str) -> bool:
     words = _words(sentence)
     if words in SINGLE_WORDS:
         return True
+    if len(words) > _LONGEST_SENTENCE:
+        return False
     rest = [word for word in words.split() if word not in _COURTESY_WORDS]
-    return len(rest) == 1 and rest[0] in SINGLE_WORDS
+    return len(set(rest)) == 1 and rest[0] in SINGLE_WORDS
 
 
 _COURTESIES = """
-    please pls plz kindly thanks thank you bitte danke merci svp por favor gracias obrigado grazie per favore aub graag
-    bedankt proszę dziękuję пожалуйста спасибо lütfen hi hello now it all करें 请 谢谢
+    please pls plz kindly thanks thank you bitte danke merci svp s il vous te plaît plait sie das bitten por
+    favor gracias obrigado grazie per favore aub graag bedankt proszę dziękuję пожалуйста спасибо lütfen hi
+    hello now it all करें करो করুন 请 谢谢
 """
 
 _COURTESY_WORDS = frozenset(_COURTESIES.split())
@@ -189,6 +209,11 @@ def _words(sentence: str) -> str:
 @cache
 def _requests() -> re.Pattern[str]:
     return re.compile("|".join((*UNSUBSCRIBE, *REQUESTS)))
+
+
+@cache
+def _reasons() -> re.Pattern[str]:
+    return re.compile(REASONS)
 
 
 @cache

@@ -6,30 +6,36 @@ A request is a sentence that has one of the expressions, and else only words of 
 
 REQUESTS = (
     # English
-    r"\bremove (?:me|my (?:e ?mail ?)?(?:address|name|e ?mail|account))\b|\bbe removed\b|\bdelete (?:me"
-    r"|my (?:e ?mail ?)?(?:address|name|e ?mail))\b",
-    r"\btake (?:me|my (?:e ?mail ?)?(?:address|name|e ?mail)) (?:off|out)\b|\bsign me off\b|\bleave (?:this|the"
+    r"\bremove (?:me|us|(?:my|our) (?:e ?mail ?)?(?:address(?:es)?|name|e ?mail|account))\b|\bbe removed\b"
+    r"|\bremove from (?:(?:this|the|your) )?(?:mailing |e ?mail )?lists?\b|\bdelete (?:me"
+    r"|us|my (?:e ?mail ?)?(?:address|name|e ?mail))\b",
+    r"\btake (?:me|us|(?:my|our) (?:e ?mail ?)?(?:address|name|e ?mail)) (?:off|out)\b|\bsign me off\b"
+    r"|\bleave (?:this|the"
     r"|your) (?:mailing )?list\b",
     r"\b(?:stop|cease|quit) (?:e ?mailing|e ?mail|sending|send|mailing|contacting|contact|spamming|writing)\b",
     r"\b(?:do not|don ?t|never) (?:e ?mail|send|mail|contact|write)\b|\bno (?:more|further|longer) (?:e ?mails?"
     r"|mails?|newsletters?|messages?)\b",
-    r"\bno longer (?:wish|want|desire)(?: to (?:receive|get))?\b|\b(?:do not|don ?t) (?:wish|want) to (?:receive"
-    r"|get)\b",
+    r"\bno longer (?:wish|want|desire)(?: to (?:receive|get))?\b|\b(?:do not|don ?t) (?:wish|want) (?:to (?:receive"
+    r"|get)|(?:any|these|this|your)(?: more)? (?:e ?mails?|mails?|newsletters?|messages?))\b",
     r"\bcancel (?:my |this |the )?(?:subscription|newsletter)\b|\bstop (?:these|this|the|your|all) (?:e ?mails?"
     r"|newsletters?|mails?|messages?)\b",
     # German
-    r"\b(?:meld|trag|bestell)(?:e|en|t)?(?: (?:sie|mich|uns|bitte|von|vom|aus|ihrem|ihren|dem|der|den|ihrer|diesem"
+    r"\b(?:meld|trag|bestell)(?:e|en|t)?(?: (?:sie|ich|wir|hiermit|mich|uns|bitte|von|vom|aus|ihrem|ihren|dem|der"
+    r"|den|ihrer|diesem"
     r"|diesen|newsletter|verteiler|liste"
     r"|mailingliste|umgehend|sofort)){1,7} (?:ab|aus)\b",
     r"\b(?:nehm|streich|l[öo]sch|entfern)(?:e|en|t)? sie (?:bitte )?(?:mich|uns"
-    r"|meine (?:e ?mail ?)?adresse)\b(?: bitte)?",
-    r"\b(?:aus (?:dem|ihrem) (?:e ?mail ?)?verteiler|von (?:der|ihrer) liste) (?:nehmen|entfernen|löschen|streichen)\b",
-    r"\bkeine(?:n)?(?: weiteren?)? (?:e ?mails?|mails?|newsletter|nachrichten|werbung|post)\b(?: mehr)?",
+    r"|meine (?:(?:e ?mail ?)?adresse|daten))\b(?: bitte)?",
+    r"\b(?:aus (?:dem|ihrem) (?:e ?mail ?)?verteiler|von (?:der|ihrer) liste) (?:nehmen|entfernen|löschen"
+    r"|streichen)\b",
+    r"\bkeine(?:n)?(?: weiteren?)? (?:e ?mails?|mails?|newsletter|nachrichten|werbung"
+    r"|post)\b(?: mehr)?(?: (?:schicken|senden|zusenden))?|\b(?:nichts|nicht) mehr (?:schicken|senden|zusenden)\b",
     r"\bk[üu]e?ndig\S*(?: ich| wir| hiermit){0,2} (?:den|das|mein\S*|unser\S*|ihren) (?:newsletter|abo\S*)\b",
     # French
     r"\bstop (?:à )?(?:la |aux |vos )?(?:pubs?|publicit[ée]s?|spams?)\b",
     r"\b(?:supprim|retir|enl[eè]v|rayer?)\S* (?:moi|mon (?:adresse|nom|e ?mail|mail)|mes coordonn[ée]es)\b",
-    r"\bne plus (?:rien )?recevoir\b|\bne m (?:envoy|[ée]cri)\S* plus\b|\bplus (?:de |d )(?:e ?mails?|mails?"
+    r"\bne plus (?:rien )?recevoir\b|\bne m (?:envoy|[ée]cri)\S* plus\b|\bme retirer\b|\bplus (?:de "
+    r"|d )(?:e ?mails?|mails?"
     r"|newsletters?|messages?)\b|\bne (?:veux|souhaite|d[ée]sire) plus (?:rien )?recevoir\b",
     r"\barr[êe]t\S* (?:de m ?|de me )?(?:envoyer|[ée]crire|vos (?:mails?|e ?mails?)|ces (?:mails?|e ?mails?)"
     r"|les (?:mails?|e ?mails?))",
@@ -44,7 +50,8 @@ REQUESTS = (
     r"\bn[ãa]o (?:quero|desejo) (?:mais )?receber(?: mais)?\b|\bn[ãa]o (?:me )?(?:envie|mande)m?(?: mais)?\b"
     r"|\bpare?m? de (?:me )?(?:enviar|mandar)\b|\bsair d[ae] (?:sua )?lista\b",
     # Italian
-    r"\bcancell(?:ami|atemi|armi|arsi)\b|\b(?:rimuov|togli|elimin)\S*(?:mi|temi|emi)\b"
+    r"\bbasta (?:e ?mail|mail|newsletter)\b|\bcancell(?:ami|atemi|armi|arsi)\b|\b(?:rimuov|togli|elimin)\S*(?:mi"
+    r"|temi|emi)\b"
     r"|\bcancell\S* (?:il )?mio (?:indirizzo|nominativo)\b",
     r"\bnon (?:desidero|voglio|intendo) (?:pi[ùu] )?ricevere(?: pi[ùu])?\b|\bnon (?:inviate|mandate"
     r"|scrivete)\S*mi(?: pi[ùu])?\b|\bsmett\S+ di (?:inviar|mandar|scriver)mi\b",
@@ -64,31 +71,48 @@ REQUESTS = (
     r"(?:больше )?не (?:присылайте|шлите|отправляйте|пишите|присылать|беспокойте)(?: мне)?(?: больше)?"
     r"|прекратите (?:рассылку|присылать|слать|отправлять)|отказ\S* от рассылки|не хочу (?:больше )?получать",
     # Turkish
+    r"\blisteden (?:çıkar|sil|ayrıl|çık)\S*|\b(?:e ?posta(?:lar[ıi])?|mail(?:ler[ıi])?|mesaj(?:lar[ıi])?)"
+    r" (?:almak )?istemiyorum\b|"
     r"\b(?:beni|adresimi|mailimi) (?:\S+ ){0,3}(?:çıkar|sil|kaldır)\S*|\b(?:artık |bir daha )?(?:bana )?(?:e ?posta"
     r"|mail|mesaj) (?:gönderme|atma)\S*|\b(?:e ?posta|mail) almak istemiyorum|\bçıkmak istiyorum\b",
     # Chinese, Japanese, Korean
     r"(?:不要|别|勿|停止|不想|不再)(?:再|继续)?(?:给我|向我)?(?:发送|发|寄送|寄|發送|發|接收|收到?)|(?:移除"
-    r"|删除|刪除)我",
-    r"(?:メール|メルマガ)(?:は|を|も)?(?:もう)?(?:送らないで|不要|いりません|停止|止めて|やめて)|送(?:ら"
+    r"|删除|刪除)我|把我从.{0,12}?(?:删除|移除|去掉)|把我從.{0,12}?(?:刪除|移除)|(?:不要|别|勿|請勿|请勿)再?(?:发|發|寄)",
+    r"(?:メール|メルマガ)?(?:は|を|も)?もう(?:いりません|要りません|結構です)|(?:メール|メルマガ)(?:は|を|も)?(?:もう)?(?:送らないで|不要|いりません|停止|止めて|やめて)|送(?:ら"
     r"|信し)ないで|リストから(?:外し|削除|除外)|登録(?:の|を)?削除|解約",
-    r"(?:메일|이메일|뉴스레터)(?:을|를)? ?(?:그만|보내지|받지)|수신 ?(?:취소|해지|원하지)",
+    r"(?:메일|이메일|뉴스레터)(?:을|를)? ?(?:그만|보내지|받지)|그만 ?보내\S*|수신 ?(?:취소|해지|원하지)",
     # Arabic, Hindi, Indonesian, others
-    r"(?:لا|عدم) (?:ترسل\S*|إرسال|ارسال)|(?:[أا]زيل|احذف|[أا]زل)\S*ني|(?:ईमेल|मेल) (?:मत भेज|न भेज|भेजना बंद)\S*",
+    r"(?:الرجاء |يرجى )?[إا]زالت[يى]|[أا]وقف(?:وا)? (?:ال)?رسائل|(?:لا|عدم) (?:ترسل\S*|إرسال|ارسال)|(?:[أا]زيل|احذف"
+    r"|[أا]زل)\S*ني|(?:ईमेल|मेल) (?:मत भेज|न भेज|भेजना बंद)\S*",
     r"\btöröl(?:je|jön|jenek|jetek|d)\b|\bm[ăa] (?:dezabona|[șs]terge)\S+\b|διαγρ(?:άψτε|άψετε)(?: με)?",
+    r"(?:सूची|लिस्ट) से (?:हटा|निकाल)\S*|(?:তালিকা|লিস্ট) থেকে (?:বাদ|সরি\S+|মুছে)|(?:ই ?মেইল|মেইল"
+    r"|মেসেজ) (?:পাঠাবেন না"
+    r"|পাঠানো বন্ধ)|(?:فہرست|لسٹ) سے (?:نکال|ہٹا)\S*|ای ?میل (?:نہ|مت) بھیج\S*",
+    r"\b(?:berhenti|stop) (?:mengirim|kirim)\S*|\bwyrejestr\S+",
     r"\bjangan (?:kirim|mengirim)\S*(?: lagi)?|\b(?:hapus|keluarkan) saya\b|\bta bort mig\b|\bslet mig\b"
     r"|\bpoista(?:kaa)? minut\b|\bszedjenek le\b|\bngừng gửi\b|הסירו אותי|תסירו אותי|להסיר אותי",
 )
 """Expressions that ask a sender for no more mail. A link does not say them."""
 
+REASONS = (
+    r"\bno thanks\b|\bno thank you\b|\b(?:i ?m |i am |we are )?not interested(?: anymore| any more)?\b"
+    r"|\b(?:ich habe |wir haben )?kein interesse(?: mehr)?\b|\bnein danke\b|\b(?:je ne suis )?pas int[ée]ress[ée]e?\b"
+    r"|\bnon merci\b|\bno (?:estoy|me) interes\S+\b|\bno gracias\b|\bn[ãa]o (?:tenho interesse|estou interessad\S)\b"
+    r"|\bn[ãa]o obrigad[oa]\b|\bnon (?:sono|mi) interess\S+\b|\bno grazie\b|\bgeen interesse\b|\bnie dziękuję\b"
+    r"|\bне интересно\b|不感兴趣|没兴趣|興味(?:が)?(?:ありません|ない)|관심 ?없\S*"
+)
+"""Reasons that may stand beside a request in one sentence. Alone they ask for nothing."""
+
 _SINGLE_WORDS = """
-    stop stopall stopp cancel end quit remove revoke optout baja alto parar pare basta eliminar salir cancelar sair
-    remover chega arrêt arret arrêter arreter arrêtez arretez supprimer cancella cancellare cancellazione
+    stop stopall stopp cancel end quit leave signoff remove revoke optout baja alto parar pare parem basta eliminar
+    salir cancelar sair
+    remover chega arrêt arret arrêter arreter arrêtez arretez supprimer annuler cancella cancellare cancellazione
     rimuovi annulla stoppen
     opzeggen verwijderen kündigen kuendigen aufhören löschen austragen koniec usuń rezygnuję стоп отмена
-    хватит удалить удалите dur
+    хватит прекратите удалить удалите dur dừng hentikan
     durdur iptal ret çık berhenti keluar avsluta slutt lopeta konec zrušit stoppa
     διαγραφή διαγραφη הסר הסרה להסרה ยกเลิก พอ
-    停止 取消 不要 解除 中止 중지 취소 해지 거부 توقف إيقاف ايقاف أوقف إلغاء الغاء قف बंद रोकें रोको स्टॉप
+    停止 取消 不要 解除 中止 중지 취소 해지 거부 توقف إيقاف ايقاف أوقف إلغاء الغاء قف बंद रोकें रोको स्टॉप বন্ধ 不需要 그만
 """
 
 SINGLE_WORDS = frozenset(_SINGLE_WORDS.split())
@@ -106,7 +130,8 @@ _VOCABULARY = """
     emailverteiler mailverteiler liste mailingliste meine meinen adresse umgehend sofort mehr heraus raus werden
     erhalten bekommen empfangen kriegen werbung eurem eurer euren euch
     weitere weiteren und auch künftig künftige abonnement abo zu per mit
-    s il vous plaît plait svp merci bonjour madame monsieur de du des la le les l vos votre ma mon mes m moi je
+    s il vous plaît plait svp merci bonjour madame monsieur de du des la le les l vos votre nos listes ma mon mes m
+    moi je
     j souhaite souhaiterais voudrais veux désire désirerais demande bien vouloir être etre pouvez pourriez
     veuillez à cette ce ces liste diffusion lettre information infos courriel courriels abonnement pub publicité
     publicités et immédiatement maintenant recevoir me d se plus
@@ -114,7 +139,7 @@ _VOCABULARY = """
     listas boletín boletin boletines correo correos electrónico electronico mensajes suscripción suscripcion en
     para a que gracias más mas ya ahora inmediatamente gustaría ser y cuenta dirección direccion le les
     publicidad nos recibir muchas
-    olá ola gostaria desejo minha meu meus da do das dos o os as esta essa este endereço endereco mensagens
+    olá ola quero gostaria desejo minha meu meus da do das dos o os as esta essa este endereço endereco mensagens
     obrigado obrigada imediatamente agora pelo pela queria peço solicito receber
     per favore vi vostre buongiorno salve grazie vorrei voglio desidero chiedo mio mia miei dalla dal della dei vostra
     vostro vostri questa questo queste lista indirizzo messaggi iscrizione subito di il lo gli un una essere più
@@ -138,8 +163,11 @@ _VOCABULARY = """
     tack snälla mig jag vill från er era denna lista nyhetsbrev nyhetsbrevet tak venligst fra jeres takk vennligst
     jeg ønsker ta bort
     děkuji prosím mě z odběru newsletteru kérem köszönöm a hírlevélről mulțumesc vă rog de la kiitos
-    listalta postituslistalta listáról engem levelezési listából să mă lista dumneavoastră
+    listan listen nyhetsbrevlistan listalta postituslistalta listáról engem levelezési listából să mă lista
+    dumneavoastră
     παρακαλώ παρακαλω από απο τη λίστα λιστα σας ευχαριστώ
+    দয়া করে আমাকে আমার এই করুন করো দিন আর কোনো ধন্যবাদ براہ کرم مجھے میرا اس کریں دیں شکریہ آپ کی
+    हटा हटाएं हटाइए दो करो xin tôi أرجو ارجو
     будь ласка мене від розсилки розсилку вашої
 """
 

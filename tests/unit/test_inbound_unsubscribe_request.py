@@ -195,6 +195,44 @@ def test_it_never_raises(subject: str, text: str) -> None:
         "kindly opt me out",
         "Opt-out",
         "Please delete my email address from your database",
+        "STOP 👍",
+        "Unsubscribe\u200b \N{PERSON WITH FOLDED HANDS}",
+        "STOP STOP STOP",
+        "unsuscribe",
+        "unsubcribe me",
+        "Un-subscribe",
+        "Leave",
+        "take us off your list",
+        "Remove from mailing list please",
+        "I don't want these emails",
+        "No thanks, unsubscribe",
+        "Not interested, please remove me",
+        "Kein Interesse, bitte abmelden",
+        "Hiermit melde ich mich vom Newsletter ab.",
+        "Bitte keine Mails mehr schicken",
+        "Stoppen Sie das bitte",
+        "Merci de me retirer de vos listes",
+        "Stop s'il vous plaît",
+        "Quero sair da lista",
+        "Basta mail",
+        "Listeden çıkar",
+        "Bu e-postaları almak istemiyorum",
+        "请把我从邮件列表中删除",
+        "メルマガを解除したいです",
+        "もういりません",
+        "구독을 취소해 주세요",
+        "메일 수신을 거부합니다",
+        "मुझे इस सूची से हटा दें",
+        "बंद करो",
+        "আনসাবস্ক্রাইব করুন",
+        "আমাকে তালিকা থেকে বাদ দিন",
+        "مجھے فہرست سے نکال دیں",
+        "أرجو إلغاء الاشتراك",
+        "الرجاء إزالتي من القائمة",
+        "Ta bort mig från listan",
+        "Xin hủy đăng ký",
+        "unsubscribe jo@there.test",
+        "Please remove Jo@There.test from your list.",
     ],
 )
 def test_a_text_that_is_only_the_request_with_greetings_courtesies_and_a_name(text: str) -> None:
@@ -234,6 +272,18 @@ def test_a_text_that_is_only_the_request_with_greetings_courtesies_and_a_name(te
         "Thanks for the mail",
         "I have a question about the newsletter",
         "Não cancelar minha inscrição",
+        "unsubscribe ann@there.test",
+        "Please remove ann@there.test from your list",
+        "not interested",
+        "Kein Interesse",
+        "Stop 👍 we take two",
+        "请不要退订",
+        "配信停止しないでください",
+        "수신거부하지 마세요",
+        "बंद मत करो",
+        "لا تلغي اشتراكي",
+        "Is this the end",
+        "This claim is unsubstantiated",
     ],
 )
 def test_a_text_that_talks_about_it_or_says_more(text: str) -> None:
@@ -268,8 +318,16 @@ def test_a_courtesy_with_more_in_it_is_read_by_somebody() -> None:
     assert asked == UnsubscribeRequest(bare=False)
 
 
+def test_the_address_that_the_message_went_to_is_the_reader() -> None:
+    """A reader may answer from another mailbox than the one on the list."""
+    for recipient, asks in (("office@there.test", True), ("ann@there.test", False)):
+        answered = Answered("Our offer", recipient=recipient)
+        asked = find_unsubscribe_request("Re: Our offer", "Please remove office@there.test", answered, JO)
+        assert (asked is not None) == asks
+
+
 def test_long_texts_take_no_time() -> None:
     started = time.process_time()
-    for text in ("please " * 20_000, "unsubscribe " * 20_000, "x. " * 20_000, "meld sie mich " * 20_000):
+    for text in ("please " * 20_000, "unsubscribe " * 20_000, "x. " * 20_000, "meld sie mich " * 20_000, "a@" * 20_000):
         find_unsubscribe_request("Re: Our offer", text, CAMPAIGN, JO)
     assert time.process_time() - started < 1.0
