@@ -8,15 +8,25 @@ from aiohttp import web
 _UNRESERVED = re.compile(r"%(?:25)*(2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[0-9ae])", re.IGNORECASE)
 """An escape of an unreserved character (RFC 3986 section 2.3), made once or several times."""
 
-_SOFT_BREAK = re.compile(r"=?(?:%0D|%0A|%09|%20|\s)+", re.IGNORECASE)
-"""A soft line break or other white space that a program kept inside a link."""
+_INSERTED = re.compile(
+    r"(?:=|%(?:25)*3D)?(?:%(?:25)*(?:0D|0A|09|20)|\s)+"
+    r"|%C2%A[0D]|%E2%80%8[B-F]|%EF%BB%BF|[\xad\u200b-\u200f\ufeff]|(?:/|\\|%5C)(?=[-_])",
+    re.IGNORECASE,
+)
+"""What a program put inside a link: soft line breaks, blanks, invisible characters, escapes of Markdown."""
 
-_QUOTED = re.compile(r"=(2D|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9A])")
+_QUOTED = re.compile(r"=(2D|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9A])", re.IGNORECASE)
 """An escape of quoted-printable that a program kept inside a link."""
 
-_SLASHES = re.compile(r"/{2,}")
+_SLASHES = re.compile(r"(?:/|%(?:25)*2F)+", re.IGNORECASE)
+
+_OPENING = re.compile(r"(?:%(?:25)*(?:2[278]|3C|5B)|[^A-Za-z0-9_%-])*", re.IGNORECASE)
+"""Marks that a program took into a link in front of its token."""
 
 _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
+
+_NEXT_LINK = re.compile(r"https?(?=:|%3A)", re.IGNORECASE)
+"""The start of another link that follows without a blank."""
 
 _MOST_TRAILING = 3
 """Characters that belong to the text around a link, such as the "_" of Markdown, and also occur in tokens; at most."""
@@ -29,7 +39,7 @@ def path_of(target: str) -> str:
     """Return the path of a request target, in origin form or absolute form (RFC 9112 section 3.2.2).
 
     Escapes of unreserved characters are decoded, because they make no other path (RFC 3986 section 6.2.2.2). Slashes in
-    a row are one.
+    a row are one, and the first two may be escaped.
     """
     if not target.startswith("/"):
         scheme, _, rest = target.partition("://")
@@ -37,6 +47,7 @@ def path_of(target: str) -> str:
     path = target.partition("?")[0]
     if "%" in path:
         path = _UNRESERVED.sub(lambda found: chr(int(found[1], 16)), path)
+        path = _SLASHES.sub("/", path, count=2)
     return _SLASHES.sub("/", path) if "//" in path else path
 
 
@@ -46,14 +57,18 @@ def tokens_in(text: str) -> Iterator[str]:
     Programs on the way add punctuation, words, parameters and soft line breaks to links. None of these begins with a
     character of tokens, except "-" and "_". The MAC decides which token is authentic.
     """
-    unbroken = _QUOTED.sub(lambda escape: chr(int(escape[1], 16)), _SOFT_BREAK.sub("", text))
-    for one in dict.fromkeys((text, unbroken)):
-        found = _TOKEN.match(one)
-        if found is not None:
-            token = found[0]
-            yield token
-            extra = len(token) - len(token.rstrip("-_"))
-            yield from (token[:-length] for length in range(1, min(extra, _MOST_TRAILING) + 1))
+    unbroken = _INSERTED.sub("", text)
+    decoded = _QUOTED.sub(lambda escape: chr(int(escape[1], 16)), unbroken)
+    for one in dict.fromkeys((text, decoded, unbroken.replace("=", ""))):
+        found = _TOKEN.match(one, _OPENING.match(one).end())  # type: ignore[union-attr]  # matches every text
+        if found is None:
+            continue
+        token = found[0]
+        yield token
+        extra = len(token) - len(token.rstrip("-_"))
+        yield from (token[:-length] for length in range(1, min(extra, _MOST_TRAILING) + 1))
+        if (following := _NEXT_LINK.search(one, found.start())) is not None:
+            yield one[found.start() : following.start()]
 
 
 async def read_body(request: web.BaseRequest) -> bytes | None:

@@ -13,6 +13,9 @@ from relay.tracker.request import path_of, tokens_in
         ("/c/a%252Db%25255Fc", "/c/a-b_c"),
         ("/c/a%20%3F%2F%25", "/c/a%20%3F%2F%25"),
         ("//c///a", "/c/a"),
+        ("/c%2Fa", "/c/a"),
+        ("https://t.example/c%2Fa", "/c/a"),
+        ("/%2Fc%252Fa", "/c/a"),
         ("HTTPS://t.example/c/a%41", "/c/aA"),
         ("ftp://t.example/c/a", ""),
         ("*", ""),
@@ -36,7 +39,13 @@ def test_equivalent_paths_are_one(target: str, path: str) -> None:
         ),
         *(f"tok-en_1{after}" for after in ("%20see", " see", "%0D%0AMore", "%E2%80%8B", "_", "__", "-_", "_%2A")),
         *("tok=0D=0A-en_1"[:3] + broken + "-en_1" for broken in ("=%0D%0A", "%0D%0A%20", "=%0A", "=\r\n", "%20")),
-        "tok=2Den=5F1",
+        *(
+            "tok" + broken + "-en_1"
+            for broken in ("%3D%0D%0A", "%250D%250A", "=", "%C2%AD", "%E2%80%8B", "\u200b", "\xad")
+        ),
+        *("tok=2Den=5F1", "tok=2den=5f1", "tok\\-en\\_1", "tok%5C-en%5C_1", "tok/-en/_1"),
+        *(f"tok-en_1{after}" for after in ("https://there.test/", "http://there.test/")),
+        *(f"{before}tok-en_1" for before in ("%20", " ", "=%0D%0A", "%3C", "<", "%22", "(")),
     ],
 )
 def test_the_token_is_found_behind_what_programs_add(text: str) -> None:
