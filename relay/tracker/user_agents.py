@@ -15,9 +15,11 @@ Requester = Literal["person", "proxy", "machine"]
 """For whom a request is made: `proxy` is a server of the mailbox provider, on behalf of a reader it does not name."""
 
 _DEVICE = re.compile(
-    r"\((?![^()]*\bcompatible\b)[^()]*\b(?:Android|Windows Phone|Tizen|KAIOS|HarmonyOS)\b[^()]*\)", re.I
+    r"\((?![^()]*\bcompatible\b)[^()]*\b(?:Android|Adr|Windows Phone|Tizen|KAIOS|HarmonyOS)\b[^()]*\)"
+    r"|\[FB[^\[\]]*\]",
+    re.I,
 )
-"""What a phone says about itself, with its name."""
+"""What a phone says about itself, with its name; also in the brackets that apps of Facebook add."""
 
 _FIELDS = {"name", "pattern", "opens", "clicks", "source", "date", "example"}
 """What each entry has; `device` may be added."""

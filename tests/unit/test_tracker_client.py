@@ -17,6 +17,8 @@ GMAIL = "Mozilla/5.0 (Windows NT 5.1; rv:11.0) Gecko Firefox/11.0 (via ggpht.com
 YAHOO = "YahooMailProxy; https://help.yahoo.com/kb/yahoo-mail-proxy-SLN28749.html"
 SEZNAM = "Mozilla/5.0 SeznamEmailProxy/2.0.174"
 
+HEY = "hey.com/imageproxy Mozilla/5.0 (X11; Linux x86_64) Chrome/134.0.0.0 Safari/537.36"
+
 PEOPLE = [
     FIREFOX,
     "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/142.0.0.0 Safari/537.36",
@@ -31,6 +33,8 @@ PHONES = [
     "Mozilla/5.0 (Linux; Android 7.1.1; M_bot_tab_1150 Build/N9F27F) Chrome/67.0.3396.87 Safari/537.36",
     "Mozilla/5.0 (Linux; Android 6.0; IDbot553 Build/MRA58K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/59.0 Mobile",
     "Mozilla/5.0 (Linux; Android 6.0; B BOT 550 Build/MRA58K; wv) AppleWebKit/537.36 Version/4.0 Chrome/53.0 Mobile",
+    "Mozilla/5.0 (Linux; Android 7.0; M bot 54; wv) Chrome/65.0 Mobile [FB_IAB/FB4A;FBAV/162.0.0.0.0;FBDV/M bot 54;]",
+    "UCWEB/2.0 (Linux; U; Adr 7.0; en-US; M bot 60) U2/1.0.0 UCBrowser/12.0 U2/1.0.0 Mobile",
     "Dalvik/2.1.0 (Linux; U; Android 9; Scan Spider Monitor Build/PPR1)",
 ]
 
@@ -54,6 +58,7 @@ MACHINES = [
     ("ExampleFetcher/1.0 (+https://example.com/about)", "bot"),
     ("Slackbot-LinkExpanding 1.0 (+https://api.slack.com/robots)", "preview"),
     ("Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 HeadlessChrome/142.0.0.0 Safari/537.36", "bot"),
+    ("Mozilla/5.0 zgrab/0.x", "bot"),
     ("", "no user agent"),
 ]
 
@@ -81,7 +86,7 @@ def test_outlook_opens_for_a_person_and_asks_ahead_of_the_browser_at_a_click(use
 
 
 @pytest.mark.parametrize(
-    ("provider", "user_agent"), [("Gmail", GMAIL), ("Yahoo Mail", YAHOO), ("Seznam Email", SEZNAM)]
+    ("provider", "user_agent"), [("Gmail", GMAIL), ("Yahoo Mail", YAHOO), ("Seznam Email", SEZNAM), ("HEY", HEY)]
 )
 def test_a_proxy_opens_for_a_reader_it_does_not_name(provider: str, user_agent: str) -> None:
     assert told(user_agent) == ("proxy", "machine", f"proxy: {provider}")
