@@ -1,9 +1,10 @@
-"""A tracked message, its submission, and the timeline of a message."""
+"""A tracked message, its submission, the timeline of a message, and what waits."""
 
-import asyncio
 import smtplib
+from typing import Any, cast
 
 from tests.servers.relay_process import RelayProcess
+from tests.servers.waiting import until
 
 HTML = (
     b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: hello\r\n"
@@ -26,11 +27,22 @@ def send(port: int, content: bytes, recipients: list[str], sender: str = "news@a
 
 async def timeline(relay: RelayProcess, key: str, last: str) -> list[str]:
     """Return the kinds of events of a message, once `last` is among them."""
-    kinds: list[str] = []
-    for _ in range(200):
+
+    async def kinds() -> list[str]:
         (story,) = await relay.json("trace", key)
-        kinds = [event["event"] for event in story["events"]]
-        if last in kinds:
-            break
-        await asyncio.sleep(0.05)
-    return kinds
+        found = [event["event"] for event in story["events"]]
+        return found if last in found else []
+
+    return cast(list[str], await until(kinds))
+
+
+async def listed(relay: RelayProcess, count: int) -> list[dict[str, Any]]:
+    """Return the entries of the queue, once there are so many: a sink has a message before the relay settles it."""
+    found: list[dict[str, Any]] = []
+
+    async def entries() -> bool:
+        found[:] = await relay.json("queue", "list")
+        return len(found) == count
+
+    await until(entries)
+    return found

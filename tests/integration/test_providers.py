@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.mail_helpers import HTML, send, timeline
+from tests.integration.mail_helpers import HTML, listed, send, timeline
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Action, Drop, Say, Sink
 from tests.servers.waiting import until
@@ -78,6 +78,7 @@ async def test_nothing_is_lost_to_a_provider_that_refuses_everything(tmp_path: P
         ids = [await asyncio.to_thread(send, relay.port, HTML, [f"u@d{number}.test"]) for number in range(8)]
         received = await backup.received(8)
         assert sorted(one.recipients[0] for one in received) == [f"u@d{number}.test" for number in range(8)]
+        await timeline(relay, ids[0], "delivered")
         (story,) = await relay.json("trace", ids[0])
         assert "provider newsletter refused it: 550 5.7.1 rejected" in story["events"][-1]["way"]
         assert [line["lane"] for line in relay.log("delivery.paused")] == ["provider:newsletter"]
@@ -106,8 +107,11 @@ async def test_a_pause_is_shown_alerted_by_another_provider_and_ended(tmp_path: 
         assert "is tried again" in await relay.run("provider", "resume", "newsletter")
         await asyncio.to_thread(send, relay.port, HTML, ["last@rcpt.test"])
         assert [one.recipients for one in await first.received(1)] == [["last@rcpt.test"]]
-        (shown,) = (one for one in await relay.json("provider", "list") if one["name"] == "newsletter")
-        assert shown["state"] == "ok"
+
+        async def newsletter_is_ok() -> bool:
+            return ("newsletter", "ok") in {(one["name"], one["state"]) for one in await relay.json("provider", "list")}
+
+        await until(newsletter_is_ok)
 
 
 async def test_without_a_fallback_mail_waits_over_a_restart_and_a_corrected_password_ends_it(tmp_path: Path) -> None:
@@ -177,7 +181,7 @@ async def test_a_limited_provider_without_a_fallback_gives_a_release_time(tmp_pa
             for number in range(4):
                 await asyncio.to_thread(send, relay.port, HTML, [f"u{number}@rcpt.test"])
             await first.received(2)
-            waiting = await relay.json("queue", "list")
+            waiting = await listed(relay, 2)
             assert [bool(one["release_at"]) for one in waiting] == [True, True]
             assert {one["lane"] for one in waiting} == {"provider:newsletter"}
             assert not backup.messages
@@ -202,7 +206,7 @@ async def test_campaign_mail_leaves_by_its_own_provider_at_its_rate_and_a_raised
             await asyncio.to_thread(send, relay.port, by_hand, ["by-hand@rcpt.test"])
             assert {one.recipients[0] for one in await backup.received(2)} == {"receipt@rcpt.test", "by-hand@rcpt.test"}
             assert [one.recipients for one in await first.received(1)] == [["u0@rcpt.test"]]
-            waiting = await relay.json("queue", "list")
+            waiting = await listed(relay, 3)
             assert [bool(one["release_at"]) for one in waiting] == [True] * 3
             assert {one["lane"] for one in waiting} == {"provider:newsletter"}
 
