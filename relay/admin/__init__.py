@@ -1,1 +1,1 @@
-"""The HTTP API of the commands, on a Unix socket that only the user of the relay can open; and the dashboard."""
+"""The HTTP API of the commands, on a Unix socket that only the user of the relay can open."""

@@ -10,13 +10,14 @@ from relay.app.measurements import Measurements
 from relay.app.nightly_audit import NightlyAudit
 from relay.app.outbound_side import OutboundSide
 from relay.app.supervisor import Supervisor
+from relay.app.tallies import TallyWriter
 from relay.inbound.imap_poller import Poller
 from relay.inbound.imap_state import STATE_FILE
 from relay.webhooks.service import Webhooks
 
 
 def start_background_tasks(
-    context: AppContext, inbound: InboundSide, outbound: OutboundSide, webhooks: Webhooks
+    context: AppContext, inbound: InboundSide, outbound: OutboundSide, webhooks: Webhooks, tallies: TallyWriter
 ) -> None:
     """Start the supervised tasks. They end with the relay."""
     supervisor = Supervisor(context.log)
@@ -24,6 +25,7 @@ def start_background_tasks(
     _keep_mail_tasks(supervisor, context, inbound, outbound)
     _keep_own_tasks(supervisor, context, inbound, outbound)
     supervisor.keep("webhooks", webhooks.run)
+    supervisor.keep("tallies", tallies.run)
 
 
 def _keep_mail_tasks(supervisor: Supervisor, context: AppContext, inbound: InboundSide, outbound: OutboundSide) -> None:

@@ -1,4 +1,4 @@
-"""Builds the HTTP servers: tracker, admin API, dashboard, metrics."""
+"""Builds the HTTP servers: tracker, admin API, console, metrics."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,6 @@ from aiohttp import web
 from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
 from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, admin_application
 from relay.admin.credentials import CredentialRoutes
-from relay.admin.dashboard.routes import DashboardRoutes, dashboard_application
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.identity_pauses import IdentityPauseRoutes
@@ -37,12 +36,14 @@ from relay.api.vendors.mailgun_lists import Lists
 from relay.api.vendors.postmark_routes import PostmarkRoutes
 from relay.api.vendors.routes import Sending, table
 from relay.api.vendors.sendgrid_routes import SendGridRoutes
+from relay.app.console import console_pages
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
 from relay.config.bind_addresses import bind_hosts
 from relay.config.settings import Settings
+from relay.console.routes import console_application
 from relay.disk_space import EventSpace
 from relay.events.shedding import Shedding
 from relay.events.sink import EventSink
@@ -122,7 +123,7 @@ class HttpSide:
         return tracker
 
     async def start_admin(self) -> None:
-        """Open the admin API, and the configured listeners of the dashboard and the metrics."""
+        """Open the admin API, and the configured listeners of the console and the metrics."""
         settings = self.context.settings()
         if settings.admin.socket:
             events = self._event_routes()
@@ -132,7 +133,8 @@ class HttpSide:
             admin = self._server(AdminServer(application))
             await admin.start_unix(settings.server.data_dir / settings.admin.socket)
         if settings.admin.address:
-            app = dashboard_application(self._dashboard_routes(), settings.admin.secret.get_secret_value())
+            pages = console_pages(self.context, self.outbound)
+            app = console_application(pages, settings.admin.secret.get_secret_value())
             server = self._server(AdminServer(app))
             await server.start_tcp(bind_hosts(settings, settings.admin), settings.admin.port)
         if settings.api.address:
@@ -271,19 +273,4 @@ class HttpSide:
             publish=context.observer.publish,
             wake=self.outbound.runner.wake,
             slots_released=self.outbound.advancer.request,
-        )
-
-    def _dashboard_routes(self) -> DashboardRoutes:
-        context = self.context
-        return DashboardRoutes(
-            hostname=lambda: context.settings().server.hostname,
-            proxies=lambda: context.settings().engagement.proxies,
-            stories=context.store.reports,
-            reports=context.store.reports,
-            engagement=context.store.reports,
-            last_hour=lambda: context.observer.last_hour.sums(context.clock()),
-            pauses=self.outbound.runner.shared_pauses.lanes,
-            paused_identities=self.outbound.runner.shared_pauses.identities,
-            status=self.status,
-            clock=context.clock,
         )

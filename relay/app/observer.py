@@ -17,12 +17,13 @@ from relay.app.alerts import (
 )
 from relay.app.event_lines import log_line
 from relay.app.outcome_counter import OutcomeCounter
+from relay.app.tally_counter import TallyCounter
 from relay.clock import Clock
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
 from relay.log import Log
-from relay.metrics import HourlyCounts, Metrics
+from relay.metrics import Metrics
 from relay.queue.message import ALERT
 from relay.queue.site_rate import RateChange
 from relay.reports.audit import Audit
@@ -51,8 +52,8 @@ class Observer:
     def __init__(self, log: Log, clock: Clock, send_alert: Callable[[Alert], None]) -> None:
         self.log = log
         self.metrics = Metrics()
-        self.last_hour = HourlyCounts()
         self.outcomes = OutcomeCounter()
+        self.tallies = TallyCounter()
         self.store_failing = asyncio.Event()
         self._clock = clock
         self._mail_at = 0.0
@@ -68,34 +69,32 @@ class Observer:
 
     def publish(self, events: Sequence[Event]) -> None:
         """Log and count durable events."""
-        now = self._clock()
         self.log.several([log_line(event) for event in events])
         of_mail = [event for event in events if event.kind is not Kind.OPEN and event.kind is not Kind.CLICK]
         of_readers = len(events) - len(of_mail)
         if of_readers:
             opens = sum(event.kind is Kind.OPEN for event in events)
-            self._count_readers(now, {Kind.OPEN: opens, Kind.CLICK: of_readers - opens})
+            self._count_readers({Kind.OPEN: opens, Kind.CLICK: of_readers - opens})
+            self.tallies.count_readers(events)
         if of_mail:
-            self._mail_at = now
-            self._count_mail(now, of_mail)
+            self._mail_at = self._clock()
+            self._count_mail(of_mail)
         self.on_events()
 
-    def _count_readers(self, now: float, numbers: Mapping[Kind, int]) -> None:
+    def _count_readers(self, numbers: Mapping[Kind, int]) -> None:
         """Count opens and clicks. They come in thousands a second, and are nothing but counted."""
         for kind, number in numbers.items():
             if number:
                 self.metrics.count(kind.value, number)
-                self.last_hour.count(kind.value, now, number)
 
-    def _count_mail(self, now: float, events: Sequence[Event]) -> None:
+    def _count_mail(self, events: Sequence[Event]) -> None:
         self.outcomes.count(events)
+        self.tallies.count_mail(events)
         for event in events:
             self._observe(event)
         self._count_attempts(events)
         for kind, number in Counter(event.kind.value for event in events).items():
             self.metrics.count(kind, number)
-        for kind, number in Counter(event.kind.value for event in events if not _is_own(event)).items():
-            self.last_hour.count(kind, now, number)
 
     def _count_attempts(self, events: Sequence[Event]) -> None:
         """Count the results of delivery attempts. A bounce that a report brought later has no lane."""
@@ -258,8 +257,3 @@ class Observer:
     def checks(self) -> Mapping[str, bool]:
         """Return the health of the store, for /healthz."""
         return {"store": not self.store_failing.is_set()}
-
-
-def _is_own(event: Event) -> bool:
-    """Return whether an event is about mail of the relay itself, or a copy."""
-    return "origin" in event.data or "copy" in event.data

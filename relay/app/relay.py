@@ -23,6 +23,7 @@ from relay.app.node_answers import NodeAnswers
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.outbound_side import OutboundSide, open_outbound_side
+from relay.app.tallies import open_tallies
 from relay.app.webhooks import open_webhooks
 from relay.clock import Clock, system_clock
 from relay.config import Settings
@@ -141,6 +142,7 @@ class App:
             self.log("server.stale_code", reason=fault)
         keys = load_keys(settings, self.log)
         context = await self._context(settings)
+        tallies = open_tallies(context)
         await context.store.suppressions.limit(suppression_lengths(settings))
 
         outbound = await open_outbound_side(
@@ -155,9 +157,7 @@ class App:
         webhooks = open_webhooks(context)
         http = self._http_side(context, outbound, inbound, webhooks)
         sink = await http.open_sink()
-        self._parts = _Parts(
-            context.store, inbound, outbound, http, webhooks, sink
-        )  # The HTTP servers use them at once.
+        self._parts = _Parts(context.store, inbound, outbound, http, webhooks, sink)  # HTTP uses them at once.
         tracker = await http.start_tracker(sink)
         if settings.tracker.guard:
             await outbound.monitor.start()
@@ -167,7 +167,7 @@ class App:
         self._stack.push_async_callback(inbound.stop)
         await inbound.listen()
         self._listening = True
-        start_background_tasks(context, inbound, outbound, webhooks)
+        start_background_tasks(context, inbound, outbound, webhooks, tallies)
         return tracker
 
     def _http_side(

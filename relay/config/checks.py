@@ -17,7 +17,7 @@ from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
 
 SHORTEST_SECRET = 16
-"""Characters of the dashboard's secret, at least."""
+"""Characters of the console's secret, at least."""
 
 _GLOBAL = (
     'is "global": an unsubscribe excludes from every campaign of this relay, of all sending domains; until version 0.1 '
@@ -37,7 +37,7 @@ def find_errors(settings: Settings) -> Iterator[Problem]:
     yield from oauth_errors(settings)
     yield from _sites(settings)
     yield from _limits(settings)
-    yield from _dashboard(settings)
+    yield from _console(settings)
     yield from _queue(settings)
     if settings.spam.rspamd and settings.spam.spamd:
         yield Problem(("spam", "spamd"), "is set, and rspamd too", "one of them")
@@ -109,7 +109,7 @@ def _reply_warnings(settings: Settings, path: KeyPath, identity: Identity) -> It
             yield Problem((*path, "forward_to", index), problem, "an address of a mailbox")
 
 
-def _dashboard(settings: Settings) -> Iterator[Problem]:
+def _console(settings: Settings) -> Iterator[Problem]:
     admin, secret = settings.admin, settings.admin.secret.get_secret_value()
     if secret and len(secret) < SHORTEST_SECRET:
         problem = f"has {len(secret)} characters, so it can be guessed"

@@ -211,7 +211,7 @@ class Alerts(Section):
 
 
 class Admin(Listening):
-    """`[admin]`: the HTTP API on a Unix socket, and the dashboard on `address`."""
+    """`[admin]`: the HTTP API on a Unix socket, and the console on `address`."""
 
     socket: Text = "admin.sock"
     secret: Secret = Field(default=SecretStr(""), examples=["secret"])

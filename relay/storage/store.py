@@ -22,6 +22,7 @@ from relay.storage.quotas import QuotaTable
 from relay.storage.report_queries import ReportQueries
 from relay.storage.sites import SiteRateTable
 from relay.storage.suppressions import SuppressionTable
+from relay.storage.tallies import TallyTable
 from relay.storage.unsubscribes import UnsubscribeTable
 from relay.storage.verifications import VerificationTable
 from relay.storage.webhooks import WebhookTable
@@ -50,6 +51,8 @@ class Store(ABC):
         """Implements WebhookStore."""
         self.outcomes = OutcomeTable(database)
         """Implements OutcomeStore."""
+        self.tallies = TallyTable(database)
+        """Implements TallyStore."""
         self.pauses = PauseTable(database)
         """Implements PauseStore."""
         self.sites = SiteRateTable(database)

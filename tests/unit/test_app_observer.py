@@ -10,6 +10,7 @@ from relay.app.observer import IN_FLIGHT_SECONDS, Observer
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 from relay.log import Log
+from relay.reports.tallies import NOBODY, PERSON
 
 FAILED: dict[str, object] = {"domain": "acme.test", "reply": "550 5.7.26 no DMARC", "remote": "mx.x.test[192.0.2.1]:25"}
 
@@ -73,7 +74,13 @@ def test_events_are_counted_and_only_deliveries_have_a_delay() -> None:
     text = observer.metrics.exposition().decode()
     assert 'relay_events_total{kind="open"} 2.0' in text
     assert "relay_delivery_delay_seconds_count 1.0" in text
-    assert observer.last_hour.sums(1000.0) == {"open": 2, "delivered": 1, "deferred": 1}
+    counts, actions = observer.tallies.take()
+    assert counts == {
+        (900, "", "delivered"): 1,
+        (0, "", "delay:1"): 1,
+        (900, "acme.test", "deferred"): 1,
+    }
+    assert [action.reach for action in actions] == [(PERSON, NOBODY)] * 2
 
 
 @pytest.mark.parametrize(("kind", "mail"), [(Kind.OPEN, False), (Kind.CLICK, False), (Kind.CREATED, True)])
@@ -89,10 +96,10 @@ def test_mail_is_in_flight_shortly_after_an_event_of_a_message(kind: Kind, mail:
     assert not observer.mail_in_flight(), "a clock that was set back delays no pixels"
 
 
-def test_own_mail_and_copies_do_not_count_for_the_dashboard() -> None:
+def test_own_mail_and_copies_do_not_count_for_the_console() -> None:
     observer = Observer(Log(StringIO(), "json"), lambda: 1000.0, list[Alert]().append)
     observer.publish([failed("unknown"), failed("unknown", origin="dsn"), failed("unknown", copy=True)])
-    assert observer.last_hour.sums(1000.0) == {"bounced": 1}
+    assert observer.tallies.take() == ({(900, "acme.test", "bounced:unknown"): 1}, [])
 
 
 def test_a_line_has_the_labels_of_its_message_within_bounds() -> None:

@@ -1,11 +1,11 @@
-"""Who may see the dashboard, by name and by secret."""
+"""Who may see the console, by name and by secret."""
 
 from base64 import b64encode
 
 import pytest
 from aiohttp import HttpVersion10
 
-from relay.admin.dashboard.access import basic_password, is_cross_origin, is_loopback_name, proxy_reason
+from relay.console.access import basic_password, is_cross_origin, is_loopback_name, proxy_reason
 
 
 @pytest.mark.parametrize(
@@ -95,5 +95,5 @@ def test_a_request_of_a_page_of_another_origin(headers: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "headers", [{}, {"Sec-Fetch-Site": "none"}, {"Sec-Fetch-Site": "same-origin", "Origin": "http://localhost:8026"}]
 )
-def test_the_user_and_the_dashboard_itself_are_not_foreign(headers: dict[str, str]) -> None:
+def test_the_user_and_the_console_itself_are_not_foreign(headers: dict[str, str]) -> None:
     assert not is_cross_origin({"Host": "localhost:8026", **headers})

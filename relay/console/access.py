@@ -1,4 +1,4 @@
-"""Access to the dashboard: directly from this machine, or with the secret.
+"""Access to the console: directly from this machine, or with the secret.
 
 Without a secret the whole request must show that it comes from a user of this machine. A proxy on this machine connects
 from loopback, and adds fields, or uses HTTP/1.0. A foreign page in the browser of a user connects from loopback as
@@ -18,8 +18,6 @@ from ipaddress import ip_address
 from aiohttp import HttpVersion, HttpVersion11, web
 from aiohttp.typedefs import Handler, Middleware
 
-from relay.admin.dashboard.html import POLICY
-
 WRONG_SECRET_PAUSE = 0.5
 """Seconds by which the response to a wrong secret is delayed."""
 
@@ -35,6 +33,12 @@ _DIRECT_FIELD = re.compile(
 )
 """Fields of browsers and command-line clients. Proxies, gateways and content delivery networks add others."""
 
+POLICY = (
+    "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; frame-src 'self'; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+"""Content-Security-Policy of the pages: nothing is inline, and nothing comes from another host."""
+
 _HEADERS = {
     "Server": "relay",
     "Cache-Control": "no-store",
@@ -48,7 +52,7 @@ _HEADERS = {
 
 @dataclass(frozen=True, slots=True)
 class AccessCheck:
-    """Decides if a request may see the dashboard. With an empty secret only direct requests of this machine may."""
+    """Decides if a request may see the console. With an empty secret only direct requests of this machine may."""
 
     secret: str = ""
 
@@ -72,12 +76,18 @@ def access_middleware(check: AccessCheck) -> Middleware:
         try:
             answer = await check.refusal(request) or await handler(request)
         except web.HTTPException as error:
-            error.headers.update(_HEADERS)
+            _secure(error)
             raise
-        answer.headers.update(_HEADERS)
+        _secure(answer)
         return answer
 
     return middleware
+
+
+def _secure(answer: web.StreamResponse) -> None:
+    """Add the headers of all answers. A static file and the preview of a mail have some of their own."""
+    for name, value in _HEADERS.items():
+        answer.headers.setdefault(name, value)
 
 
 def _without_secret(request: web.Request) -> web.Response | None:
@@ -88,7 +98,7 @@ def _without_secret(request: web.Request) -> web.Response | None:
     sign = proxy_reason(request.headers, request.version, request.raw_path)
     if sign or not (peer and is_loopback_name(_bracketed(peer[0]))):
         why = f" ({sign})" if sign else ""
-        text = f"Through a proxy the dashboard needs a secret: set admin.secret.{why}\n"
+        text = f"Through a proxy the console needs a secret: set admin.secret.{why}\n"
         return web.Response(status=403, text=text)
     if is_cross_origin(request.headers):
         return web.Response(status=403, text="The request comes from a page of another site.\n")
@@ -111,7 +121,7 @@ def proxy_reason(headers: Mapping[str, str], version: HttpVersion = HttpVersion1
 def is_cross_origin(headers: Mapping[str, str]) -> bool:
     """Return True if a page of another origin caused the request (Fetch Metadata, RFC 6454 section 7).
 
-    An address that was entered, a bookmark and a page of the dashboard itself are not foreign.
+    An address that was entered, a bookmark and a page of the console itself are not foreign.
     """
     if headers.get("Sec-Fetch-Site", "none").lower() not in ("none", "same-origin"):
         return True

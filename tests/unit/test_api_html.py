@@ -1,11 +1,11 @@
-"""HTML of the dashboard: whatever a stranger wrote is text, never markup."""
+"""HTML of the page that describes the API: whatever a stranger wrote is text, never markup."""
 
 from html.parser import HTMLParser
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.admin.dashboard.html import Markup, fragment, tag
+from relay.api.html import Markup, fragment, tag
 
 
 class Reading(HTMLParser):

@@ -1,1 +1,0 @@
-"""The dashboard: read-only pages for the operators of a running relay."""

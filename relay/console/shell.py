@@ -1,0 +1,83 @@
+"""What every page has around its content: header, menu with its counts, footer. And the answers of pages."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiohttp import web
+
+from relay.clock import Clock
+from relay.console.roles import viewer_of
+from relay.console.static_files import URLS
+from relay.console.templates import rendered
+from relay.domains.status import DomainStatus
+from relay.events.ports import StoreError
+from relay.queue.routing import LanePause
+
+
+@dataclass(frozen=True, slots=True)
+class MenuItem:
+    """A line of the menu. The badge has a class and a text."""
+
+    path: str
+    title: str
+    badge: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shell:
+    """Answers requests with pages."""
+
+    hostname: Callable[[], str]
+    version: str
+    clock: Clock
+    waiting: Callable[[], Awaitable[int]]
+    """Returns the number of entries in the queue. Raises StoreError."""
+    domains: Callable[[], Sequence[DomainStatus]]
+    pauses: Callable[[], Mapping[str, LanePause]]
+    """Pauses by lane."""
+
+    async def page(
+        self, request: web.Request, template: str, *, title: str, status: int = 200, **values: Any
+    ) -> web.Response:
+        """Answer with the page of a template."""
+        text = rendered(
+            template,
+            {
+                "title": title,
+                "hostname": self.hostname(),
+                "version": self.version,
+                "now": self.clock(),
+                "viewer": viewer_of(request),
+                "files": URLS,
+                "menu": await self._menu(),
+                "section": request.path,
+                "query": request.query.get("q", "").strip(),
+                **values,
+            },
+        )
+        return web.Response(status=status, text=text, content_type="text/html", charset="utf-8")
+
+    async def error(
+        self, request: web.Request, status: int, title: str, text: str, *, state: str = "bad"
+    ) -> web.Response:
+        """Answer with a page that says what is wrong, and what to do."""
+        return await self.page(request, "error.html", title=title, status=status, text=text, state=state)
+
+    async def _menu(self) -> Sequence[tuple[str, Sequence[MenuItem]]]:
+        return (
+            (
+                "Watch",
+                (
+                    MenuItem("/", "Overview", await self._depth()),
+                    MenuItem("/messages", "Messages"),
+                ),
+            ),
+        )
+
+    async def _depth(self) -> tuple[str, str] | None:
+        try:
+            waiting = await self.waiting()
+        except StoreError:
+            return None  # The page itself says what is wrong.
+        return ("plain", f"{waiting:,}") if waiting else None

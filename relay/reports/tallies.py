@@ -1,0 +1,212 @@
+"""Tallies: how often what happened, by sending domain or identity and span of time. Pure.
+
+Pages read them, and no events. Mail of the relay itself, copies and reports that nothing proves do not count. A reader
+counts once for a message: by the strongest that it did, so that a count is taken back when a person follows a machine.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from relay.events.event import Event, Kind
+
+SPAN = 300
+"""Seconds of a count, for 90 days."""
+
+HOUR = 3600
+"""Seconds of a count that is older, and of all counts of delays and of identities."""
+
+FINE = 90 * 86400.0
+"""Seconds for which counts of five minutes are kept."""
+
+CAMPAIGN = "/campaign"
+"""End of a kind that counts campaign mail; without it a kind counts other mail."""
+
+BOUNCED = "bounced:"
+"""Beginning of the kinds of bounces; the category follows."""
+
+LATE = "late"
+"""Kind of bounces after a delivery, which counts as delivered as well."""
+
+DELAY = "delay:"
+"""Beginning of the kinds of deliveries by their delay; its upper bound in seconds follows."""
+
+DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 86400.0, float("inf"))
+"""Upper bounds of delays, in seconds."""
+
+_PLAIN = frozenset(
+    {Kind.CREATED, Kind.DELIVERED, Kind.DEFERRED, Kind.DROPPED, Kind.REPLY, Kind.UNSUBSCRIBE, Kind.COMPLAINT}
+)
+
+_OF_IDENTITIES = ("delivered", "complaint", LATE, BOUNCED)
+"""Beginnings of the kinds that are counted by identity too: what a rate of bounces is made of."""
+
+
+class TallyKey(NamedTuple):
+    """What one row counts."""
+
+    at: int
+    """Unix seconds: the beginning of its span."""
+    domain: str
+    """A sending domain, or the address of an identity."""
+    kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class TallySum:
+    """Number of events of one kind in a span."""
+
+    at: int
+    kind: str
+    count: int
+
+
+Reach = tuple[int, int]
+"""The strongest that a recipient did, 0 to 3: with the pixel or a link, and with a link."""
+
+NOBODY, MACHINE, PROXY, PERSON = range(4)
+
+OPEN_KINDS = ("", "open:machine", "open:proxy", "open")
+"""Kind of recipients by who requested the pixel or a link."""
+
+CLICK_KINDS = ("", "click:machine", "click", "click")
+"""Kind of recipients by who requested a link."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReaderAction:
+    """One request of a reader."""
+
+    queue_id: str
+    number: int
+    at: float
+    reach: Reach
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMessage:
+    """What is known of a message that was read: `reaches` by number of the recipient, before the actions."""
+
+    domain: str
+    campaign: str
+    copies: frozenset[int]
+    reaches: Mapping[int, Reach]
+
+
+class TallyStore(Protocol):
+    """Stores the tallies. All methods raise StoreError."""
+
+    async def add(self, counts: Mapping[TallyKey, int]) -> None:
+        """Add the counts to those in the store."""
+
+    async def sums(self, since: float, until: float, kinds: Sequence[str], domain: str = "") -> Sequence[TallySum]:
+        """Return the sums by span and kind, in order of time.
+
+        `kinds` are kinds, or beginnings of kinds that end with ":"; campaign mail counts too, with a kind of its own.
+        Without a domain those of all domains are added; with the address of an identity its own are returned.
+        """
+
+    async def domains(self, since: float) -> Sequence[tuple[str, int]]:
+        """Return the sending domains with their deliveries since that time, the busiest first."""
+
+    async def read_messages(self, actions: Sequence[ReaderAction]) -> Mapping[str, ReadMessage]:
+        """Return what is known of the messages of users that these actions are about, by queue id."""
+
+    async def fold(self, before: float) -> int:
+        """Add up the counts of five minutes from before that time by the hour; return the number of rows that ended."""
+
+
+def keys_of(event: Event) -> Iterator[TallyKey]:
+    """Yield what an event of mail adds one to."""
+    data = event.data
+    if "origin" in data or "copy" in data or "unproven" in data:
+        return
+    end = CAMPAIGN if event.labels.get("campaign") else ""
+    domain, identity = str(data.get("domain", "")), str(data.get("identity", ""))
+    for kind in _kinds_of(event):
+        hourly = int(event.at // HOUR) * HOUR
+        yield TallyKey(hourly if kind.startswith(DELAY) else span_of(event.at), domain, kind + end)
+        if identity and kind.startswith(_OF_IDENTITIES):
+            yield TallyKey(hourly, identity, kind + end)
+
+
+def _kinds_of(event: Event) -> Iterator[str]:
+    data = event.data
+    if event.kind is Kind.BOUNCED:
+        yield f"{BOUNCED}{data.get('category') or ('expired' if data.get('reason') else 'unknown')}"
+        if data.get("late"):
+            yield LATE
+    elif event.kind in _PLAIN and not data.get("automatic"):
+        yield event.kind.value
+        delay = data.get("delay")
+        if event.kind is Kind.DELIVERED and isinstance(delay, int | float):
+            yield delay_kind(delay)
+
+
+def span_of(at: float) -> int:
+    """Return the beginning of the span of a time."""
+    return int(at // SPAN) * SPAN
+
+
+def delay_kind(delay: float) -> str:
+    """Return the kind of deliveries with about that delay, in seconds."""
+    return f"{DELAY}{next(bound for bound in DELAYS if delay <= bound):g}"
+
+
+def reach_of(kind: str, data: Mapping[str, object]) -> Reach:
+    """Return who acted by an open or click. A click implies an open, because images may be blocked."""
+    who = MACHINE if data.get("machine") else PROXY if data.get("proxied") else PERSON
+    return (who, who if kind == Kind.CLICK else NOBODY)
+
+
+def stronger(one: Reach, other: Reach) -> Reach:
+    """Return the stronger of each."""
+    return (max(one[0], other[0]), max(one[1], other[1]))
+
+
+def reader_counts(actions: Iterable[ReaderAction], messages: Mapping[str, ReadMessage]) -> dict[TallyKey, int]:
+    """Return what the actions of readers add. Of messages that are not known they add nothing."""
+    counts: dict[TallyKey, int] = {}
+    reaches: dict[tuple[str, int], Reach] = {}
+    for action in actions:
+        message = messages.get(action.queue_id)
+        if message is None or action.number in message.copies:
+            continue
+        key = (action.queue_id, action.number)
+        before = reaches.get(key) or message.reaches.get(action.number, (NOBODY, NOBODY))
+        reaches[key] = after = stronger(before, action.reach)
+        end = CAMPAIGN if message.campaign else ""
+        for kinds, was, now in ((OPEN_KINDS, before[0], after[0]), (CLICK_KINDS, before[1], after[1])):
+            for level, change in ((now, 1), (was, -1)):
+                if kinds[was] != kinds[now] and level:
+                    row = TallyKey(span_of(action.at), message.domain, kinds[level] + end)
+                    counts[row] = counts.get(row, 0) + change
+    return counts
+
+
+def added_up(sums: Iterable[TallySum]) -> dict[str, int]:
+    """Return the number of each kind, campaign mail and other mail together."""
+    total: dict[str, int] = {}
+    for one in sums:
+        kind = one.kind.removesuffix(CAMPAIGN)
+        total[kind] = total.get(kind, 0) + one.count
+    return total
+
+
+def bounced(total: Mapping[str, int]) -> int:
+    """Return the number of bounces of all categories."""
+    return sum(count for kind, count in total.items() if kind.startswith(BOUNCED))
+
+
+def median_delay(total: Mapping[str, int]) -> float | None:
+    """Return about the delay than which half of the deliveries are faster, in seconds; None without deliveries."""
+    counts = [total.get(f"{DELAY}{bound:g}", 0) for bound in DELAYS]
+    half, below, lower = sum(counts) / 2, 0, 0.0
+    if not half:
+        return None
+    for bound, count in zip(DELAYS, counts, strict=True):
+        if count and below + count >= half:
+            upper = bound if bound != float("inf") else lower
+            return lower + (upper - lower) * (half - below) / count
+        below, lower = below + count, bound
+    return lower
