@@ -48,7 +48,7 @@ async def json_body(request: web.Request) -> dict[str, Any]:
 
 async def optional_json_body(request: web.Request) -> dict[str, Any]:
     """Return the JSON object of a body, an empty one without a body."""
-    return await json_body(request) if request.can_read_body else {}
+    return await json_body(request) if await request.read() else {}
 
 
 def address_or_400(text: str) -> str:
@@ -141,6 +141,18 @@ def parse_fields(given: object, known: Collection[str]) -> dict[str, str]:
     except AddressError as error:
         raise ValueError(f"{texts['address'] or 'address'}: {error}") from None
     return texts
+
+
+def time_parameter(query: Mapping[str, str], key: str) -> float:
+    """Return the Unix seconds of a parameter in RFC 3339, 0 without it; raise 400 for a fault."""
+    if key not in query:
+        return 0.0
+    try:
+        if not query[key]:
+            raise ValueError(f"{key} is empty; use 2030-01-31T12:00:00Z, or leave it out")  # noqa: TRY301
+        return parse_time(key, query[key])
+    except ValueError as error:
+        raise web.HTTPBadRequest(text=str(error)) from None
 
 
 def parse_time(key: str, text: str) -> float:

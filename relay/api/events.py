@@ -12,7 +12,7 @@ from aiohttp import web
 from multidict import MultiMapping
 from pydantic import BaseModel, ConfigDict, Field
 
-from relay.admin.requests import parse_time
+from relay.admin.requests import time_parameter
 from relay.api.access import caller_of
 from relay.api.event_stream import event_chunk, follow, position_chunk
 from relay.api.operations import PREFIX, Operation, Parameter, Route
@@ -39,10 +39,14 @@ MAX_STREAMS = 30
 
 _TEXT = {"type": "string"}
 
+_AFTER = {**_TEXT, "pattern": "^(now|[0-9]{1,19}-[0-9]{1,19}|)$"}
+
 _COUNT = {"type": "integer", "minimum": 1, "maximum": MOST, "default": 100}
 
 PARAMETERS = (
-    Parameter("after", "Position of the last event you have; `now`: new events only. Absent: all that are kept", _TEXT),
+    Parameter(
+        "after", "Position of the last event you have; `now`: new events only. Absent: all that are kept", _AFTER
+    ),
     Parameter("since", "Instead of `after`: events from this time on (RFC 3339)", {**_TEXT, "format": "date-time"}),
     Parameter("limit", "Events of the answer, at most", _COUNT),
     Parameter("kinds", "Kinds of events, separated by commas", {**_TEXT, "examples": ["delivered,bounced,open"]}),
@@ -207,16 +211,9 @@ def parse_query(query: MultiMapping[str], headers: Mapping[str, str]) -> EventQu
     limit = query.get("limit", "100")
     if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) <= MOST):
         raise web.HTTPBadRequest(text=f"limit must be a number from 1 to {MOST}")
-    since = inf if after == "now" else _since(query)
+    since = inf if after == "now" else time_parameter(query, "since")
     found = replace(_filter(query), since=0.0 if since == inf else since)
     return EventQuery(position, since, int(limit), found, _choice(query, "subject", "no") == "yes")
-
-
-def _since(query: MultiMapping[str]) -> float:
-    try:
-        return parse_time("since", query.get("since", ""))
-    except ValueError as error:
-        raise web.HTTPBadRequest(text=str(error)) from None
 
 
 def _filter(query: MultiMapping[str]) -> Filter:

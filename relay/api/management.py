@@ -22,8 +22,9 @@ from relay.api.guards import (
     check_guard,
     own_rows,
 )
-from relay.api.operations import PREFIX, Operation, Parameter, Route
+from relay.api.operations import PREFIX, Operation, Parameter, Route, has_required_key
 from relay.api.problems import Handler
+from relay.api.request_bodies import read_json, validate
 from relay.config.credentials import Scope
 from relay.verification.model import TEST_STEPS
 
@@ -78,7 +79,9 @@ _REPORT = (
     *_query("domain", "identity", "campaign"),
     Parameter("type", "Kind of mail", {**_TEXT, "enum": ["transactional", "campaign"]}),
     Parameter("tag", "Tag", _TEXT, repeats=True),
-    Parameter("meta", "Metadata, as KEY=VALUE", _TEXT, repeats=True),
+    Parameter(
+        "meta", "Metadata, as KEY=VALUE", {**_TEXT, "pattern": "^[^=]+=", "examples": ["invoice=1042"]}, repeats=True
+    ),
 )
 
 _PAGE = Parameter("before", "`next` of the page before", _TEXT)
@@ -156,16 +159,25 @@ def management_routes(tables: Iterable[Iterable[web.RouteDef]]) -> list[Route]:
     routes = []
     for one in EXPOSED:
         own = found[(one.method, one.path)]
-        routes.append(Route(one.operation, guarded(one.guard, own.handler), f"{PREFIX}{own.path}"))
+        routes.append(Route(one.operation, guarded(one.guard, own.handler, one.body), f"{PREFIX}{own.path}"))
     return routes
 
 
-def guarded(guard: Guard, handler: Any) -> Handler:
-    """Return the handler for requests that pass the guard."""
+async def _check_body(model: type[BaseModel], request: web.Request) -> None:
+    """Raise ProblemError unless the body is one of the model. Its handler reads it again: aiohttp keeps it."""
+    given = await request.read()
+    if given or has_required_key(model):
+        await validate(model, await read_json(given), len(given))
+
+
+def guarded(guard: Guard, handler: Any, body: type[BaseModel] | None = None) -> Handler:
+    """Return the handler for requests that pass the guard, and whose body is one of this model."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = caller_of(request)
         await check_guard(guard, caller, request)
+        if body is not None:
+            await _check_body(body, request)
         answer: web.StreamResponse = await handler(request)
         if isinstance(guard, OwnRows) and not caller.sees_all and isinstance(answer, web.Response):
             whole = json.loads(answer.text or "{}")

@@ -5,6 +5,9 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from relay.admin.identity_pauses import MAX_REASON
+from relay.verification.challenge import DIGITS
+
 
 class _Rows(BaseModel):
     """Rows have further fields, as the commands with --json show them."""
@@ -32,13 +35,20 @@ class SuppressionRows(_Rows):
 
 
 class NewSuppression(_Body):
-    """An address to suppress."""
+    """An address to suppress, with the keys that a row of the list has."""
 
     address: str
-    domain: str = ""
-    reason: str = ""
-    reply: str = Field(default="", description="A note")
-    expires_at: str = Field(default="", description="End (RFC 3339); empty: never")
+    domain: str | None = None
+    reason: str | None = None
+    rule: str | None = None
+    reply: str | None = Field(default=None, description="A note")
+    queue_id: str | None = None
+    created_at: str | None = Field(default=None, description="RFC 3339; absent: now")
+    expires_at: str | None = Field(default=None, description="End (RFC 3339); absent: never")
+    provenance: str | None = None
+    proof: str | None = None
+    state: str | None = Field(default=None, description="Of an exported row: ignored")
+    probation: str | None = Field(default=None, description="Of an exported row: ignored")
 
 
 class NewSuppressions(_Body):
@@ -63,11 +73,15 @@ class UnsubscribeRows(_Rows):
 
 
 class NewUnsubscribe(_Body):
-    """An address to unsubscribe."""
+    """An address to unsubscribe, with the keys that a row of the list has."""
 
     address: str
-    domain: str = ""
-    campaign: str = Field(default="", description="Empty: all campaigns of the domain")
+    domain: str | None = None
+    campaign: str | None = Field(default=None, description="Absent: all campaigns of the domain")
+    source: str | None = None
+    queue_id: str | None = None
+    created_at: str | None = Field(default=None, description="RFC 3339; absent: now")
+    excludes_from: str | None = Field(default=None, description="Of an exported row: ignored")
 
 
 class NewUnsubscribes(_Body):
@@ -115,7 +129,7 @@ class Rotation(_Body):
     """The kind of the next key."""
 
     algorithm: Literal["rsa", "ed25519"]
-    bits: int = 2048
+    bits: int = Field(default=2048, strict=True, ge=1024, le=4096, description="Of an RSA key")
 
 
 class NextKey(_Rows):
@@ -149,13 +163,13 @@ class TestRecipients(_Body):
 class Code(_Body):
     """The code in the mail of a verification."""
 
-    code: str = Field(pattern=r"^[0-9]+$")
+    code: str = Field(pattern=rf"^[0-9]{{{DIGITS}}}$")
 
 
 class Reason(_Body):
     """Why an identity is paused."""
 
-    reason: str = ""
+    reason: str = Field(default="", max_length=MAX_REASON)
 
 
 class Result(_Rows):

@@ -10,7 +10,7 @@ from multidict import MultiMapping
 from pydantic import BaseModel
 
 from relay.admin.api import EVENTS, QueueRoutes
-from relay.admin.requests import before_text, parse_before, parse_place, parse_time, reject_unknown_parameters
+from relay.admin.requests import before_text, parse_before, parse_place, reject_unknown_parameters, time_parameter
 from relay.api.access import Caller, caller_of
 from relay.api.answers import (
     BatchAnswer,
@@ -24,7 +24,7 @@ from relay.api.answers import (
     stored_message,
 )
 from relay.api.message_operations import BATCH, CANCEL, LIST, LIST_PARAMETERS, READ, SEND
-from relay.api.operations import Route
+from relay.api.operations import PREFIX, Route
 from relay.api.outgoing_message import MAX_BATCH, MAX_RECIPIENTS, OutgoingMessage, parse_mailbox
 from relay.api.problems import ProblemError
 from relay.api.replies import refusal
@@ -47,6 +47,9 @@ MAIL_TYPE = "message/rfc822"
 
 MOST_LISTED = 100
 """Messages of one page, at most."""
+
+ONE_MESSAGE = f"{PREFIX}/messages/{{queue_id:(?!batch$)[^{{}}/]+}}"
+"""Path of one message, as aiohttp reads it: `batch` has methods of its own."""
 
 REPEATED = {"Idempotent-Replayed": "true"}
 """Header field of an answer to a message that was accepted before."""
@@ -71,8 +74,8 @@ class MessageRoutes:
             Route(SEND, self.send),
             Route(BATCH, self.send_batch),
             Route(LIST, self.listing),
-            Route(READ, self.read),
-            Route(CANCEL, self.cancel),
+            Route(READ, self.read, ONE_MESSAGE),
+            Route(CANCEL, self.cancel, ONE_MESSAGE),
         ]
 
     async def send(self, request: web.Request) -> web.Response:
@@ -225,15 +228,11 @@ def _message_query(query: MultiMapping[str]) -> MessageQuery:
     limit = query.get("limit", "50")
     if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) <= MOST_LISTED):
         raise ProblemError(400, f"limit must be a number from 1 to {MOST_LISTED}")
-    try:
-        since, until = parse_time("since", query.get("since", "")), parse_time("until", query.get("until", ""))
-    except ValueError as error:
-        raise ProblemError(400, str(error)) from None
     return MessageQuery(
         message_id=query.get("message_id", ""),
         recipient=query.get("recipient", ""),
-        since=since,
-        until=until or None,
+        since=time_parameter(query, "since"),
+        until=time_parameter(query, "until") or None,
         domain=query.get("domain", ""),
         identity=query.get("identity", ""),
         campaign_name=query.get("campaign", ""),

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from relay.api.answers import Problem
-from relay.api.operations import Operation, Parameter
+from relay.api.operations import Operation, Parameter, has_required_key
 from relay.api.problems import PROBLEM_TYPE
 
 _REF = "#/components/schemas/{model}"
@@ -18,11 +18,13 @@ _ERRORS: Mapping[str, str] = {
     "403": "The credential has not the scope, or may not do this",
     "404": "There is no such thing that the credential may see",
     "408": "The body did not arrive in time",
+    "409": "The state of the thing does not allow it now, or a request with the same key is in progress",
     "410": "The position is of another database",
     "413": "The body or the message is too large",
     "415": "The media type of the body is not supported",
     "422": "The body is not valid, or the message is refused",
     "429": "Too many requests, or too many wrong logins",
+    "500": "An unexpected error; the log of the relay has it under the X-Request-Id",
     "503": "A temporary failure: the store does not answer, or the message has a temporary refusal",
 }
 
@@ -86,7 +88,7 @@ def _body(operation: Operation) -> dict[str, Any]:
     content: dict[str, Any] = {"application/json": {"schema": _reference(operation.body)}}
     if operation.other_body:
         content[operation.other_body] = {"schema": {"type": "string", "format": "binary"}}
-    return {"required": True, "content": content}
+    return {"required": has_required_key(operation.body), "content": content}
 
 
 def _reference(model: type[BaseModel]) -> dict[str, Any]:

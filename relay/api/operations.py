@@ -57,3 +57,8 @@ class Route:
     handler: Handler
     pattern: str = ""
     """Path as aiohttp reads it, if it is more than that of the operation."""
+
+
+def has_required_key(body: type[BaseModel]) -> bool:
+    """Whether a model has a key without a default; without one the body may be left out."""
+    return any(one.is_required() for one in body.model_fields.values())

@@ -12,6 +12,12 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 PROBLEM_TYPE = "application/problem+json"
 
+ErrorForm = Callable[[int, str], web.Response]
+"""Returns an error with this status and reason."""
+
+ERROR_FORM: web.RequestKey[ErrorForm] = web.RequestKey("error_form")
+"""The form of errors of the route, if it is not that of problems."""
+
 _KEPT = frozenset({"WWW-Authenticate", "Retry-After", "Allow"})
 """Header fields of errors that clients act on."""
 

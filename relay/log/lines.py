@@ -8,6 +8,8 @@ LINES: dict[str, str] = {
     "Its Python twins do the work; build it again (make native). reason.",
     "api.request": "A request to the HTTP API was answered. request (also in X-Request-Id), credential, client, "
     "method, path, status, seconds.",
+    "api.failed": "Unexpected error in a request to the HTTP API; the client got 500. request (also in X-Request-Id), "
+    "error.",
     "node.ended": "A node of `relay serve --nodes` ended; it starts again after wait seconds. node, code, wait.",
     "server.stopping": "SIGTERM or SIGINT: listeners close, transactions in progress end. signal.",
     "server.stopped": "Everything is closed.",
@@ -188,6 +190,7 @@ LINES: dict[str, str] = {
 """All lines by name: meaning, and fields besides timestamp, level and queue_id."""
 
 _LEVEL_OF = {
+    "api.failed": "error",
     "oauth.failed": "error",
     "oauth.secret_expires": "warning",
     "smtp.connected": "debug",

@@ -196,6 +196,7 @@ async def test_what_is_its_own_it_sees_and_changes(world: World) -> None:
     assert [one["domain"] for one in (await world.acme.get("/domains")).json["domains"]] == ["acme.test"]
     paused = await world.acme.post("/identities/shop@acme.test/pause", {"reason": "holiday"})
     assert (paused.status, paused.json["paused"]) == (200, True)
+    assert "holiday" in (await world.acme.get("/identities/shop@acme.test")).json["paused_because"]
     refused = await world.acme.post("/messages", mail("shop@acme.test"))
     assert (refused.status, "is paused" in refused.json["detail"]) == (503, True)
     await world.acme.post("/identities/shop@acme.test/resume", None)

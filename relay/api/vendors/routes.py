@@ -9,7 +9,7 @@ from aiohttp import web
 
 from relay.api.access import CALLER, Access, parse_login
 from relay.api.messages import client_of
-from relay.api.problems import Handler, ProblemError
+from relay.api.problems import ERROR_FORM, Handler, ProblemError
 from relay.api.replies import refusal
 from relay.api.request_bodies import BodyMemory
 from relay.api.submitter import Client, Mail, Submitted, Submitter
@@ -61,6 +61,7 @@ def guarded(access: Access, route: VendorRoute, failed: Callable[[Failure], web.
     """Return the handler of a route behind its login. `failed` returns an error in the form of the service."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
+        request[ERROR_FORM] = lambda status, text: failed(Failure(status, text))
         try:
             request[CALLER] = await access.logged_in(request, *login(request), route.scope)
             return await route.handler(request)
