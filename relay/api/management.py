@@ -171,7 +171,10 @@ async def _check_body(model: type[BaseModel], request: web.Request) -> None:
 
 
 def guarded(guard: Guard, handler: Any, body: type[BaseModel] | None = None) -> Handler:
-    """Return the handler for requests that pass the guard, and whose body is one of this model."""
+    """Return the handler for requests that pass the guard, and whose body is one of this model.
+
+    The admin socket takes more: an operator may import evidence with its provenance, an application may claim none.
+    """
 
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = caller_of(request)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from aiohttp import web
@@ -119,14 +119,10 @@ class MessageRoutes:
 
     async def listing(self, request: web.Request) -> web.Response:
         """GET /messages?…: the messages that the caller may see, newest first."""
-        caller, query = caller_of(request), _message_query(request.query)
+        query = _visible_to(caller_of(request), _message_query(request.query))
         found = await self.stories.stories(query)
         last = found[-1].message if len(found) == query.limit else None
-        shown = [
-            ListedMessage.model_validate(story_json(one))
-            for one in found
-            if not one.message.origin and may_see(caller, one.message)
-        ]
+        shown = [ListedMessage.model_validate(story_json(one)) for one in found]
         following = before_text((last.created_at, last.queue_id)) if last else None
         return _answer(MessageList(messages=tuple(shown), next=following))
 
@@ -184,6 +180,14 @@ def may_see(caller: Caller, message: Message) -> bool:
     if caller.domains is not None:
         return message.policy.domain in caller.domains
     return caller.identities is None or message.policy.identity in map(canonical, caller.identities)
+
+
+def _visible_to(caller: Caller, query: MessageQuery) -> MessageQuery:
+    """Return the query of messages that the caller may see: `next` must not name a message of somebody else."""
+    domains = None if caller.domains is None else tuple(caller.domains)
+    by_identity = caller.identities is not None and domains is None
+    identities = tuple(caller.identities or ()) if by_identity else None
+    return replace(query, domains=domains, identities=identities, users_only=True)
 
 
 def _no_message(queue_id: str) -> ProblemError:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-import random
+import secrets
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.http_tracker import Tracker
 from relay.log import open_log
-from relay.mail.queue_id import RANDOM_SPACE, queue_id
+from relay.mail.queue_id import QueueIds
 from relay.mailauth.dkim_keys import KeyFaultError
 from relay.queue.bounce_policy import BouncePolicy
 from relay.storage.open import open_store
@@ -70,7 +70,7 @@ class App:
         settings = self.configuration.in_force
         self._node = node
         self._clock = clock
-        self._serial = random.SystemRandom().randrange(RANDOM_SPACE)
+        self._queue_ids = QueueIds(secrets.randbelow)
         self._stack = AsyncExitStack()
         self._stopped_by = 0.0
         self._listening = False
@@ -117,8 +117,7 @@ class App:
 
     def new_id(self, now: float) -> str:
         """Return a new queue id."""
-        self._serial += 1
-        return queue_id(now, self._serial)
+        return self._queue_ids(now)
 
     async def start(self) -> None:
         """Open all parts. If one fails, close those that were opened, and raise."""

@@ -1,4 +1,11 @@
-"""Queue ids: short, unique and sortable by time of arrival."""
+"""Queue ids: short, unique and sortable by time of arrival. No id shows those of other messages.
+
+A returned Received field proves who got a message (`relay/inbound/proof.py`): its queue id must not be guessed from
+the id of a message of one's own.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 _DIGITS = "0123456789ABCDFGHJKLMNPQRSTVWXYZ"
 """32 digits in ASCII order, upper case, with one vowel, so that ids rarely form words."""
@@ -19,6 +26,27 @@ def queue_id(now: float, serial: int) -> str:
     milliseconds last until the year 3084.
     """
     return _digits(int(now * 1000), TIME_DIGITS) + _digits(serial % RANDOM_SPACE, RANDOM_DIGITS)
+
+
+@dataclass(slots=True)
+class QueueIds:
+    """Ids of one process. Each has a serial of its own by chance, never twice in one millisecond."""
+
+    random: Callable[[int], int]
+    """Returns a number below its argument that cannot be predicted."""
+    _millisecond: int = -1
+    _used: set[int] = field(default_factory=set)
+    """Serials of this millisecond."""
+
+    def __call__(self, now: float) -> str:
+        """Return the id of a message that arrived at `now` (Unix seconds)."""
+        if int(now * 1000) != self._millisecond:
+            self._millisecond = int(now * 1000)
+            self._used.clear()
+        while (serial := self.random(RANDOM_SPACE)) in self._used:
+            pass
+        self._used.add(serial)
+        return queue_id(now, serial)
 
 
 def time_of(queue_id: str) -> float:

@@ -22,6 +22,10 @@ class MessageQuery:
     until: float | None = None
     domain: str = ""
     identity: str = ""
+    domains: tuple[str, ...] | None = None
+    """Mail of one of these sending domains only; None sets no condition."""
+    identities: tuple[str, ...] | None = None
+    """Mail of one of these identities only; None sets no condition."""
     campaign: bool | None = None
     """True: campaign mail only; False: transactional mail only."""
     campaign_name: str = ""

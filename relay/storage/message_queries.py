@@ -102,6 +102,12 @@ class _Conditions:
                 keys = keys_of(value)
                 self.add(equals(column, keys), *keys)
 
+    def add_senders(self, column: str, senders: Sequence[str] | None) -> None:
+        """Add the condition that a column has one of these senders; None adds none, and no sender matches nothing."""
+        if senders is not None:
+            keys = [key for one in senders for key in keys_of(one)]
+            self.add(equals(column, keys) if keys else "FALSE", *keys)
+
     def __str__(self) -> str:
         return " AND ".join(self.parts) or "TRUE"
 
@@ -134,6 +140,8 @@ def message_conditions(query: MessageQuery) -> Statement:
         where.add("messages.created_at < ?", query.until)
 
     where.add_sender(query.domain, query.identity)
+    where.add_senders("domain", query.domains)
+    where.add_senders("identity", query.identities)
     if query.campaign is not None:
         where.add("campaign != ''" if query.campaign else "campaign = ''")
     if query.campaign_name:

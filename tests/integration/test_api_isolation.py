@@ -185,6 +185,31 @@ async def test_reports_and_lists_of_a_restricted_key_need_its_own_domain(world: 
         assert (await world.all.get(path)).status == 200
 
 
+@pytest.mark.parametrize(
+    ("name", "claim"),
+    [
+        ("suppressions", {"provenance": "session", "proof": "DKIM of x.test"}),
+        ("suppressions", {"queue_id": "1M8S6XQTTM3H4N"}),
+        ("unsubscribes", {"source": "one-click"}),
+    ],
+)
+async def test_no_application_claims_evidence_that_only_the_relay_can_have(
+    world: World, name: str, claim: dict[str, str]
+) -> None:
+    row = {"address": "claimed@x.test", "domain": "acme.test"}
+    for client in (world.acme, world.all):
+        refused = await client.post(f"/{name}", {name: [{**row, **claim}]})
+        assert (refused.status, f"{name}.0.{next(iter(claim))}: is unknown" in refused.json["detail"]) == (422, True)
+    assert (await world.acme.get(f"/{name}?domain=acme.test&address=claimed@x.test")).json == {name: []}
+
+
+async def test_the_next_page_names_no_message_of_another_domain(world: World) -> None:
+    """A queue id is what a returned Received field proves."""
+    for client in (world.acme, world.one):
+        assert (await client.get("/messages?limit=1")).json == {"messages": [], "next": None}
+    assert [one["queue_id"] for one in (await world.beta.get("/messages?limit=1")).json["messages"]] == [world.queue_id]
+
+
 async def test_what_is_its_own_it_sees_and_changes(world: World) -> None:
     row = {"address": "gone@x.test", "domain": "acme.test"}
     added = await world.acme.post("/suppressions", {"suppressions": [row]})

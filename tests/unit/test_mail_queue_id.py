@@ -1,4 +1,6 @@
-from relay.mail.queue_id import LENGTH, RANDOM_SPACE, is_queue_id, queue_id, time_of
+from collections.abc import Iterator
+
+from relay.mail.queue_id import LENGTH, RANDOM_SPACE, QueueIds, is_queue_id, queue_id, time_of
 
 
 def test_ids_sort_by_time_of_arrival() -> None:
@@ -25,3 +27,10 @@ def test_an_id_is_recognised_by_its_form() -> None:
     assert not is_queue_id(one.lower())
     assert not is_queue_id(one[:-1])
     assert not is_queue_id(one[:-1] + "E")
+
+
+def test_an_id_does_not_show_that_of_the_next_message() -> None:
+    drawn: Iterator[int] = iter([7, 9, 9, 2, 7])
+    new_id = QueueIds(lambda below: next(drawn) % below)
+    ids = [new_id(at) for at in (5.0, 5.0, 5.0, 5.001)]
+    assert ids == [queue_id(5.0, 7), queue_id(5.0, 9), queue_id(5.0, 2), queue_id(5.001, 7)], "9 is not used twice"
