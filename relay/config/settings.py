@@ -47,7 +47,7 @@ from relay.config.sites import SiteProfile, SiteProfiles, merge_sites, shipped_s
 from relay.config.values import DomainName, MailAddress, Name, Section, reject_duplicates
 from relay.config.webhooks import Api, Webhook
 from relay.mail.canonical_address import canonical, domain_of
-from relay.mail.domain_name import registrable
+from relay.mail.domain_name import organisation
 from relay.mail.lane import DIRECT
 
 __all__ = [
@@ -228,8 +228,8 @@ class Settings(Section):
 
     @cached_property
     def organisations(self) -> frozenset[str]:
-        """The registrable domains of all domains of this relay."""
-        return frozenset(map(registrable, self.mailbox_domains | self.return_domains)) - {""}
+        """The organisations of all domains of this relay."""
+        return frozenset(map(organisation, self.mailbox_domains | self.return_domains)) - {""}
 
     def srs_domain(self, sender: str, address: str) -> str:
         """Return the domain of the reverse-path of forwarded mail that was sent to an address of this sender.

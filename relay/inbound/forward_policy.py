@@ -17,7 +17,7 @@ from relay.inbound.addresses import (
 )
 from relay.inbound.correlate import OriginalRecipient
 from relay.inbound.forward import LOOP, ForwardTarget, forward, forward_target
-from relay.inbound.inbound_mail import InboundMail
+from relay.inbound.inbound_mail import InboundMail, may_unsubscribe
 from relay.inbound.replies import ReplyInfo
 from relay.inbound.unforwarded_record import unforwarded
 from relay.mail.canonical_address import canonical, domain_of
@@ -56,7 +56,7 @@ def forward_answer(
     if mail.transaction is None or message.origin == "forward":
         return ()
     identity = settings.identities.get(message.policy.identity)
-    if not _is_forwarded(mail, identity, answer, unsubscribes=subject.certain):
+    if not _is_forwarded(mail, identity, answer, unsubscribes=subject.certain and may_unsubscribe(settings, mail)):
         return ()
     target = forward_target(settings, message, mail.recipient)
     return _forwarded(settings, mail, target, new_id, now, message.queue_id)
@@ -67,18 +67,20 @@ def receive_untied(
 ) -> tuple[NewMessage, ...] | Reply:
     """Return the forwards, or the record, of mail to an identity that belongs to no message; or its refusal.
 
-    A request to unsubscribe applies to all campaign mail of the domain, or of this relay. `answer` is None for reports.
+    A proven request to unsubscribe applies to all campaign mail of the domain, or of this relay. `answer` is None for
+    reports.
     """
     identity = settings.identities.get(mail.identity)
     assert mail.transaction is not None
-    if answer is not None and identity is not None and _is_forwarded(mail, identity, answer, unsubscribes=True):
+    is_proven = may_unsubscribe(settings, mail)
+    if answer is not None and identity is not None and _is_forwarded(mail, identity, answer, unsubscribes=is_proven):
         target = ForwardTarget(identity.forward_to, settings.srs_domain(mail.identity, mail.recipient))
         forwards = _forwarded(settings, mail, target, new_id, now)
         if forwards:
             return forwards
 
     reason = "belongs to no message of this relay"
-    if answer is not None and answer.request is not None:
+    if answer is not None and answer.request is not None and is_proven:
         domain = domain_of(mail.identity)
         everywhere = settings.exclusions.of(domain) == "global"
         reason = f"unsubscribed from all campaign mail of {'this relay' if everywhere else domain}"

@@ -17,6 +17,7 @@ from relay.inbound.addresses import (
     parse_own_address,
     token_in,
 )
+from relay.mail.canonical_address import canonical_domain, domain_of
 from relay.mail.transaction import Transaction
 from relay.rewrite.tokens import Keyring, Kind, Token
 
@@ -39,6 +40,8 @@ class InboundMail:
     transaction: Transaction | None
     sender_proven: bool = False
     """Whether SPF or DKIM proves that the reverse-path is the sender's."""
+    author_proven: bool = False
+    """Whether SPF or DKIM proves the author."""
 
     @property
     def may_answer(self) -> bool:
@@ -93,3 +96,16 @@ def _report(content: bytes) -> Report:
     from relay.dsn.parse import parse
 
     return parse(content)
+
+
+def may_unsubscribe(settings: Settings, mail: InboundMail) -> bool:
+    """Whether a request in a mail to be unsubscribed counts for the recipient who seems to have written it.
+
+    It does with the signed address that this recipient got, and of a proven author. In other mail anybody can write the
+    name of somebody else. What the mailbox of an identity forwards counts too, unless others send at its domain.
+    """
+    if mail.token is not None or mail.author_proven:
+        return True
+    return isinstance(mail.destination, CcAddress) and domain_of(mail.identity) != canonical_domain(
+        settings.server.identities_domain
+    )

@@ -19,13 +19,7 @@ from relay.inbound.addresses import (
     UnsubscribeAddress,
     return_paths_in,
 )
-from relay.inbound.correlate import (
-    Match,
-    OriginalRecipient,
-    author_of,
-    find_matches,
-    match_own,
-)
+from relay.inbound.correlate import Match, OriginalRecipient, author_of, find_matches, match_own
 from relay.inbound.forward import ForwardTarget, forward
 from relay.inbound.forward_policy import (
     UNKNOWN,
@@ -33,7 +27,7 @@ from relay.inbound.forward_policy import (
     receive_untied,
     refuse_mail_to_return_path,
 )
-from relay.inbound.inbound_mail import READ, InboundMail, parse_mail
+from relay.inbound.inbound_mail import READ, InboundMail, may_unsubscribe, parse_mail
 from relay.inbound.mail_effects import MailEffects, ProcessResult, quotas_of
 from relay.inbound.ports import ReturnedMailStore
 from relay.inbound.proof import Proof, prove, vouchers_of
@@ -50,7 +44,7 @@ from relay.mail.canonical_address import domain_of
 from relay.mail.headers import header_fault
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
-from relay.mailauth.sender_authentication import authenticate, is_sender_proven
+from relay.mailauth.sender_authentication import authenticate, is_author_proven, is_author_signed, is_sender_proven
 from relay.queue.bounce_policy import BouncePolicy, event_fields
 from relay.queue.message import NewMessage, ReturnedMail
 from relay.queue.ports import QueueStore
@@ -139,11 +133,14 @@ class InboundProcessor:
             return ProcessResult(mail.report.kind, joined=False, refusal=UNKNOWN)
         if transaction is not None and mail.is_answer and not isinstance(mail.destination, UnsubscribeAddress):
             seen = await authenticate(self.resolver(), transaction)
+            mail = replace(mail, author_proven=is_author_proven(seen, transaction))
             mail = replace(mail, sender_proven=is_sender_proven(seen, transaction))
             if reason := spam_reason(mail, seen, settings.identity_for(_identity_of(mail, pairs))):
                 about, address = pairs[0][0].queue_id if pairs else "", mail.identity or mail.recipient
                 record = unforwarded(transaction, address, "spam", reason, self.new_id(now), now, about)
                 return self._prepared(mail, (record,), _identity_of(mail, pairs))
+        elif transaction is None and mail.is_answer:
+            mail = replace(mail, author_proven=await is_author_signed(self.resolver(), content))
         if transaction is not None and mail.identity and not pairs:
             return await self._receive(mail)
 
@@ -213,7 +210,7 @@ class InboundProcessor:
 
         prepared = self._prepared(mail, received, mail.identity)
         author = author_of(mail.content, mail.report, mail.identity)
-        if answer is not None and answer.request is not None and author:
+        if answer is not None and answer.request is not None and author and may_unsubscribe(self.settings(), mail):
             left = Unsubscribe(author, domain_of(mail.identity), source="reply", created_at=now)
             prepared = replace(prepared, unsubscribes=(left,))
         return prepared
@@ -271,7 +268,7 @@ class InboundProcessor:
             original = subject.story.message
             answered = Answered(original.subject, bool(original.campaign), subject.address)
             answer = await asyncio.to_thread(parse_reply, mail.content[:READ], mail.report, answered)
-            kind, data = reply_event(mail, subject, answer)
+            kind, data = reply_event(self.settings(), mail, subject, answer)
             forwarded = forward_answer(self.settings(), mail, subject, answer, self.new_id, now)
             if isinstance(forwarded, Reply):
                 return forwarded

@@ -15,10 +15,9 @@ from relay.inbound.correlate import OriginalRecipient
 from relay.inbound.inbound_mail import InboundMail
 from relay.mail import authors
 from relay.mail.canonical_address import canonical, domain_of
-from relay.mail.domain_name import registrable
+from relay.mail.domain_name import same_owner
 from relay.mail.received import queue_id_in
 from relay.mailauth.dkim_verify import verify_signatures
-from relay.mailauth.dmarc import aligned
 from relay.mailauth.spf import check_host
 from relay.queue.entry import Entry
 from relay.resolver import Lookups
@@ -29,6 +28,10 @@ SYSTEMS = frozenset({"mailer-daemon", "mailerdaemon", "mail-daemon", "mdaemon", 
     *("abuse", "arf", "complaints", "fbl", "feedback", "feedbackloop", "staff"),
 }
 """Local parts of mail systems and feedback loops. A mailbox provider gives none of them to a customer."""
+
+
+_DECISIVE = (b"from", b"content-type", b"content-transfer-encoding")
+"""Fields by which a mail is read as a report of its author."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +58,16 @@ class Proof:
 async def vouchers_of(dns: Lookups, mail: InboundMail) -> tuple[Voucher, ...]:
     """Return the addresses for which DKIM or SPF authenticates the mail: its author, and its reverse-path.
 
-    A signature counts for an author of its domain. The null reverse-path stands for the mail system of the HELO name
-    (RFC 7208 section 2.4). Mail of a mailbox has no reverse-path.
+    A signature counts for the only author, of its domain, if it covers what decides how the mail is read: else signed
+    mail of somebody else could be made mail of the mail system. The null reverse-path stands for the mail system of the
+    HELO name (RFC 7208 section 2.4). Mail of a mailbox has no reverse-path.
     """
-    author = authors.author_of(mail.content)
+    author = authors.sole_author_of(mail.content)
     found = [
         Voucher(author, one.domain, "DKIM")
         for one in await verify_signatures(dns, mail.content)
-        if one.result == "pass" and author and aligned(one.domain, domain_of(author), "relaxed")
+        if one.result == "pass" and author and same_owner(one.domain, domain_of(author))
+        if one.covers(mail.content, _DECISIVE)
     ]
     if mail.transaction is None:
         return tuple(found)
@@ -119,9 +124,9 @@ def _speaker(settings: Settings, subject: OriginalRecipient, vouchers: Sequence[
     if entry is None:
         return None
     policy = subject.story.message.policy
-    domains = {registrable(domain_of(entry.recipient))}
+    domains = {domain_of(entry.recipient)}
     if session_scope(settings, entry.lane, policy.domain, policy.identity) == EVERYWHERE:
-        domains |= {registrable(host) for host in _remote_host(entry)}
+        domains.update(_remote_host(entry))
     return next((one for one in vouchers if _speaks(one, entry, domains)), None)
 
 
@@ -129,7 +134,7 @@ def _speaks(voucher: Voucher, entry: Entry, domains: Collection[str]) -> bool:
     if canonical(voucher.address) == canonical(entry.recipient):
         return True
     local = canonical(voucher.address).rpartition("@")[0]
-    return local in SYSTEMS and registrable(voucher.domain) in domains
+    return local in SYSTEMS and any(same_owner(voucher.domain, one) for one in domains)
 
 
 def _remote_host(entry: Entry) -> tuple[str, ...]:

@@ -3,17 +3,21 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
+from relay.config.settings import Settings
 from relay.dsn.classify import classify_recipient
 from relay.dsn.report import Recipient, Report
 from relay.events.event import Event, Kind
 from relay.inbound.correlate import OriginalRecipient
-from relay.inbound.inbound_mail import InboundMail
+from relay.inbound.inbound_mail import InboundMail, may_unsubscribe
 from relay.inbound.proof import Proof
 from relay.inbound.replies import ReplyInfo, header_of
 from relay.mail.canonical_address import canonical
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.message import owner_fields
 from relay.suppression.model import COMPLAINT, Evidence, Suppression
+
+UNPROVEN_REQUEST = "neither DKIM nor SPF proves who asks to be unsubscribed, and no signed address does"
+"""Why a request to be unsubscribed is not fulfilled."""
 
 _LONGEST = 2000
 """Maximum characters stored of a diagnostic."""
@@ -64,13 +68,17 @@ def _fault(subject: OriginalRecipient, proof: Proof | None) -> str:
     return proof.fault if proof else ""
 
 
-def reply_event(mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo) -> tuple[Kind, dict[str, object]]:
-    """Return the kind and data of an answer's event. Unsubscribing requires a certain recipient."""
+def reply_event(
+    settings: Settings, mail: InboundMail, subject: OriginalRecipient, answer: ReplyInfo
+) -> tuple[Kind, dict[str, object]]:
+    """Return the kind and data of an answer's event. Unsubscribing requires a certain recipient, and its proof."""
     header = header_of(mail.content, exact=mail.is_exact)
     if answer.automatic:
         return Kind.REPLY, {"automatic": True, **header}
     if answer.request is not None and subject.certain:
-        return Kind.UNSUBSCRIBE, {"by": "reply", **header}
+        if may_unsubscribe(settings, mail):
+            return Kind.UNSUBSCRIBE, {"by": "reply", **header}
+        return Kind.REPLY, {"not_unsubscribed": UNPROVEN_REQUEST, **header}
     return Kind.REPLY, header
 
 

@@ -58,6 +58,15 @@ def author_of(content: bytes) -> str:
     return "" if isinstance(addresses, Unreadable) else next(iter(addresses), "")
 
 
+def sole_author_of(content: bytes) -> str:
+    """Return the address of From if there is one field with one address, else "": for proofs, which must be certain."""
+    found = fields(content)
+    addresses = addresses_in(content, found, b"from")
+    if isinstance(addresses, Unreadable) or len(addresses) != 1 or len(list(named(found, b"from"))) != 1:
+        return ""
+    return addresses[0]
+
+
 def _parse(content: bytes, field: Field, name: str) -> tuple[str, ...]:
     parsed = _mailboxes(content, field)
     if isinstance(parsed, Unreadable):

@@ -3,7 +3,7 @@
 import binascii
 import logging
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, assert_never
 
@@ -34,6 +34,21 @@ class Signature:
     domain: str
     selector: str
     why: str
+    covered: frozenset[str] = frozenset()
+    """Names of the signed header fields, in lower case."""
+    is_partial: bool = False
+    """Whether it covers a part of the body only (`l=`): anything can be appended."""
+
+    def covers(self, message: bytes, names: Sequence[bytes]) -> bool:
+        """Whether it covers the whole body, and every field of these lower-case names, of which there is one at most.
+
+        A field that is not signed can be changed, and one can be put before a signed one.
+        """
+        found = fields(message)
+        given = {name: sum(1 for _ in named(found, name)) for name in names}
+        return not self.is_partial and all(
+            count == 0 or (count == 1 and name.decode() in self.covered) for name, count in given.items()
+        )
 
 
 async def verify_signatures(dns: Lookups, message: bytes) -> tuple[Signature, ...]:
@@ -45,7 +60,8 @@ async def verify_signatures(dns: Lookups, message: bytes) -> tuple[Signature, ..
         domain, selector = tags.get("d", "").lower(), tags.get("s", "")
         key = await _key(dns, domain, selector)
         result, why = _verify(message, index, key) if isinstance(key, str) else key
-        signatures.append(Signature(result, domain, selector, why))
+        covered = frozenset(name.strip().lower() for name in tags.get("h", "").split(":"))
+        signatures.append(Signature(result, domain, selector, why, covered, "l" in tags))
     return tuple(signatures)
 
 

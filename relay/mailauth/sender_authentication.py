@@ -4,14 +4,17 @@ import asyncio
 from collections.abc import Sequence
 from ipaddress import ip_address
 
-from relay.mail.authors import author_of
+from relay.mail.authors import sole_author_of
 from relay.mail.canonical_address import canonical, domain_of
+from relay.mail.domain_name import same_owner
 from relay.mail.transaction import Transaction
 from relay.mailauth.dkim_verify import Signature, verify_signatures
-from relay.mailauth.dmarc import aligned
 from relay.mailauth.evaluate import Authentication, evaluate
 from relay.mailauth.spf import check_host
 from relay.resolver import Lookups
+
+AUTHOR_FIELDS = (b"from", b"subject", b"content-type", b"content-transfer-encoding")
+"""Fields that a signature must cover if it proves who wrote the text."""
 
 PROOF_SECONDS = 10.0
 """Seconds for the DNS lookups of one proof, at most."""
@@ -36,6 +39,23 @@ def is_sender_proven(seen: Authentication, transaction: Transaction) -> bool:
     return _is_author(transaction.content, path) and _is_signed(seen.signatures, path)
 
 
+def is_author_proven(seen: Authentication, transaction: Transaction) -> bool:
+    """Whether the only author wrote the mail: its domain signed it, or SPF passes for it as the reverse-path."""
+    author = sole_author_of(transaction.content)
+    is_path = bool(author) and canonical(transaction.envelope.reverse_path) == canonical(author)
+    by_spf = is_path and seen.identity == "mailfrom" and seen.spf.result == "pass"
+    return by_spf or _wrote(transaction.content, author, seen.signatures)
+
+
+async def is_author_signed(dns: Lookups, content: bytes) -> bool:
+    """Whether the domain of the only author signed the mail."""
+    return _wrote(content, sole_author_of(content), await verify_signatures(dns, content))
+
+
+def _wrote(content: bytes, author: str, signatures: Sequence[Signature]) -> bool:
+    return bool(author) and _is_signed([one for one in signatures if one.covers(content, AUTHOR_FIELDS)], author)
+
+
 async def prove_sender(dns: Lookups, content: bytes, client: str, helo: str, reverse_path: str) -> bool:
     """Whether SPF or DKIM proves the reverse-path of a stored message, by the rule of `is_sender_proven`.
 
@@ -54,10 +74,10 @@ async def prove_sender(dns: Lookups, content: bytes, client: str, helo: str, rev
 
 
 def _is_author(content: bytes, path: str) -> bool:
-    return canonical(author_of(content)) == canonical(path)
+    return canonical(sole_author_of(content)) == canonical(path)
 
 
 def _is_signed(signatures: Sequence[Signature], path: str) -> bool:
     """Whether the domain of the reverse-path has signed."""
     signers = (one.domain for one in signatures if one.result == "pass")
-    return any(aligned(signer, domain_of(path), "relaxed") for signer in signers)
+    return any(same_owner(signer, domain_of(path)) for signer in signers)

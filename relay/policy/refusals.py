@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, domain_of
-from relay.mail.domain_name import registrable
+from relay.mail.domain_name import is_below_any, organisation
 from relay.mail.reply import Reply
 from relay.mail.transaction import Session
 from relay.policy.message_facts import MessageFacts
@@ -128,7 +128,6 @@ def is_own_sender(settings: Settings, reverse_path: str, authors: Sequence[str])
     The client was accepted as that author, by its credential or its network. `refuse_sender` refuses addresses of
     identities of others. Any other address is an outsider's: nothing but SPF or DKIM proves it.
     """
-    organisation = registrable(domain_of(reverse_path))
-    if organisation in {registrable(domain_of(one)) for one in authors}:
-        return True
-    return organisation in settings.organisations
+    domain = domain_of(reverse_path)
+    organisations = {organisation(domain_of(one)) for one in authors} | settings.organisations
+    return organisation(domain) in organisations or is_below_any(domain, organisations)

@@ -1,14 +1,14 @@
 """Taking in what comes back, over a real store: joined by token or Message-ID, recorded once, believed."""
 
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 
 import pytest
 
 from relay.config.settings import Settings
-from relay.domains.mail_exchanger import UNKNOWN
+from relay.domains.mail_exchanger import UNKNOWN, MailExchanger
 from relay.dsn.rules_file import built_in_rules
 from relay.events.event import Event, Kind
 from relay.inbound import addresses
@@ -22,18 +22,23 @@ from relay.inbound.addresses import (
 from relay.inbound.process import InboundProcessor
 from relay.mail.queue_id import queue_id
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
+from relay.mailauth.dkim_keys import SigningKey, dns_record, generate_key, load_key
+from relay.mailauth.dkim_sign import sign
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
 from relay.render.message_policy import MessagePolicy
 from relay.reports.ports import MessageQuery, Story
-from relay.resolver import Resolver
+from relay.resolver import Lookups, Resolver
 from relay.rewrite.tokens import Keyring, Token, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.storage.sqlite.store import SqliteStore
-from relay.suppression.ports import SuppressionQuery
+from relay.suppression.ports import SuppressionQuery, UnsubscribeQuery
+from tests.servers.dns_server import DnsServer
 
 NOW = 1_800_000_000.0
+
+OWN = MailExchanger("own")
 
 KEYS = Keyring((("k1", bytes(range(32))),))
 
@@ -101,12 +106,14 @@ class Bench:
     now: float = NOW
     wakes: int = 0
     serial: "count[int]" = field(default_factory=count)
+    resolver: Callable[[], Lookups] = Resolver
+    settings: Settings = SETTINGS
 
     @property
     def intake(self) -> InboundProcessor:
         policy = BouncePolicy(RULES, threshold=3)
         return InboundProcessor(
-            settings=lambda: SETTINGS,
+            settings=lambda: self.settings,
             keyring=lambda: KEYS,
             bounce_policy=lambda: policy,
             queue=self.store.queue,
@@ -115,7 +122,7 @@ class Bench:
             returned=self.store.events,
             unsubscribes=self.store.unsubscribes,
             exchanger_of=lambda _: UNKNOWN,
-            resolver=Resolver,
+            resolver=self.resolver,
             clock=lambda: self.now,
             new_id=lambda now: queue_id(now, next(self.serial)),
             publish=self.publish,
@@ -260,6 +267,56 @@ async def test_a_reply_is_recorded_ordinary_mail_to_a_return_path_only_logged(be
     taken = await bench.intake.process(mail, address())
     assert (taken.kind, taken.events) == ("other", ())
     assert bench.lines[-1] == ("inbound.taken", {"queue_id": QUEUE_ID, "kind": "other", "to": address()})
+
+
+BUTTON = b"From: %s\r\nSubject: unsubscribe\r\nIn-Reply-To: <78@acme.test>\r\nMessage-ID: <u@x.test>\r\n\r\n"
+
+
+@pytest.fixture
+async def signing(bench: Bench) -> AsyncIterator[SigningKey]:
+    """Lookups of a name server that has a DKIM key and the SPF record of rcpt.test."""
+    key = load_key(generate_key("ed25519-sha256"), "rcpt.test", "s1")
+    zone = f's1._domainkey.rcpt.test. TXT "{dns_record(key)}"\nrcpt.test. TXT "v=spf1 ip4:192.0.2.9 -all"\n'
+    async with DnsServer(zone) as server:
+        bench.resolver = server.resolver
+        identities = {"news@acme.test": {"forward_to": ["box@home.test"]}}
+        bench.settings = Settings.model_validate({"domains": SETTINGS.domains, "identities": identities})
+        yield key
+
+
+@pytest.mark.parametrize(
+    ("signed", "client", "path", "counts"),
+    [
+        (False, "", "", False),
+        (True, "", "", True),
+        (False, "192.0.2.8", "ben@rcpt.test", False),
+        (False, "192.0.2.9", "ada@rcpt.test", False),
+        (False, "192.0.2.9", "ben@rcpt.test", True),
+        (True, "192.0.2.8", "list@else.test", True),
+    ],
+)
+async def test_nobody_unsubscribes_another_person_by_writing_its_name(
+    bench: Bench, signing: SigningKey, signed: bool, client: str, path: str, counts: bool
+) -> None:
+    mail = BUTTON % b"ben@rcpt.test"
+    mail = sign(mail, (signing,), 1_700_000_000) + mail if signed else mail
+    to = "news@acme.test"
+    transaction = via(to, mail, path)
+    transaction = replace(transaction, session=replace(transaction.session, client=client))
+    # The address of the identity leads here only by its MX; the mailbox has any address.
+    own = {"exchanger_of": lambda _: OWN}
+    policy = MessagePolicy(domain="acme.test", identity=to)
+    message = Message(queue_id(NOW, 8), NOW, to, policy, message_id="<78@acme.test>", header_from=to)
+    entry = Entry(message.queue_id, 0, "ben@rcpt.test", "mx:rcpt.test", NOW, NOW + 9, NOW, state=State.DELIVERED)
+    await bench.store.queue.enqueue(NewMessage(message, b"x", (entry,)))
+    taken = await replace(bench.intake, **own).process(mail, to if client else "", transaction if client else None)  # type: ignore[arg-type]
+    events = [one for one in taken.events if one.kind in (Kind.REPLY, Kind.UNSUBSCRIBE)]
+    assert [one.kind for one in events] == [Kind.UNSUBSCRIBE if counts else Kind.REPLY]
+    listed = [one.address for one in await bench.store.unsubscribes.find(UnsubscribeQuery())]
+    assert listed == (["ben@rcpt.test"] if counts else [])
+    if not counts:
+        assert "not_unsubscribed" in events[0].data
+        assert [one.kind for one in taken.events if one.kind is Kind.CREATED] == ([Kind.CREATED] if client else [])
 
 
 async def test_mail_that_concerns_nothing_of_ours_leaves_nothing(bench: Bench) -> None:

@@ -15,6 +15,7 @@ from relay.inbound.proof import Proof, Voucher, prove, vouchers_of
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
 from relay.mailauth.dkim_sign import sign
+from relay.mailauth.dkim_verify import verify_signatures
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.render.message_policy import MessagePolicy
@@ -144,3 +145,38 @@ async def test_dkim_authenticates_an_author_of_its_domain_and_spf_the_reverse_pa
     other = header.replace(b"@rcpt.test", b"@bank.test")
     forged = sign(other, (key,), 1_700_000_000) + other
     assert await vouchers_of(dns.resolver(), mail(content=forged)) == (system,)
+
+
+REPORT = b"From: %s\r\nTo: x@acme.test\r\nContent-Type: text/plain\r\n\r\nSorry.\r\n"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda mail: b"From: mailer-daemon@rcpt.test\r\n" + mail,
+        lambda mail: mail.replace(b"\r\nTo:", b"\r\nFrom: mailer-daemon@rcpt.test\r\nTo:"),
+        lambda mail: b"Content-Type: multipart/report; boundary=b\r\n" + mail,
+        lambda mail: b"Content-Transfer-Encoding: base64\r\n" + mail,
+    ],
+)
+async def test_signed_mail_of_a_person_cannot_be_made_a_report_of_the_mail_system(dns: DnsServer, change: Any) -> None:
+    key = dns.key  # type: ignore[attr-defined]
+    plain = REPORT % b"eve@rcpt.test"
+    signed = sign(plain, (key,), 1_700_000_000) + plain
+    by_eve = replace(mail(), transaction=None, content=signed)
+    assert await vouchers_of(dns.resolver(), by_eve) == (Voucher("eve@rcpt.test", "rcpt.test", "DKIM"),)
+    assert await vouchers_of(dns.resolver(), replace(by_eve, content=change(signed))) == ()
+
+
+async def test_an_author_among_others_and_a_signature_of_a_part_prove_nothing(dns: DnsServer) -> None:
+    key = dns.key  # type: ignore[attr-defined]
+    for author in (b"mailer-daemon@rcpt.test, eve@rcpt.test", b"mailer-daemon@rcpt.test"):
+        plain = REPORT % author
+        signed = sign(plain, (key,), 1_700_000_000) + plain
+        if b"," not in author:
+            [one] = await verify_signatures(dns.resolver(), signed)
+            assert one.covers(signed, (b"from", b"content-type"))
+            assert not replace(one, is_partial=True).covers(signed, (b"from",))
+            assert not replace(one, covered=frozenset({"from"})).covers(signed, (b"from", b"content-type"))
+        else:
+            assert await vouchers_of(dns.resolver(), replace(mail(), transaction=None, content=signed)) == ()
