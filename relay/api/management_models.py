@@ -45,7 +45,9 @@ class NewSuppression(_Body):
     queue_id: str | None = None
     created_at: str | None = Field(default=None, description="RFC 3339; absent: now")
     expires_at: str | None = Field(default=None, description="End (RFC 3339); absent: never")
-    provenance: str | None = None
+    provenance: Literal["", "operator", "import"] | None = Field(
+        default=None, description="Absent: operator. Evidence that only the relay can have is not claimed here"
+    )
     proof: str | None = None
     state: str | None = Field(default=None, description="Of an exported row: ignored")
     probation: str | None = Field(default=None, description="Of an exported row: ignored")
@@ -78,7 +80,9 @@ class NewUnsubscribe(_Body):
     address: str
     domain: str | None = None
     campaign: str | None = Field(default=None, description="Absent: all campaigns of the domain")
-    source: str | None = None
+    source: Literal["", "operator", "import"] | None = Field(
+        default=None, description="Absent: operator. What readers do themselves is not claimed here"
+    )
     queue_id: str | None = None
     created_at: str | None = Field(default=None, description="RFC 3339; absent: now")
     excludes_from: str | None = Field(default=None, description="Of an exported row: ignored")
