@@ -12,7 +12,8 @@ from statistics import median
 import click
 
 from bench import cpu
-from bench.mail import Figures, Load, Sink, measure
+from bench.instruments import Load, UvloopInstrument
+from bench.mail import Figures, measure
 from bench.targets import Relay, signing_key
 from relay.mail.queue_id import queue_id
 from relay.queue.entry import Entry
@@ -79,7 +80,7 @@ def _entry(identity: str, place: int, now: float, serial: int, lanes: int) -> En
 @click.option("--rounds", default=3, show_default=True)
 def main(recipients: int, lanes: int, messages: int, rounds: int) -> None:
     """Compare a deep queue with an empty one."""
-    sink, key, load = Sink(), signing_key(), Load("W2", 20, messages)
+    sink, key, load = UvloopInstrument(), signing_key(), Load("W2", 20, messages)
     folders = {count: _prepared(count, lanes) for count in (0, recipients)}
     found: dict[int, list[tuple[Figures, float, float]]] = {count: [] for count in folders}
     try:

@@ -8,7 +8,7 @@ from typing import Self
 import click
 
 from bench import cpu
-from bench.mail import Sink
+from bench.instruments import UvloopInstrument
 from bench.targets import Relay, signing_key
 
 _HEADER = b"From: a@sender.bench\r\nTo: b@rcpt.bench\r\nX-Bench: %032d\r\nSubject: large\r\n\r\n"
@@ -78,7 +78,7 @@ class Peak:
 @click.option("--octets", default=25_000_000, show_default=True)
 def main(sessions: int, octets: int) -> None:
     """Measure the memory of a relay (PSS of all its processes)."""
-    sink = Sink()
+    sink = UvloopInstrument()
     relay = Relay(sink.port, signing_key())
     try:
         relay.start()

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 
 import click
 
-from bench.mail import Load, Sink, quantile
+from bench.instruments import Load, UvloopInstrument, quantile
 from bench.targets import DOMAIN, Relay, signing_key
 from bench.workloads import FROM, TRACKER, message, workload
 from relay.config.settings import Settings
@@ -96,7 +96,7 @@ def _campaign(number: int, recipients: int, now: float, content: bytes) -> NewMe
     return NewMessage(Message(identity, at, FROM, policy, campaign="bench", size=len(content)), content, entries)
 
 
-def measure(relay: Behind, sink: Sink, campaign: int, load: Load) -> Waits:
+def measure(relay: Behind, sink: UvloopInstrument, campaign: int, load: Load) -> Waits:
     """Send transactional mail through a relay that runs."""
     sink.counts(b"reset")
     begun = time.monotonic()
@@ -139,7 +139,7 @@ def database(kind: str) -> Iterator[str]:
 @click.option("--store", "stores", multiple=True, type=click.Choice(["sqlite", "postgresql"]))
 def main(campaign: int, messages: int, rate: float, stores: tuple[str, ...]) -> None:
     """Measure transactional mail behind a campaign that is due, and on an empty queue."""
-    sink, key, load = Sink(), signing_key(), Load("W1", 4, messages, rate=rate)
+    sink, key, load = UvloopInstrument(), signing_key(), Load("W1", 4, messages, rate=rate)
     click.echo(f"{'store':12}{'campaign':>10}{'p50 s':>8}{'p95 s':>8}{'longest':>9}{'campaign/s':>12}")
     try:
         for kind in stores or ("sqlite", "postgresql"):

@@ -14,7 +14,8 @@ import click
 
 import relay as package
 from bench import cpu
-from bench.mail import Load, Sink, measure
+from bench.instruments import Load, UvloopInstrument
+from bench.mail import measure
 from bench.targets import Relay, signing_key
 
 ROOT = Path(package.__file__).parent
@@ -82,7 +83,7 @@ def read(folder: Path) -> Counter[str]:
 def main(workload: str, messages: int, out: Path | None) -> None:
     """Print CPU milliseconds a message by stage."""
     with tempfile.TemporaryDirectory() as samples:
-        sink = Sink()
+        sink = UvloopInstrument()
         relay = Relay(sink.port, signing_key())
         relay.environment = {"RELAY_SAMPLES": samples, "PYTHONPATH": f"{SAMPLER}:{ROOT.parent}"}
         try:

@@ -90,6 +90,7 @@ class Relay(Target):
     def _launch(self) -> None:
         keys = self.folder / "data" / "dkim" / DOMAIN
         keys.mkdir(parents=True)
+        (self.folder / "data").chmod(0o700)
         (keys / "s1.pem").write_bytes(self._key)
         (keys / "s1.pem").chmod(0o600)
         self.tracker = free_port()

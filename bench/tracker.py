@@ -26,7 +26,8 @@ from statistics import median
 import click
 
 from bench import cpu
-from bench.mail import Figures, Load, Sink, measure
+from bench.instruments import Load, UvloopInstrument
+from bench.mail import Figures, measure
 from bench.targets import Relay, free_port, signing_key
 from relay.rewrite.tokens import Kind, Token, parse_keyring, sign_token
 
@@ -166,7 +167,7 @@ def main(seconds: int, rounds: int, messages: int) -> None:
     """Measure pixels a second, and what pixels at full rate and mail at full rate do to each other."""
     if shutil.which("wrk") is None:
         raise SystemExit("wrk is not installed (Debian package wrk)")
-    sink = Sink()
+    sink = UvloopInstrument()
     relay = Relay(sink.port, signing_key())
     program = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin")
     nginx = Nginx(program) if program else None
@@ -217,7 +218,7 @@ def _redirects(relay: Relay, readers: Readers, seconds: int, rounds: int) -> int
     return sum(one.pixels for one in found)
 
 
-def _beside_mail(relay: Relay, sink: Sink, readers: Readers, messages: int) -> int:
+def _beside_mail(relay: Relay, sink: UvloopInstrument, readers: Readers, messages: int) -> int:
     """Fetch pixels, a few and at full rate, while mail runs at full rate; return how many were answered."""
     (pid,) = relay.roots()
     load = Load("W2", 20, messages)

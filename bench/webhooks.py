@@ -13,7 +13,8 @@ from statistics import median
 import click
 from aiohttp import web
 
-from bench.mail import Load, compare
+from bench.instruments import Load, UvloopInstrument
+from bench.mail import compare
 from bench.targets import Relay
 
 SECRET = "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -83,7 +84,9 @@ async def _listen() -> None:
 def main(messages: int, rounds: int) -> None:
     """Compare the CPU time of a message."""
     with receivers():
-        found = compare([Relay, WithDeadWebhooks, WithWebhook], [Load("W2", 20, messages)], rounds)
+        instrument = UvloopInstrument()
+        found = compare([Relay, WithDeadWebhooks, WithWebhook], [instrument], [Load("W2", 20, messages)], rounds)
+        instrument.close()
     base = median(one.cpu_ms for one in found if one.target == Relay.name)
     for kind in (Relay, WithDeadWebhooks, WithWebhook):
         own = [one for one in found if one.target == kind.name]
