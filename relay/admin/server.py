@@ -11,16 +11,29 @@ from relay.metrics import CONTENT_TYPE
 from relay.tracker import responses
 
 MAX_CONNECTIONS = 50
-"""Connections of one TCP listener, at most. For a new one the oldest is closed."""
+"""Connections of one TCP listener, at most. For a new one the oldest is closed that has no request with a login."""
 
 STOP_TIME = 5.0
 """Seconds that requests in progress have when the server stops."""
 
 
-class AdminServer:
-    """One application on one address."""
+def nobody(_: web.BaseRequest) -> bool:
+    """Return False: a request has no login."""
+    return False
 
-    def __init__(self, app: web.Application) -> None:
+
+class _Refused(asyncio.Protocol):
+    """A connection that is closed at once: all others have requests with a login."""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        transport.close()
+
+
+class AdminServer:
+    """One application on one address. `has_login` says whether a request has shown a login."""
+
+    def __init__(self, app: web.Application, has_login: Callable[[web.BaseRequest], bool] = nobody) -> None:
+        self._has_login = has_login
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP_TIME)
         self._listener: asyncio.Server | None = None
 
@@ -59,16 +72,27 @@ class AdminServer:
         return int(self._listener.sockets[0].getsockname()[1])
 
     def _new_connection(self) -> asyncio.BaseProtocol:
-        """Return the protocol of a new connection. Clients that send nothing must not use up the files of mail."""
+        """Return the protocol of a new connection. Clients that send nothing must not use up the files of mail.
+
+        They must not end the requests of others either: one with a login is finished.
+        """
         server = self._runner.server
         assert server is not None
         connected = [one for one in server.connections if one.transport is not None]
-        if len(connected) >= MAX_CONNECTIONS:
-            oldest, transport = connected[0], connected[0].transport
-            oldest.force_close()
-            if transport is not None:
-                transport.abort()
+        if len(connected) < MAX_CONNECTIONS:
+            return server()
+        displaced = next((one for one in connected if not self._is_served(one)), None)
+        if displaced is None:
+            return _Refused()
+        transport = displaced.transport
+        displaced.force_close()
+        if transport is not None:
+            transport.abort()
         return server()
+
+    def _is_served(self, connection: web.RequestHandler) -> bool:
+        request = connection._current_request
+        return request is not None and self._has_login(request)
 
 
 def metrics_application(

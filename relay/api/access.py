@@ -3,7 +3,9 @@
 import asyncio
 import base64
 import binascii
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import ceil
 
@@ -18,6 +20,9 @@ from relay.smtp.throttle import AuthThrottle
 
 Authenticate = Callable[[Settings, str, str], Awaitable[str | None]]
 """Returns the name of the credential that has the user name and secret, None if there is none."""
+
+AT_ONCE = 25
+"""Requests of one credential at the same time, at most: half of the connections of the API."""
 
 LONGEST_PAUSE = 10.0
 """Seconds that a request with a login waits after failures, at most."""
@@ -62,6 +67,11 @@ def caller_of(request: web.Request) -> Caller:
     return request[CALLER]
 
 
+def has_login(request: web.BaseRequest) -> bool:
+    """Whether the server checked the caller of a request."""
+    return isinstance(request, web.Request) and CALLER in request
+
+
 @web.middleware
 async def as_operator(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -80,8 +90,23 @@ class Access:
     clock: Clock
     throttle: AuthThrottle = field(default_factory=AuthThrottle)
     rates: RequestRates = field(default_factory=RequestRates)
+    under_way: Counter[str] = field(default_factory=Counter)
+    """Requests under way, by credential."""
     steady: Callable[[], float] = steady_clock
     """Seconds of a clock that is never set."""
+
+    @contextmanager
+    def turn(self, caller: Caller) -> Iterator[None]:
+        """Count a request as under way. Raises 429 for too many of one credential: others need connections too."""
+        name = caller.credential
+        if self.under_way[name] >= AT_ONCE:
+            text = f"more than {AT_ONCE} requests of one credential at the same time"
+            raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": "1"})
+        self.under_way[name] += 1
+        try:
+            yield
+        finally:
+            self.under_way[name] -= 1
 
     async def caller(self, request: web.Request, scope: Scope) -> Caller:
         """Return the caller by the Authorization field. Raises what `logged_in` raises."""

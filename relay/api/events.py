@@ -37,6 +37,9 @@ SCANNED = 5000
 MAX_STREAMS = 30
 """Streams at a time, at most."""
 
+MAX_STREAMS_EACH = 10
+"""Streams of one credential, at most."""
+
 _TEXT = {"type": "string"}
 
 _AFTER = {**_TEXT, "pattern": "^(now|[0-9]{1,19}-[0-9]{1,19}|)$"}
@@ -103,8 +106,8 @@ class EventRoutes:
     feed: EventFeed
     listening: Callable[[], "asyncio.Event"]
     forget: Callable[["asyncio.Event"], None]
-    streams: set["asyncio.Task[Any]"] = field(default_factory=set, init=False)
-    """Tasks of the streams that are open."""
+    streams: dict["asyncio.Task[Any]", str] = field(default_factory=dict, init=False)
+    """Tasks of the streams that are open, with their credentials."""
 
     def table(self) -> Sequence[web.RouteDef]:
         """Return the route of the admin socket."""
@@ -157,11 +160,15 @@ class EventRoutes:
     async def _stream(self, request: web.Request, query: EventQuery) -> web.StreamResponse:
         if len(self.streams) >= MAX_STREAMS:
             raise web.HTTPServiceUnavailable(text=f"{MAX_STREAMS} streams are open", headers={"Retry-After": "30"})
+        credential = caller_of(request).credential
+        if credential and list(self.streams.values()).count(credential) >= MAX_STREAMS_EACH:
+            text = f"{MAX_STREAMS_EACH} streams of {credential} are open: end one, or read pages"
+            raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": "30"})
         start = await self._start(query)
         await self.feed.read(start, 1)  # An unknown position is an answer of its own.
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "Cache-Control": "no-store"})
         await answer.prepare(request)
-        async with self._counted() as woken:
+        async with self._counted(credential) as woken:
             try:
                 async with aclosing(
                     follow(self.feed, start, query.filter.passes, partial(_is_gone, request), woken)
@@ -177,15 +184,15 @@ class EventRoutes:
         return answer
 
     @asynccontextmanager
-    async def _counted(self) -> AsyncIterator[asyncio.Event]:
+    async def _counted(self, credential: str) -> AsyncIterator[asyncio.Event]:
         task, woken = asyncio.current_task(), self.listening()
         assert task is not None
-        self.streams.add(task)
+        self.streams[task] = credential
         try:
             yield woken
         finally:
             self.forget(woken)
-            self.streams.discard(task)
+            del self.streams[task]
 
     async def close(self, _: web.Application) -> None:
         """End all streams: the server stops."""

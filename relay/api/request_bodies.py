@@ -1,15 +1,17 @@
 """Reads the bodies of requests: within a time, a size, and the memory of all of them; JSON into its model."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import pydantic_core
 from aiohttp import ClientPayloadError, web
 from pydantic import BaseModel, ValidationError
 
+from relay.api.access import caller_of
 from relay.api.problems import ProblemError
 
 M = TypeVar("M", bound=BaseModel)
@@ -35,10 +37,15 @@ MAX_FAULTS = 20
 
 @dataclass(slots=True)
 class BodyMemory:
-    """The memory of bodies that are being read or handled. A request that finds none free gets a 503."""
+    """The memory of bodies that are being read or handled. A request that finds none free gets a 503.
+
+    One credential gets half of it, or one body: a client that sends slowly holds its part for long.
+    """
 
     most: int = MEMORY
     used: int = 0
+    held: Counter[str] = field(default_factory=Counter)
+    """Octets by credential."""
 
     @asynccontextmanager
     async def body(self, request: web.Request, limit: int) -> AsyncIterator[bytes]:
@@ -46,7 +53,8 @@ class BodyMemory:
         if (request.content_length or 0) > limit:
             raise _too_large(limit)
         blocks: list[bytes] = []
-        held = 0
+        held, name = 0, caller_of(request).credential
+        share = max(self.most // 2, limit)
         try:
             async with _timeout():
                 while block := await _next_block(request):
@@ -56,12 +64,18 @@ class BodyMemory:
                         raise ProblemError(
                             503, "the bodies of other requests fill the memory; repeat it", retry_after=5
                         )
+                    if self.held[name] + len(block) > share:
+                        raise ProblemError(
+                            503, "your other requests fill your half of the memory; repeat it", retry_after=5
+                        )
                     held += len(block)
+                    self.held[name] += len(block)
                     self.used += len(block)
                     blocks.append(block)
             yield b"".join(blocks)
         finally:
             self.used -= held
+            self.held[name] -= held
 
 
 @asynccontextmanager

@@ -61,6 +61,7 @@ def _checked(access: Access, route: Route) -> Handler:
 
     async def handle(request: web.Request) -> web.StreamResponse:
         request[CALLER] = await access.caller(request, route.operation.scope)
-        return await route.handler(request)
+        with access.turn(request[CALLER]):
+            return await route.handler(request)
 
     return handle

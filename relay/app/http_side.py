@@ -23,7 +23,7 @@ from relay.admin.sites import SiteRoutes
 from relay.admin.suppression_evidence import EvidenceRoutes
 from relay.admin.webhooks import WebhookRoutes
 from relay.admin.why import WhyRoutes
-from relay.api.access import Access, as_operator
+from relay.api.access import Access, as_operator, has_login
 from relay.api.events import EventRoutes
 from relay.api.management import management_routes
 from relay.api.messages import MessageRoutes
@@ -144,7 +144,7 @@ class HttpSide:
             vendors = self._vendor_routes(messages, access)
             application = api_application(access, routes, events.close, vendors=vendors)
             RequestLog(self.context.log).install(application)
-            api = self._server(AdminServer(application))
+            api = self._server(AdminServer(application, has_login))
             await api.start_tcp(bind_hosts(settings, settings.api), settings.api.port)
         if settings.metrics.address:
             exporter = self._server(AdminServer(metrics_application(self.exposition, self.readiness)))

@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 
 import pytest
+from aiohttp import web
 
 from relay.admin import server as server_module
 from relay.admin.server import AdminServer, metrics_application
@@ -29,4 +30,32 @@ async def test_for_one_connection_too_many_the_oldest_is_closed(monkeypatch: pyt
 
         for _, one in (*silent, (reader, writer)):
             one.close()
+        await server.stop()
+
+
+async def test_clients_without_a_login_end_no_request_that_has_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 2)
+    began, ends = asyncio.Event(), asyncio.Event()
+
+    async def slow(request: web.Request) -> web.Response:
+        began.set()
+        await ends.wait()
+        return web.Response(text="done")
+
+    app = web.Application()
+    app.router.add_get("/slow", slow)
+    server = AdminServer(app, lambda request: "Authorization" in request.headers)
+    await server.start_tcp(("127.0.0.1",), 0)
+    async with asyncio.timeout(PATIENCE):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\nAuthorization: y\r\n\r\n")
+        await began.wait()
+        silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(5)]
+        for one, _ in silent[:-1]:
+            with suppress(ConnectionResetError):
+                assert await one.read(1) == b"", "the oldest stranger is closed"
+        ends.set()
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        for closing in (*(other for _, other in silent), writer):
+            closing.close()
         await server.stop()

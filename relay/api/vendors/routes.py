@@ -64,7 +64,8 @@ def guarded(access: Access, route: VendorRoute, failed: Callable[[Failure], web.
         request[ERROR_FORM] = lambda status, text: failed(Failure(status, text))
         try:
             request[CALLER] = await access.logged_in(request, *login(request), route.scope)
-            return await route.handler(request)
+            with access.turn(request[CALLER]):
+                return await route.handler(request)
         except FormError as error:
             return failed(Failure(400, str(error), error.field))
         except ProblemError as error:
