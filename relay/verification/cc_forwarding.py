@@ -65,7 +65,7 @@ async def _try_mailbox(tools: Tools, identity: str, where: str, hosts: str) -> R
     token = sign_address_token(tools.keyring(), Token(Kind.TEST, queue_id, 0))
     content = forwarder_mail(queue_id, identity, f"{token}@{domain_of(where)}", tools.settings().server.hostname)
     tools.forget_dns()
-    reply = await tools.send(queue_id, identity, (identity,), content)
+    reply = await tools.send_test(queue_id, identity, (identity,), content)
     if reply.code != 250:
         return failed("cc", f"the relay itself refused the mail to {identity}: {reply}")
 

@@ -63,7 +63,7 @@ async def send_response(tools: Tools, identity: str, to: str, story: Story) -> R
     queue_id = tools.new_id(started)
     tools.forget_dns()
     content = response_mail(queue_id, identity, to, story.message.message_id)
-    reply = await tools.send(queue_id, identity, (to,), content)
+    reply = await tools.send_test(queue_id, identity, (to,), content)
     if reply.code != 250:
         return Remark("wrong", f"the relay itself refused the test response: {reply}")
 

@@ -9,10 +9,13 @@ from typing import TypeVar
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.domains.mail_exchanger import MailExchangers
+from relay.limits.quota import Quota, subject_of
 from relay.mail.address import is_ascii
+from relay.mail.canonical_address import canonical
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.reports.ports import MessageQuery, Story, StoryStore
+from relay.reports.serialize import time_json
 from relay.resolver import Lookups
 from relay.rewrite.tokens import Keyring
 from relay.submission.accept import SubmissionHandler
@@ -26,6 +29,15 @@ Submit = Callable[[str, Transaction], Awaitable[Reply]]
 
 STEP_TIMEOUT = 60.0
 """Seconds to wait for a mail to arrive."""
+
+TEST_RECIPIENTS = 20
+"""Recipients of the mail of one test, at most."""
+
+TESTS = 60
+"""Mails of tests of one identity within an hour, at most."""
+
+TESTS_EACH = 10
+"""Mails of tests that one address gets within an hour, at most."""
 
 _PAUSE = 0.2
 """Seconds between two polls of the store."""
@@ -62,6 +74,22 @@ class Tools:
         to = tuple(Recipient(one, ("NEVER",)) for one in recipients)
         envelope = Envelope(identity, to, "8BITMIME", smtputf8=smtputf8)
         return await self.submit(queue_id, Transaction(session, envelope, content))
+
+    async def send_test(self, queue_id: str, identity: str, recipients: tuple[str, ...], content: bytes) -> Reply:
+        """Submit a mail of a test. Its recipients are any: how many get how many within an hour is bounded."""
+        others = tuple(dict.fromkeys(map(canonical, recipients)))
+        if len(others) > TEST_RECIPIENTS:
+            return Reply(554, "5.5.3", f"{len(others)} recipients; a test has at most {TEST_RECIPIENTS}")
+        key = self.keyring().keys[0][1]
+        quotas = [Quota(subject_of(key, "tests sent to", one), TESTS_EACH) for one in others]
+        quotas.append(Quota(subject_of(key, "tests of", canonical(identity)), TESTS))
+        spent = await self.store.spend(quotas, self.clock())
+        if spent is not None:
+            again = time_json(spent.again_at)
+            return Reply(
+                450, "4.7.1", f"{TESTS} tests of an identity an hour, {TESTS_EACH} to an address: again at {again}"
+            )
+        return await self.send(queue_id, identity, recipients, content)
 
     async def story(self, queue_id: str) -> Story | None:
         """Return the message with its entries and events, None when it is not stored."""

@@ -37,7 +37,7 @@ async def try_sending(tools: Tools, identity: str, to: tuple[str, ...]) -> Resul
     copy_to = copy_address(settings, keyring, identity, queue_id, len(readers))
     tools.forget_dns()
     content = test_mail(queue_id, identity, readers, settings.server.hostname, test_link(identity))
-    reply = await tools.send(queue_id, identity, (*readers, copy_to) if copy_to else readers, content)
+    reply = await tools.send_test(queue_id, identity, (*readers, copy_to) if copy_to else readers, content)
     if reply.code != 250:
         return failed("sending", f"the relay itself refused the test mail: {reply}")
 

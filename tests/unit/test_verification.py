@@ -19,6 +19,7 @@ from relay.rewrite.tokens import Kind, verify_token
 from relay.storage.sqlite.store import SqliteStore
 from relay.verification.challenge import LIFETIME
 from relay.verification.codes import PER_ADDRESS
+from relay.verification.context import TEST_RECIPIENTS, TESTS, TESTS_EACH
 from relay.verification.messages import code_mail, response_mail
 from relay.verification.messages import test_mail as mail_of_test
 from relay.verification.received_copies import remarks_on
@@ -219,6 +220,19 @@ class TestReceiving:
         assert (form["state"], "451 4.7.1 Sending limit is used up" in str(form["remarks"])) == ("failed", True)
         form = await side.verifier.run(JANE, "tracking")
         assert "--step sending" in str(form["remarks"])
+
+    async def test_tests_are_no_way_to_send_mail_to_anybody(self, side: VerificationSide) -> None:
+        """Applications start tests over HTTP, with recipients of their choice, also of a paused identity."""
+        tools, victim = side.verifier.tools, "victim@rcpt.test"
+        replies = [(await tools.send_test(f"Q{n}", f"i{n}@acme.test", (victim, f"{n}@x.test"), b"")) for n in range(12)]
+        assert [one.code for one in replies] == [250] * TESTS_EACH + [450] * 2
+        by_one = [(await tools.send_test(f"R{n}", JANE, (f"r{n}@x.test",), b"")).code for n in range(TESTS + 1)]
+        assert by_one == [250] * TESTS + [450]
+        many = tuple(f"m{n}@x.test" for n in range(TEST_RECIPIENTS + 1))
+        assert (await tools.send_test("S", "other@acme.test", many, b"")).code == 554
+        assert len(side.sent) == TESTS_EACH + TESTS
+        self.now += 3601
+        assert (await tools.send_test("T", JANE, (victim,), b"")).code == 250
 
     async def test_a_store_that_is_away_keeps_what_was_known(self, side: VerificationSide) -> None:
         await side.verifier.prove(JANE)
