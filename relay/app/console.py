@@ -1,59 +1,134 @@
 """Builds the pages of the console from the parts of the relay."""
 
+from dataclasses import dataclass
+
 from relay import __version__
+from relay.admin.identities import IdentityRoutes
+from relay.admin.providers import ProviderRoutes
 from relay.app.context import AppContext
 from relay.app.outbound_side import OutboundSide
+from relay.console.bounces import BouncePages
+from relay.console.cached import Cached
+from relay.console.domains import DomainPages
+from relay.console.identities import IdentityPages
 from relay.console.message import MessagePages
 from relay.console.messages import MessagesPage
 from relay.console.overview import OverviewPage
-from relay.console.queue_state import queue_state
+from relay.console.providers import ProviderPages
+from relay.console.queue import QueuePages
+from relay.console.queue_state import QueueState, queue_state
 from relay.console.routes import Pages
 from relay.console.shell import Shell
+from relay.console.suppressions import SuppressionPages
+from relay.console.webhooks import WebhookPages
+from relay.webhooks.control import WebhookControl
 
 
-def console_pages(context: AppContext, outbound: OutboundSide) -> Pages:
-    """Return the pages."""
-    store, clock, settings = context.store, context.clock, context.settings
-    explainer, pauses = outbound.explainer, outbound.runner.shared_pauses
-    queue = queue_state(store.queue, explainer.sites, clock)
-    domains = outbound.signing.watch.watched
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConsoleSide:
+    """Builds the pages. Lists come from the handlers of the admin API."""
 
-    async def waiting() -> int:
-        return (await queue()).total
+    context: AppContext
+    outbound: OutboundSide
+    identities: IdentityRoutes
+    providers: ProviderRoutes
+    webhooks: WebhookControl
 
-    shell = Shell(
-        hostname=lambda: settings().server.hostname,
-        version=__version__,
-        clock=clock,
-        waiting=waiting,
-        domains=domains,
-        pauses=pauses.lanes,
-    )
-    overview = OverviewPage(
-        shell=shell,
-        settings=settings,
-        tallies=store.tallies,
-        queue=queue,
-        entries=store.queue,
-        explain=explainer.explain,
-        domains=domains,
-        lanes=pauses.lanes,
-        holds=pauses.holds,
-        clock=clock,
-    )
-    context.stack.push_async_callback(queue.close)
-    context.stack.push_async_callback(overview.figures.close)
-    return Pages(
-        shell=shell,
-        overview=overview,
-        messages=MessagesPage(shell=shell, stories=store.reports),
-        message=MessagePages(
+    def pages(self) -> Pages:
+        """Return the pages."""
+        queue = queue_state(self.context.store.queue, self.outbound.explainer.sites, self.context.clock)
+        shell = self._shell(queue)
+        overview = self._overview(shell, queue)
+        self.context.stack.push_async_callback(queue.close)
+        self.context.stack.push_async_callback(overview.figures.close)
+        return Pages(
             shell=shell,
-            stories=store.reports,
-            store=store.queue,
-            explain=explainer.explain,
-            keyring=outbound.signing.keyring,
-            retention=lambda: settings().queue.retention,
-            clock=clock,
-        ),
-    )
+            overview=overview,
+            messages=MessagesPage(shell=shell, stories=self.context.store.reports),
+            message=self._message(shell),
+            queue=self._queue(shell, queue),
+            bounces=self._bounces(shell),
+            domains=self._domains(shell),
+            identities=IdentityPages(shell=shell, rows=self.identities.rows, clock=self.context.clock),
+            providers=ProviderPages(shell=shell, rows=self.providers.rows),
+            suppressions=self._suppressions(shell),
+            webhooks=WebhookPages(shell=shell, control=self.webhooks),
+        )
+
+    def _shell(self, queue: Cached[QueueState]) -> Shell:
+        async def waiting() -> int:
+            return (await queue()).total
+
+        return Shell(
+            hostname=lambda: self.context.settings().server.hostname,
+            version=__version__,
+            clock=self.context.clock,
+            waiting=waiting,
+            domains=self.outbound.signing.watch.watched,
+            pauses=self.outbound.runner.shared_pauses.lanes,
+        )
+
+    def _overview(self, shell: Shell, queue: Cached[QueueState]) -> OverviewPage:
+        pauses = self.outbound.runner.shared_pauses
+        return OverviewPage(
+            shell=shell,
+            settings=self.context.settings,
+            tallies=self.context.store.tallies,
+            queue=queue,
+            entries=self.context.store.queue,
+            explain=self.outbound.explainer.explain,
+            domains=self.outbound.signing.watch.watched,
+            lanes=pauses.lanes,
+            holds=pauses.holds,
+            clock=self.context.clock,
+        )
+
+    def _message(self, shell: Shell) -> MessagePages:
+        return MessagePages(
+            shell=shell,
+            stories=self.context.store.reports,
+            store=self.context.store.queue,
+            explain=self.outbound.explainer.explain,
+            keyring=self.outbound.signing.keyring,
+            retention=lambda: self.context.settings().queue.retention,
+            clock=self.context.clock,
+        )
+
+    def _queue(self, shell: Shell, queue: Cached[QueueState]) -> QueuePages:
+        return QueuePages(
+            shell=shell,
+            settings=self.context.settings,
+            queue=queue,
+            entries=self.context.store.queue,
+            explain=self.outbound.explainer.explain,
+            lanes=self.outbound.runner.shared_pauses.lanes,
+            clock=self.context.clock,
+        )
+
+    def _bounces(self, shell: Shell) -> BouncePages:
+        return BouncePages(
+            shell=shell,
+            settings=self.context.settings,
+            tallies=self.context.store.tallies,
+            reports=self.context.store.reports,
+            rules=lambda: self.context.bounce_policy().rules,
+            clock=self.context.clock,
+        )
+
+    def _domains(self, shell: Shell) -> DomainPages:
+        return DomainPages(
+            shell=shell,
+            settings=self.context.settings,
+            tallies=self.context.store.tallies,
+            watched=self.outbound.signing.watch.watched,
+            clock=self.context.clock,
+        )
+
+    def _suppressions(self, shell: Shell) -> SuppressionPages:
+        return SuppressionPages(
+            shell=shell,
+            settings=self.context.settings,
+            suppressions=self.context.store.suppressions,
+            unsubscribes=self.context.store.unsubscribes,
+            clock=self.context.clock,
+        )

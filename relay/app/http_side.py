@@ -36,7 +36,7 @@ from relay.api.vendors.mailgun_lists import Lists
 from relay.api.vendors.postmark_routes import PostmarkRoutes
 from relay.api.vendors.routes import Sending, table
 from relay.api.vendors.sendgrid_routes import SendGridRoutes
-from relay.app.console import console_pages
+from relay.app.console import ConsoleSide
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.open_files import possible_connections
@@ -133,8 +133,7 @@ class HttpSide:
             admin = self._server(AdminServer(application))
             await admin.start_unix(settings.server.data_dir / settings.admin.socket)
         if settings.admin.address:
-            pages = console_pages(self.context, self.outbound)
-            app = console_application(pages, settings.admin.secret.get_secret_value())
+            app = console_application(self._console().pages(), settings.admin.secret.get_secret_value())
             server = self._server(AdminServer(app))
             await server.start_tcp(bind_hosts(settings, settings.admin), settings.admin.port)
         if settings.api.address:
@@ -172,7 +171,7 @@ class HttpSide:
 
     def _admin_routes(self) -> Sequence[Sequence[web.RouteDef]]:
         context, store, pauses = self.context, self.context.store, self.outbound.runner.shared_pauses
-        identities = IdentityRoutes(self.inbound.verifier, store.limits, pauses.identities)
+        identities = self._identity_routes()
         return [
             ServerRoutes(
                 status=self.status,
@@ -207,6 +206,19 @@ class HttpSide:
             ).table(),
             UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock).table(),
         ]
+
+    def _identity_routes(self) -> IdentityRoutes:
+        pauses = self.outbound.runner.shared_pauses
+        return IdentityRoutes(self.inbound.verifier, self.context.store.limits, pauses.identities)
+
+    def _console(self) -> ConsoleSide:
+        return ConsoleSide(
+            context=self.context,
+            outbound=self.outbound,
+            identities=self._identity_routes(),
+            providers=self.provider_routes(),
+            webhooks=WebhookControl(self.webhooks),
+        )
 
     def _why_routes(self) -> Sequence[web.RouteDef]:
         explainer = self.outbound.explainer

@@ -4,11 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from relay.config.server import Proxies
-from relay.console.charts import Bars, Rate, Readers, bars, rate, readers
-from relay.console.formats import minute, number
-from relay.reports.tallies import BOUNCED, DELAY, LATE, SPAN, TallySum, added_up, bounced, median_delay
-
-DAY = 86400.0
+from relay.console.charts import Bars, Rate, Readers, rate, readers
+from relay.console.formats import number
+from relay.console.time_columns import DAY_SPAN, time_columns
+from relay.reports.tallies import BOUNCED, DELAY, LATE, TallySum, added_up, bounced, median_delay
 
 KINDS = (
     *("created", "delivered", "deferred", "dropped", "complaint", "open", "open:proxy", "open:machine"),
@@ -17,11 +16,6 @@ KINDS = (
 """Kinds of tallies that the overview reads."""
 
 LEGEND = (("ok", "Delivered"), ("wait", "Deferred"), ("off", "Dropped"), ("bad", "Bounced"))
-
-COLUMN = 1800
-"""Seconds of a column of the chart: half an hour, six counts of five minutes."""
-
-_COLUMNS = int(DAY) // COLUMN
 
 BOUNCE_MARKS = (2.0,)
 
@@ -55,14 +49,8 @@ class DayFigures:
         return self.delivered + self.bounced
 
 
-def window(now: float) -> tuple[int, int]:
-    """Return the beginning and the end of the columns of the last 24 hours; the last column is not over."""
-    end = int(now // COLUMN + 1) * COLUMN
-    return end - int(DAY), end
-
-
 def day_figures(sums: Sequence[TallySum], now: float, proxies: Proxies) -> DayFigures:
-    """Return the figures of the sums of `window`. `proxies` says what an open by a proxy counts as."""
+    """Return the figures of the sums of `DAY_SPAN`. `proxies` says what an open by a proxy counts as."""
     total = added_up(sums)
     bounces = bounced(total)
     delivered = max(total.get("delivered", 0) - total.get(LATE, 0), 0)
@@ -70,7 +58,7 @@ def day_figures(sums: Sequence[TallySum], now: float, proxies: Proxies) -> DayFi
     opened = people + (by_proxy if proxies == "opened" else 0)
     by_machine = machines + (by_proxy if proxies == "machine" else 0)
     clicked, clicked_by_machine = (max(total.get(kind, 0), 0) for kind in ("click", "click:machine"))
-    complaints = total.get("complaint", 0)
+    complaints, recent = total.get("complaint", 0), now - 3600 - DAY_SPAN.column
     return DayFigures(
         accepted=total.get("created", 0),
         delivered=delivered,
@@ -81,36 +69,10 @@ def day_figures(sums: Sequence[TallySum], now: float, proxies: Proxies) -> DayFi
         opened=readers("Opened", opened, by_machine, delivered),
         clicked=readers("Clicked", clicked, clicked_by_machine, delivered),
         median=median_delay(total),
-        last_hour=sum(one.count for one in sums if one.kind.startswith("delivered") and one.at > now - 3600 - SPAN),
+        last_hour=sum(one.count for one in sums if one.kind.startswith("delivered") and one.at >= recent),
         bounce_rate=rate("Bounce rate", bounces, delivered + bounces, BOUNCE_MARKS),
         complaint_rate=rate("Complaint rate", complaints, delivered, COMPLAINT_MARKS),
-        chart=_chart(sums, now),
-    )
-
-
-def _chart(sums: Sequence[TallySum], now: float) -> Bars:
-    start, _ = window(now)
-    values = [[0, 0, 0, 0] for _ in range(_COLUMNS)]
-    for one in sums:
-        place = _place(one.kind)
-        if place is not None and 0 <= (column := int((one.at - start) // COLUMN)) < _COLUMNS:
-            values[column][place] += one.count
-    names = [minute(start + index * COLUMN, start + index * COLUMN) for index in range(_COLUMNS)]
-    most = max(range(_COLUMNS), key=lambda index: sum(values[index]))
-    busiest = f"Most happened in the half hour from {names[most]} on." if sum(values[most]) else "Nothing happened."
-    return bars(
-        title="What became of the mail, last 24 hours",
-        description=f"Stacked bars, one for each half hour. {busiest}",
-        unit="From",
-        legend=LEGEND,
-        names=names,
-        values=values,
-        rows=[
-            (names[index], [sum(column) for column in zip(*values[index : index + 4], strict=True)])
-            for index in range(0, _COLUMNS, 4)
-        ],
-        ticks=[(index, names[index]) for index in range(0, _COLUMNS, 12)],
-        last="now",
+        chart=time_columns("What became of the mail, last 24 hours", DAY_SPAN, now, LEGEND, sums, _place),
     )
 
 

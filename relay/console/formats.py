@@ -31,6 +31,13 @@ def in_words(value: int) -> str:
     return NUMBERS[value] if 0 <= value < len(NUMBERS) else number(value)
 
 
+def part_of(part: int, whole: int) -> str:
+    """Return how many of all, as the beginning of a sentence: "None of two", "One of three", "Both", "All five"."""
+    if part == whole:
+        return {1: "The only one", 2: "Both"}.get(whole, f"All {in_words(whole)}")
+    return f"{in_words(part).capitalize() if part else 'None'} of {in_words(whole)}"
+
+
 def counted(value: int, one: str, many: str = "") -> str:
     """Return a number with its noun: "1 recipient", "231 recipients"."""
     return f"{number(value)} {one if value == 1 else many or f'{one}s'}"

@@ -2,17 +2,18 @@
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from aiohttp import web
 
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.console.cached import Cached
-from relay.console.figures import KINDS, DayFigures, day_figures, window
+from relay.console.figures import KINDS, DayFigures, day_figures
 from relay.console.formats import duration, number, percent
 from relay.console.queue_state import QueueState
 from relay.console.shell import Shell
+from relay.console.time_columns import DAY_SPAN
 from relay.console.verdict import Standing, verdict
 from relay.domains.status import DomainStatus
 from relay.mail.queue_id import is_queue_id, time_of
@@ -92,7 +93,7 @@ class OverviewPage:
             request,
             "overview.html",
             title="Overview",
-            verdict=replace(found, todo=[replace(one, href="", button="") for one in found.todo]),
+            verdict=found,
             figures=figures,
             tiles=_tiles(figures, queue, now, settings.queue.lifetime),
             oldest=await self._oldest(queue, now),
@@ -102,8 +103,8 @@ class OverviewPage:
 
     async def _read_figures(self) -> DayFigures:
         now = self._clock()
-        since, until = window(now)
-        sums = await self._tallies.sums(since, until, KINDS)
+        since, until = DAY_SPAN.window(now)
+        sums = await self._tallies.sums(since, until, KINDS, span=DAY_SPAN.column)
         return day_figures(sums, now, self._settings().engagement.proxies)
 
     async def _oldest(self, queue: QueueState, now: float) -> Sequence[Waiting]:
@@ -130,12 +131,12 @@ def _tiles(figures: DayFigures, queue: QueueState, now: float, lifetime: float) 
             f"{percent(figures.delivered, done)} of {number(done)}" if done else "last 24 hours",
             "/messages?status=delivered",
         ),
-        ("Waiting", number(queue.total), oldest, ""),
+        ("Waiting", number(queue.total), oldest, "/queue"),
         (
             "Bounced",
             number(figures.bounced),
             f"{percent(figures.bounced, figures.left)} of what left" if figures.left else "last 24 hours",
-            "",
+            "/bounces?span=day",
         ),
         ("Dropped", number(figures.dropped), "on a list, or cancelled", "/messages?status=dropped"),
         ("Opened", figures.opened.text.partition(" ")[0], _share_of(figures.opened.text), ""),

@@ -9,11 +9,18 @@ from aiohttp.typedefs import Handler, Middleware
 
 from relay.console import static_files
 from relay.console.access import AccessCheck, access_middleware
+from relay.console.bounces import BouncePages
+from relay.console.domains import DomainPages
+from relay.console.identities import IdentityPages
 from relay.console.message import MessagePages
 from relay.console.messages import MessagesPage
 from relay.console.overview import OverviewPage
+from relay.console.providers import ProviderPages
+from relay.console.queue import QueuePages
 from relay.console.roles import Role, viewer_of
 from relay.console.shell import Shell
+from relay.console.suppressions import SuppressionPages
+from relay.console.webhooks import WebhookPages
 from relay.events.ports import StoreError
 
 
@@ -36,6 +43,13 @@ class Pages:
     overview: OverviewPage
     messages: MessagesPage
     message: MessagePages
+    queue: QueuePages
+    bounces: BouncePages
+    domains: DomainPages
+    identities: IdentityPages
+    providers: ProviderPages
+    suppressions: SuppressionPages
+    webhooks: WebhookPages
 
 
 def routes(pages: Pages) -> Sequence[Route]:
@@ -47,6 +61,24 @@ def routes(pages: Pages) -> Sequence[Route]:
         Route("GET", "/messages/{queue_id}", pages.message.show, Role.VIEWER),
         Route("GET", "/messages/{queue_id}/preview", pages.message.preview, Role.VIEWER),
         Route("GET", "/message/{queue_id}", former_message, Role.VIEWER),
+        Route("GET", "/queue", pages.queue.show, Role.VIEWER),
+        Route("GET", "/queue.csv", pages.queue.export, Role.VIEWER),
+        Route("GET", "/bounces", pages.bounces.show, Role.VIEWER),
+        Route("GET", "/bounces.csv", pages.bounces.export, Role.VIEWER),
+        Route("GET", "/domains", pages.domains.show, Role.VIEWER),
+        Route("GET", "/domains.csv", pages.domains.export, Role.VIEWER),
+        Route("GET", "/domains/{domain}", pages.domains.one, Role.VIEWER),
+        Route("GET", "/identities", pages.identities.show, Role.VIEWER),
+        Route("GET", "/identities.csv", pages.identities.export, Role.VIEWER),
+        Route("GET", "/identities/{address}", pages.identities.one, Role.VIEWER),
+        Route("GET", "/providers", pages.providers.show, Role.VIEWER),
+        Route("GET", "/providers.csv", pages.providers.export, Role.VIEWER),
+        Route("GET", "/suppressions", pages.suppressions.show, Role.VIEWER),
+        Route("GET", "/suppressions.csv", pages.suppressions.export, Role.VIEWER),
+        Route("GET", "/unsubscribes", pages.suppressions.unsubscribed, Role.VIEWER),
+        Route("GET", "/unsubscribes.csv", pages.suppressions.export_unsubscribed, Role.VIEWER),
+        Route("GET", "/webhooks", pages.webhooks.show, Role.VIEWER),
+        Route("GET", "/webhooks.csv", pages.webhooks.export, Role.VIEWER),
     )
 
 

@@ -65,15 +65,21 @@ class Shell:
         return await self.page(request, "error.html", title=title, status=status, text=text, state=state)
 
     async def _menu(self) -> Sequence[tuple[str, Sequence[MenuItem]]]:
-        return (
-            (
-                "Watch",
-                (
-                    MenuItem("/", "Overview", await self._depth()),
-                    MenuItem("/messages", "Messages"),
-                ),
-            ),
+        failing = sum(one.health == "failing" for one in self.domains())
+        paused = sum(lane.startswith("provider:") for lane in self.pauses())
+        watch = (
+            MenuItem("/", "Overview"),
+            MenuItem("/messages", "Messages"),
+            MenuItem("/queue", "Queue", await self._depth()),
+            MenuItem("/bounces", "Bounces"),
         )
+        send = (
+            MenuItem("/domains", "Domains", ("bad", f"{failing} fail") if failing else None),
+            MenuItem("/identities", "Identities"),
+            MenuItem("/providers", "Providers", ("wait", f"{paused} paused") if paused else None),
+        )
+        lists, connect = (MenuItem("/suppressions", "Suppressions"),), (MenuItem("/webhooks", "Webhooks"),)
+        return (("Watch", watch), ("Send", send), ("Lists", lists), ("Connect", connect))
 
     async def _depth(self) -> tuple[str, str] | None:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
+from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 
 SPAN = 300
@@ -33,6 +34,9 @@ DELAY = "delay:"
 
 DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 86400.0, float("inf"))
 """Upper bounds of delays, in seconds."""
+
+FOLDED = 30 * 86400.0
+"""Seconds before the last 90 days that are searched for counts of five minutes."""
 
 _PLAIN = frozenset(
     {Kind.CREATED, Kind.DELIVERED, Kind.DEFERRED, Kind.DROPPED, Kind.REPLY, Kind.UNSUBSCRIBE, Kind.COMPLAINT}
@@ -93,16 +97,25 @@ class ReadMessage:
     reaches: Mapping[int, Reach]
 
 
+ALL_KINDS = (
+    *(kind.value for kind in sorted(_PLAIN)),
+    *(LATE, BOUNCED, DELAY, *OPEN_KINDS[1:], *CLICK_KINDS[1:3]),
+)
+"""All kinds that are counted."""
+
+
 class TallyStore(Protocol):
     """Stores the tallies. All methods raise StoreError."""
 
     async def add(self, counts: Mapping[TallyKey, int]) -> None:
         """Add the counts to those in the store."""
 
-    async def sums(self, since: float, until: float, kinds: Sequence[str], domain: str = "") -> Sequence[TallySum]:
-        """Return the sums by span and kind, in order of time.
+    async def sums(
+        self, since: float, until: float, kinds: Sequence[str], domain: str = "", span: int = SPAN
+    ) -> Sequence[TallySum]:
+        """Return the sums by kind and multiples of `span` seconds, in order of time.
 
-        `kinds` are kinds, or beginnings of kinds that end with ":"; campaign mail counts too, with a kind of its own.
+        `kinds` are kinds, BOUNCED or DELAY for all that begin so; campaign mail counts too, with a kind of its own.
         Without a domain those of all domains are added; with the address of an identity its own are returned.
         """
 
@@ -114,6 +127,20 @@ class TallyStore(Protocol):
 
     async def fold(self, before: float) -> int:
         """Add up the counts of five minutes from before that time by the hour; return the number of rows that ended."""
+
+
+def every_kind(kinds: Iterable[str]) -> list[str]:
+    """Return kinds with those of campaign mail, and for BOUNCED and DELAY all that begin so."""
+    full: list[str] = []
+    for kind in kinds:
+        match kind:
+            case "bounced:":
+                full += [f"{BOUNCED}{name}" for name in CATEGORIES]
+            case "delay:":
+                full += [f"{DELAY}{bound:g}" for bound in DELAYS]
+            case _:
+                full.append(kind)
+    return [name for kind in full for name in (kind, kind + CAMPAIGN)]
 
 
 def keys_of(event: Event) -> Iterator[TallyKey]:
@@ -133,7 +160,8 @@ def keys_of(event: Event) -> Iterator[TallyKey]:
 def _kinds_of(event: Event) -> Iterator[str]:
     data = event.data
     if event.kind is Kind.BOUNCED:
-        yield f"{BOUNCED}{data.get('category') or ('expired' if data.get('reason') else 'unknown')}"
+        named = str(data.get("category") or ("expired" if data.get("reason") else ""))
+        yield f"{BOUNCED}{named if named in CATEGORIES else 'unknown'}"
         if data.get("late"):
             yield LATE
     elif event.kind in _PLAIN and not data.get("automatic"):

@@ -4,13 +4,17 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from relay.reports.tallies import (
+    ALL_KINDS,
     CAMPAIGN,
+    FOLDED,
     HOUR,
+    SPAN,
     Reach,
     ReaderAction,
     ReadMessage,
     TallyKey,
     TallySum,
+    every_kind,
     reach_of,
     stronger,
 )
@@ -24,7 +28,7 @@ _ADD = (
 
 _IDENTITY = "domain LIKE '%@%'"
 
-_FINE = f"at < ? AND at % {HOUR} != 0"
+_FINE = f"kind = ? AND at >= ? AND at < ? AND at % {HOUR} != 0"
 
 _FOLDED = (
     f"SELECT at / {HOUR} * {HOUR}, kind, domain, CAST(sum(count) AS BIGINT) FROM tallies WHERE {_FINE} GROUP BY 1, 2, 3"  # noqa: S608
@@ -63,9 +67,11 @@ class TallyTable:
         rows = [(key.at, key.kind, key.domain, count) for key, count in sorted(counts.items()) if count]
         await self._database.write(lambda raw: raw.executemany(_ADD, rows).rowcount)
 
-    async def sums(self, since: float, until: float, kinds: Sequence[str], domain: str = "") -> Sequence[TallySum]:
-        """Return the sums by span and kind, in order of time."""
-        sql, values = sums_statement(since, until, kinds, domain)
+    async def sums(
+        self, since: float, until: float, kinds: Sequence[str], domain: str = "", span: int = SPAN
+    ) -> Sequence[TallySum]:
+        """Return the sums by kind and multiples of `span` seconds, in order of time."""
+        sql, values = sums_statement(since, until, kinds, domain, span)
         return await self._database.read(lambda raw: [TallySum(*row) for row in raw.execute(sql, values)])
 
     async def domains(self, since: float) -> Sequence[tuple[str, int]]:
@@ -81,34 +87,27 @@ class TallyTable:
         return await self._database.write(_fold(int(before // HOUR) * HOUR))
 
 
-def sums_statement(since: float, until: float, kinds: Sequence[str], domain: str) -> tuple[str, list[object]]:
+def sums_statement(
+    since: float, until: float, kinds: Sequence[str], domain: str, span: int
+) -> tuple[str, list[object]]:
     """Return the statement for the sums, and its values."""
-    tests: list[str] = []
-    bound: list[object] = [int(since), int(until)]
-    for kind in kinds:
-        if kind.endswith(":"):
-            tests.append("(kind >= ? AND kind < ?)")
-            bound += [kind, f"{kind[:-1]};"]  # ";" follows ":".
-        else:
-            tests.append("kind IN (?, ?)")
-            bound += [kind, kind + CAMPAIGN]
-    if domain:
-        bound.append(domain)
+    names = every_kind(kinds)
     of = "domain = ?" if domain else f"NOT {_IDENTITY}"
     sql = (
-        "SELECT at, kind, CAST(sum(count) AS BIGINT) FROM tallies "  # noqa: S608  conditions of this module, values bound
-        f"WHERE at >= ? AND at < ? AND ({' OR '.join(tests)}) AND {of} GROUP BY at, kind ORDER BY at, kind"
+        f"SELECT at / {span:d} * {span:d}, kind, CAST(sum(count) AS BIGINT) FROM tallies "  # noqa: S608  values bound
+        f"WHERE kind IN ({', '.join('?' * len(names))}) AND at >= ? AND at < ? AND {of} GROUP BY 1, 2 ORDER BY 1, 2"
     )
-    return sql, bound
+    return sql, [*names, int(since), int(until), *([domain] if domain else [])]
 
 
 def _fold(before: int) -> Callable[[Connection], int]:
     def operation(raw: Connection) -> int:
-        rows = raw.execute(_FOLDED, (before,)).fetchall()
-        if not rows:
-            return 0
-        ended = raw.execute(_DELETE_FINE, (before,)).rowcount
-        raw.executemany(_ADD, rows)
+        ended = 0
+        for kind in every_kind(ALL_KINDS):
+            fine = (kind, before - int(FOLDED), before)
+            if rows := raw.execute(_FOLDED, fine).fetchall():
+                ended += raw.execute(_DELETE_FINE, fine).rowcount
+                raw.executemany(_ADD, rows)
         return ended
 
     return operation

@@ -1,7 +1,9 @@
 """The console of a running relay: what it shows, to whom, and that nothing a stranger wrote acts in it."""
 
 import asyncio
+import csv
 from base64 import b64encode
+from io import StringIO
 from pathlib import Path
 
 import aiohttp
@@ -54,6 +56,62 @@ async def test_it_shows_figures_messages_and_their_ways(tmp_path: Path) -> None:
             assert "<script>" not in found
 
 
+PAGES = (
+    *("/", "/messages", "/queue", "/queue?state=waiting", "/queue?q=u@rcpt.test", "/bounces", "/bounces?span=day"),
+    *("/bounces?reply=550+5.1.1+No+such+user", "/domains", "/domains/acme.test", "/identities"),
+    *("/identities/news@acme.test", "/providers", "/suppressions", "/suppressions?q=none@x.test", "/unsubscribes"),
+    "/webhooks",
+)
+
+FILES = ("queue", "bounces", "domains", "identities", "providers", "suppressions", "unsubscribes", "webhooks")
+
+SENDERS = """
+[domains."acme.test"]
+[identities."news@acme.test"]
+display_name = "Acme News"
+[[webhook]]
+name = "crm"
+url = "http://127.0.0.1:9/hook"
+allow_networks = ["127.0.0.1/32"]
+"""
+
+
+async def test_every_page_and_every_list_as_a_file(tmp_path: Path) -> None:
+    async with (
+        Sink() as sink,
+        ConsoleRelay(tmp_path, sink, more=SENDERS) as relay,
+        aiohttp.ClientSession(relay.url) as client,
+    ):
+        sink.once("RCPT", Say("550 5.1.1 No such user here"))
+        await relay.send("bad@rcpt.test", "=HYPERLINK(1)")
+        sink.always("RCPT", Say("452 4.2.2 Mailbox full"))
+        waits = await relay.send("u@rcpt.test", "Your invoice", "<2@acme.test>")
+        for path in PAGES:
+            async with client.get(path) as answer:
+                assert answer.status == 200, await answer.text()
+                assert "<h1" in await answer.text()
+        files = {}
+        for name in FILES:
+            async with client.get(f"/{name}.csv") as answer:
+                assert answer.status == 200
+                assert answer.content_type == "text/csv"
+                files[name] = list(csv.DictReader(StringIO(await answer.text())))
+        assert files["suppressions"][0]["address"] == "bad@rcpt.test"
+        assert files["bounces"][0]["subject"] == "'=HYPERLINK(1)"
+        assert files["domains"][0]["domain"] == "acme.test"
+        assert files["queue"][0]["site"] == "sink"
+        assert {one["name"] for one in files["providers"]} == {"direct", "sink"}
+        async with client.get("/queue.csv?q=u@rcpt.test") as answer:
+            assert [one["queue_id"] for one in csv.DictReader(StringIO(await answer.text()))] == [waits]
+        async with client.get("/queue?state=gone") as answer:
+            assert answer.status == 400
+            assert "not one of waiting, held and active" in await answer.text()
+        for path in ("/domains/none.test", "/identities/none@x.test", "/nothing"):
+            async with client.get(path) as answer:
+                assert answer.status == 404
+                assert "<h1" in await answer.text()
+
+
 async def test_counts_outlast_a_restart(tmp_path: Path) -> None:
     async with Sink() as sink, ConsoleRelay(tmp_path, sink) as relay:
         await relay.send("good@rcpt.test")
@@ -85,7 +143,7 @@ async def test_other_hosts_have_no_access_and_nothing_can_be_changed(tmp_path: P
         for method in ("POST", "PUT", "DELETE", "PATCH"):
             async with client.request(method, "/") as answer:
                 assert answer.status == 405
-        for path in ("/queue", "/status", "/reload", "/message/none", f"/message/{'0' * 14}"):
+        for path in ("/status", "/reload", "/message/none", f"/message/{'0' * 14}"):
             async with client.get(path) as answer:
                 assert answer.status == 404
                 assert "default-src 'none'" in answer.headers["Content-Security-Policy"]

@@ -5,5 +5,5 @@ CREATE TABLE tallies (
     kind   TEXT NOT NULL,               -- kind of event, with its category; '/campaign' behind it for campaign mail
     domain TEXT NOT NULL,               -- sending domain, or address of an identity
     count  BIGINT NOT NULL,
-    PRIMARY KEY (at, kind, domain)
+    PRIMARY KEY (kind, at, domain)
 );
