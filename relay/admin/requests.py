@@ -13,6 +13,12 @@ from relay.reports.ports import EventPlace
 
 T = TypeVar("T")
 
+_NO_TEXT = re.compile("[\0\ud800-\udfff]")
+"""Characters that no database stores in a text."""
+
+_LONGEST_SHOWN = 100
+"""Characters of an address that a fault repeats, at most."""
+
 _MAX_PAGE = 10_000
 """Rows of one page, at most."""
 
@@ -128,7 +134,10 @@ async def parse_each(
 
 
 def parse_fields(given: object, known: Collection[str]) -> dict[str, str]:
-    """Return the fields of one entry, "" for missing ones; raise ValueError for a fault. The address is valid."""
+    """Return the fields of one entry, "" for missing ones; raise ValueError for a fault.
+
+    The address is valid, and so is the domain, an address or a domain name. All texts can be stored.
+    """
     if not isinstance(given, Mapping):
         raise ValueError("must be an object with an address")  # noqa: TRY004  callers catch ValueError only
     if unknown := sorted(set(given) - set(known)):
@@ -136,10 +145,13 @@ def parse_fields(given: object, known: Collection[str]) -> dict[str, str]:
     texts = {key: given.get(key) or "" for key in known}
     if wrong := sorted(key for key, value in texts.items() if not isinstance(value, str)):
         raise ValueError(f"{wrong[0]} must be a string")
-    try:
-        parse_address(texts["address"])
-    except AddressError as error:
-        raise ValueError(f"{texts['address'] or 'address'}: {error}") from None
+    for key, value in texts.items():
+        if found := _NO_TEXT.search(value):
+            raise ValueError(f"{key} has U+{ord(found[0]):04X}, which is no character of a text")
+
+    _check_address("address", texts["address"])
+    if domain := texts.get("domain", ""):
+        _check_address("domain", domain, domain if "@" in domain else f"a@{domain}")
     return texts
 
 
@@ -153,6 +165,17 @@ def time_parameter(query: Mapping[str, str], key: str) -> float:
         return parse_time(key, query[key])
     except ValueError as error:
         raise web.HTTPBadRequest(text=str(error)) from None
+
+
+def _check_address(key: str, shown: str, address: str = "") -> None:
+    """Raise ValueError unless it is an address without invisible characters, which would make another one of it."""
+    if (hidden := next((char for char in shown if not char.isprintable()), None)) is not None:
+        raise ValueError(f"{key} has the invisible character U+{ord(hidden):04X}")
+    try:
+        parse_address(address or shown)
+    except AddressError as error:
+        cut = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+        raise ValueError(f"{cut or key}: {error}") from None
 
 
 def parse_time(key: str, text: str) -> float:

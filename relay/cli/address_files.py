@@ -156,7 +156,8 @@ def _csv_rows(lines: Sequence[str], first: int, delimiter: str, columns: Sequenc
             yield LineFault(number, _csv_fault(str(error)))
             continue
         if len(fields) == len(names):
-            yield Row(number, dict(zip(names, fields, strict=True)))
+            named = dict(zip(names, fields, strict=True))
+            yield Row(number, {**named, "address": named["address"].strip()})
         else:
             yield LineFault(number, f"has {len(fields)} fields, and the first line names {len(names)}")
 

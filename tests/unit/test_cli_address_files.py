@@ -35,6 +35,7 @@ def _read(octets: bytes) -> tuple[list[tuple[int, str]], list[str]]:
         ("\ufeffa@x.test\nb@x.test\n".encode("utf-16-be"), [1, 2]),
         (b"address,reply\na@x.test,no\nb@x.test,\n", [2, 3]),
         (b'Address;"Reply"\na@x.test;"no; never"\nb@x.test;"said ""no"""\n', [2, 3]),
+        (b"address;reply\n a@x.test ;no\n\tb@x.test;no\n", [2, 3]),
         (b"reply\taddress\nno\ta@x.test\n\tb@x.test\n", [2, 3]),
         (b'address,reply\na@x.test,said "no\nb@x.test,no"\n', [2, 3]),
         ("address,reply\na@x.test,no\u2028line\u0085\nb@x.test,\x0b\n".encode(), [2, 3]),
@@ -114,6 +115,29 @@ async def test_an_import_is_whole_or_nothing_unless_asked(
     assert partly.exit_code == 65
     assert json.loads(partly.stdout) == {"lines": 8, "imported": 6, "faults": 1}
     assert await _listed(admin, name) == 6
+
+
+@pytest.mark.parametrize(
+    ("entry", "fault"),
+    [
+        ({"address": "\ud800@x.test"}, "address has U+D800, which is no character of a text"),
+        ({"address": "a@x.test", "domain": "\ud800.test"}, "domain has U+D800, which is no character of a text"),
+        ({"address": "a@x.test", "queue_id": "\0"}, "queue_id has U+0000, which is no character of a text"),
+        ({"address": "\u200ba@x.test"}, "address has the invisible character U+200B"),
+        ({"address": "a@x.test\xad"}, "address has the invisible character U+00AD"),
+        ({"address": "a@x.test", "domain": "acme..test"}, "acme..test: the part after the @ is not a domain name"),
+        ({"address": "a@x.test", "domain": "acme test"}, "acme test: the part after the @ is not a domain name"),
+        ({"address": "a" * 5000 + "@x.test"}, "a" * 100 + "…: the part before the @ is longer than 64 octets"),
+        ({"address": "a@x.test", "created_at": "0000-01-01T00:00:00Z"}, "created_at: '0000-01-01T00:00:00Z' is not"),
+    ],
+)
+@pytest.mark.parametrize("name", ["suppression", "unsubscribe"])
+async def test_a_value_that_no_list_can_have_is_a_fault(
+    admin: AdminHarness, name: str, entry: dict[str, str], fault: str
+) -> None:
+    refused = await _import(admin, name, json.dumps(entry))
+    assert (refused.exit_code, refused.stderr.splitlines()[0][: len(fault) + 15]) == (65, f"relay: line 1: {fault}")
+    assert await _listed(admin, name) == 0
 
 
 @pytest.mark.parametrize("name", ["suppression", "unsubscribe"])
