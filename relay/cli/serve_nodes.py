@@ -56,7 +56,7 @@ def run_nodes(settings: Settings, path: Path, count: int) -> int:
 
     async def main() -> int:
         log = open_log(settings.log_file, settings.log.format, settings.log.level)
-        return await NodeProcesses(count, spawn, log).run()
+        return await NodeProcesses(count, spawn, log, log.reopen).run()
 
     return asyncio.run(main())
 
@@ -64,12 +64,16 @@ def run_nodes(settings: Settings, path: Path, count: int) -> int:
 class NodeProcesses:
     """The processes of the nodes. The first one starts alone: it makes the keys and the schema that all share."""
 
-    def __init__(self, count: int, spawn: Spawn, log: Emit, first_wait: float = FIRST_WAIT) -> None:
+    def __init__(
+        self, count: int, spawn: Spawn, log: Emit, reopen_log: Callable[[], None], first_wait: float = FIRST_WAIT
+    ) -> None:
         self._count = count
         self._spawn = spawn
         self._log = log
+        self._reopen_log = reopen_log
         self._first_wait = first_wait
         self._running: dict[int, Process] = {}
+        self._up: set[int] = set()
         self._ready: dict[int, asyncio.Event] = {number: asyncio.Event() for number in range(1, count + 1)}
         self._stopping = asyncio.Event()
 
@@ -79,7 +83,8 @@ class NodeProcesses:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop)
         for number in (signal.SIGHUP, signal.SIGUSR1):
-            loop.add_signal_handler(number, self._pass_on, number)
+            loop.add_signal_handler(number, self._on_reload, number)
+        signal.signal(signal.SIGUSR2, signal.SIG_IGN)
 
         with tempfile.TemporaryDirectory(prefix="relay-nodes-") as folder:
             first = asyncio.create_task(self._keep(1, Path(folder)))
@@ -101,8 +106,14 @@ class NodeProcesses:
         self._stopping.set()
         self._pass_on(signal.SIGTERM)
 
-    def _pass_on(self, number: signal.Signals) -> None:
-        for process in self._running.values():
+    def _on_reload(self, number: signal.Signals) -> None:
+        """Pass the signal on. A node that starts has the current file and log, and the signal would end it."""
+        self._reopen_log()
+        self._pass_on(number, self._up)
+
+    def _pass_on(self, number: signal.Signals, nodes: Iterable[int] | None = None) -> None:
+        for node in self._running if nodes is None else nodes:
+            process = self._running[node]
             if process.returncode is None:
                 process.send_signal(number)
 
@@ -142,10 +153,12 @@ class NodeProcesses:
                 return await process.wait()
             finally:
                 loop.remove_reader(notify)
+                self._up.discard(number)
 
     def _notified(self, number: int, notify: socket.socket) -> None:
         if b"READY=1" in notify.recv(4096).split(b"\n"):
             self._ready[number].set()
+            self._up.add(number)
 
 
 async def _all_set(events: Iterable[asyncio.Event]) -> None:

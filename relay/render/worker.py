@@ -74,7 +74,9 @@ def _write(target: RawIOBase, content: bytes) -> None:
 
 def main(fd: int, descriptors: int, max_memory: int, max_cpu: int) -> None:
     """Serve on the inherited sockets. `max_memory` is the limit of the address space in octets."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # Those of a terminal or of log rotation reach all processes of the relay. They are for the one that serves.
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     gc.disable()

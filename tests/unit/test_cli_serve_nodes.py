@@ -20,6 +20,8 @@ signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 time.sleep(600)
 """
 
+UNREADY = "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(0)); time.sleep(600)"
+
 FAILS = "import sys; sys.exit(78)"
 
 
@@ -32,7 +34,11 @@ class Nodes:
         """Starts to come that the system refuses."""
         self.started: list[tuple[int, Process]] = []
         self.lines: list[tuple[str, dict[str, Any]]] = []
-        self.nodes = NodeProcesses(count, self.spawn, self.log, first_wait=0.01)
+        self.reopened = 0
+        self.nodes = NodeProcesses(count, self.spawn, self.log, self.reopen, first_wait=0.01)
+
+    def reopen(self) -> None:
+        self.reopened += 1
 
     def log(self, line: str, /, **fields: Any) -> None:
         self.lines.append((line, fields))
@@ -76,6 +82,22 @@ async def test_a_node_that_the_system_cannot_start_is_tried_again_and_ends_no_ot
     assert [(one["node"], one["code"]) for _, one in nodes.lines] == [(2, -signal.SIGKILL), (2, 71), (2, 71)]
     os.kill(os.getpid(), signal.SIGTERM)
     assert await running == 0
+
+
+async def test_signals_of_log_rotation_end_neither_the_nodes_nor_one_that_starts() -> None:
+    nodes = Nodes(2, NODE.replace("time.sleep", "signal.signal(signal.SIGHUP, lambda *_: sys.exit(3)); time.sleep", 1))
+    running = asyncio.create_task(nodes.nodes.run())
+    await nodes.until_started(2)
+    nodes.script = UNREADY
+    dict(nodes.started)[2].kill()
+    await nodes.until_started(3)
+    for number in (signal.SIGUSR2, signal.SIGHUP):
+        os.kill(os.getpid(), number)
+    assert await nodes.started[0][1].wait() == 3
+    assert nodes.reopened == 1
+    assert nodes.started[2][1].returncode is None
+    os.kill(os.getpid(), signal.SIGTERM)
+    await running
 
 
 async def test_a_first_node_that_does_not_start_ends_all_with_its_code() -> None:

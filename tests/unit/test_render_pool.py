@@ -177,6 +177,16 @@ async def test_a_worker_that_is_replaced_has_the_keys_in_force() -> None:
         assert list(await started.render(STORED, [0], eight_bit=True)) == render(STORED, [0], new, eight_bit=True)
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2])
+async def test_a_signal_of_a_terminal_or_of_log_rotation_ends_no_worker(number: signal.Signals) -> None:
+    async with pool() as started:
+        (pid,) = started.pids
+        assert list(await started.render(STORED, [0], eight_bit=True)) == render(STORED, [0], KEYS, eight_bit=True)
+        os.kill(pid, number)
+        assert list(await started.render(STORED, [0], eight_bit=True)) == render(STORED, [0], KEYS, eight_bit=True)
+        assert started.pids == [pid]
+
+
 async def test_a_message_over_which_a_worker_died_is_rendered_in_another_one_and_the_others_are_repeated() -> None:
     async with pool() as started:
         (pid,) = started.pids
