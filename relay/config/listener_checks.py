@@ -67,7 +67,9 @@ def _address_conflict(
         is_shared = reuse_port and {path[0], before[0]} <= REUSING
         if port and port == its_port and _overlap(host, other, is_shared=is_shared):
             owner = " ".join(str(part + 1) if isinstance(part, int) else part for part in before[:-1])
-            yield Problem(path, f"{owner} listens there already", "an address for each")
+            may_share = not is_shared and host != other and {path[0], before[0]} <= REUSING
+            allowed = "an address for each" + (", or server.reuse_port = true" if may_share else "")
+            yield Problem(path, f"{owner} listens there already", allowed)
             break
     in_use.setdefault((host, port), path)
 

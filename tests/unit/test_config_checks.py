@@ -29,6 +29,12 @@ def _listener(**keys: Any) -> dict[str, Any]:
     return {"name": "a", "address": "127.0.0.1:2525", **keys}
 
 
+def test_where_shared_ports_would_help_the_fault_says_so() -> None:
+    two = {"listener": [_listener(), _listener(name="b", address="0.0.0.0:2525")]}
+    (problem,) = find_errors(Settings.model_validate(two))
+    assert problem.allowed == "an address for each, or server.reuse_port = true"
+
+
 def test_the_defaults_have_no_errors_and_no_warnings() -> None:
     assert _errors({}) == []
     assert _warnings({}) == []
