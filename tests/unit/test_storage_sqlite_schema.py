@@ -121,6 +121,20 @@ async def test_a_damaged_database_is_refused(path: Path, damage: Callable[[bytes
     await refused(path, DamagedError, match)
 
 
+async def test_a_disk_without_space_is_named_and_the_database_is_not_called_damaged(path: Path) -> None:
+    await fill(path)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        with pytest.raises(StoreError, match="its disk has no space left; free some and start again") as raised:
+            schema.prepare(path, existed=True)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert raised.value.full
+    assert not isinstance(raised.value, DamagedError)
+    schema.prepare(path, existed=True)
+
+
 def zero_page_of(path: Path, content: bytes) -> None:
     """Zero the page of the file in which this content begins to fill whole pages."""
     data = bytearray(path.read_bytes())

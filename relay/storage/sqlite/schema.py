@@ -12,7 +12,7 @@ import aiosqlite
 
 from relay.events.ports import StoreError
 from relay.log import Emit, unlogged
-from relay.storage.errors import DamagedError, SchemaError, store_error
+from relay.storage.errors import DamagedError, SchemaError, primary_code, store_error
 from relay.storage.sqlite.connection import PAGE_SIZE, connect_reader, in_thread, uri
 from relay.storage.sqlite.lock import StoreLock, sync_folder
 from relay.storage.sqlite.salvage import faults, set_contents_aside
@@ -24,6 +24,9 @@ QUICK_CHECK_LIMIT = 64 << 20
 """Bytes. Larger files are not checked at start, because that would delay mail."""
 
 _SHOWN_FAULTS = 3
+
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+"""Result codes that say that the file is at fault, and not its disk."""
 
 _HEADER = b"SQLite format 3\0"
 
@@ -100,14 +103,22 @@ def _check_or_salvage(raw: sqlite3.Connection, path: Path, log: Emit) -> None:
 
 
 def check_database(raw: sqlite3.Connection, path: Path) -> None:
-    """Raise DamagedError when SQLite finds the database damaged; large files are only opened."""
+    """Raise DamagedError when SQLite finds the database damaged; large files are only opened.
+
+    Raises StoreError for trouble of the disk, which says nothing about the database.
+    """
     try:
         raw.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         if path.stat().st_size > QUICK_CHECK_LIMIT:
             return
         found = faults(raw)
     except sqlite3.DatabaseError as error:
-        raise DamagedError(f"{path}: {error}; restore it from a backup") from error
+        if primary_code(error) in _DAMAGED:
+            raise DamagedError(f"{path}: {error}; restore it from a backup") from error
+        trouble = store_error(error, path)
+        if trouble.full:
+            raise StoreError(f"{path}: its disk has no space left; free some and start again", full=True) from error
+        raise trouble from error
     if found:
         shown = "; ".join(fault.replace("\n", " ") for fault in found[:_SHOWN_FAULTS])
         raise DamagedError(f"{path}: the database is damaged: {shown}; restore it from a backup")
