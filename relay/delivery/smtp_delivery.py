@@ -26,6 +26,8 @@ _NEEDS_TLS = Reply(451, "4.7.10", "the application requires TLS for this message
 _ASK_NEXT_AFTER: Collection[Phase] = ("mail", "rcpt", "data")
 """Phases of a temporary failure after which the next host is asked. Failures before them concern the connection."""
 
+LEASE_ENDED = Deferred(Reply(451, "4.3.5", "the lease of this node ended before the message was sent"))
+
 MAX_SITES = 5
 """Times that a job takes the slot of another site because DNS changed, at most."""
 
@@ -53,6 +55,8 @@ class DeliveryAttempt:
         self._clock = clock
         self.is_elsewhere = False
         """Whether the last run ended because the domain leads to another site than that of the slot."""
+        self.lease_ended = False
+        """Whether the attempt ended because another node may have the entries now."""
         self._outcomes: dict[int, Outcome] = {}
         self._rendered: dict[bool, Rendered] = {}
         self._asked: set[str] = set()
@@ -67,7 +71,14 @@ class DeliveryAttempt:
             await self._deliver(held)
 
     def outcomes(self, missing: Outcome) -> Sequence[Outcome]:
-        """Return one outcome for each entry of the job, in order; `missing` for those that got none."""
+        """Return one outcome for each entry of the job, in order; `missing` for those that got none.
+
+        None at all if the lease ended before anything was tried.
+        """
+        if self.lease_ended:
+            if not self._outcomes:
+                return ()
+            missing = LEASE_ENDED
         return [self._outcomes.get(index, missing) for index in range(len(self._job.entries))]
 
     async def _deliver(self, held: HeldSlot) -> None:
@@ -83,6 +94,8 @@ class DeliveryAttempt:
                 break
 
             remaining = await self._use(held, session, pending)
+            if self.lease_ended:
+                break
             if not remaining and (remaining := self._deferred_by_server()):
                 if len(self._asked | {session.remote}) >= MAX_HOSTS:
                     break
@@ -126,6 +139,9 @@ class DeliveryAttempt:
             return []
 
         rendered = await self._render(session.offers.eight_bit)
+        if not self._job.is_held():
+            self.lease_ended = True
+            return []
         fault = message_fault(message, rendered, session.offers)
         if fault is not None:
             self._outcomes.update(dict.fromkeys(pending, Refused(fault, session.remote)))
@@ -210,7 +226,7 @@ class SmtpDelivery:
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
         """Return one outcome for each entry, in order. Accepted entries are in the journal by then.
 
-        There is none at all if the job was not admitted when its turn came: nothing was tried.
+        There is none at all if the job was not admitted when its turn came, or its lease ended: nothing was tried.
         """
         target = parse_lane(lane)
         if isinstance(target, Reply):
@@ -224,7 +240,7 @@ class SmtpDelivery:
                 if not job.admit(held.site):
                     return ()
                 await attempt.run(held)
-            if not attempt.is_elsewhere:
+            if attempt.lease_ended or not attempt.is_elsewhere:
                 return attempt.outcomes(INTERNAL_ERROR)
         return attempt.outcomes(SITES_DIFFER)
 

@@ -9,7 +9,7 @@ from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import INTERNAL_ERROR, ErrorBoundary, QueueContext, retry_store
 from relay.queue.damage import hold_damaged
 from relay.queue.dispatch import Dispatcher, Selection
-from relay.queue.entry import State
+from relay.queue.entry import State, move
 from relay.queue.lane_feedback import LaneFeedback
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, Settlement
@@ -79,7 +79,7 @@ class AttemptRunner:
     ) -> None:
         """Deliver the entries of one transaction, apply the outcomes to the lane, and settle them.
 
-        Entries whose site accepts no message now return to the queue.
+        Entries return to the queue whose site accepts no message now, or whose lease ended.
         """
         started_at = self._context.clock()
         notes: dict[str, object] = {}
@@ -92,7 +92,7 @@ class AttemptRunner:
                 await self._apply(hold_damaged(replace(claimed, damage=outcomes), self._context.clock()))
                 return
             if not outcomes:
-                await self._apply(await self._dispatcher.give_back(claimed))
+                await self._apply(await self._given_back(claimed))
                 return
             classified = self._classify(claimed, outcomes)
             classified = self._give_feedback(claimed, classified, started_at)
@@ -101,6 +101,12 @@ class AttemptRunner:
         current = await self._with_lifetime(claimed, offset)
         settlement = await self._settler.settle_proven(current, classified, started_at, self._context.clock(), notes)
         await self._apply(await self._reroute(claimed, classified, settlement))
+
+    async def _given_back(self, claimed: ClaimedBatch) -> Settlement:
+        """Return the settlement by which entries wait as before. Another node may have them, with their slots."""
+        if self._context.store.holds(claimed.entries):
+            return await self._dispatcher.give_back(claimed)
+        return Settlement(tuple(move(entry, State.WAITING) for entry in claimed.entries))
 
     def _classify(self, claimed: ClaimedBatch, outcomes: Sequence[Outcome]) -> Sequence[Classified]:
         """Classify the replies, once for all later steps. The meaning is None when that raises."""

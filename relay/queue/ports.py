@@ -38,6 +38,9 @@ class QueueStore(Protocol):
         after an error or a cancellation.
         """
 
+    def holds(self, entries: Sequence[Entry]) -> bool:
+        """Whether this process still has the lease under which it claimed these entries: else none may leave here."""
+
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of earlier processes. Return the number of these entries.
 
@@ -199,11 +202,6 @@ class Rendered:
     content: Content
 
 
-def admit_all(_: Site) -> bool:
-    """Admit every message."""
-    return True
-
-
 @dataclass(frozen=True, slots=True)
 class DeliveryJob:
     """Entries of one message with the same rendering, to be delivered together."""
@@ -212,8 +210,10 @@ class DeliveryJob:
     entries: tuple[Entry, ...]
     render: Callable[[bool], Awaitable[Rendered]]
     """Called with True when the next hop accepts 8-bit content (RFC 6152)."""
-    admit: Callable[[Site], bool] = admit_all
+    admit: Callable[[Site], bool] = lambda _: True
     """Whether the message may leave now. Called with its site when a connection may be opened."""
+    is_held: Callable[[], bool] = lambda: True
+    """Whether this process still has the lease of the entries. Called before each transaction."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,11 +61,15 @@ class Transmitter:
         lane, context = claimed.entries[0].lane, self._context
 
         def admit(site: Site) -> bool:
-            return context.rates.admit(lane, site, permit, context.clock())
+            return is_held() and context.rates.admit(lane, site, permit, context.clock())
+
+        def is_held() -> bool:
+            return context.store.holds(claimed.entries)
 
         async with AsyncExitStack() as stack:
             rendering = self._rendering(claimed, content, notes, stack)
-            return await context.delivery.deliver(lane, DeliveryJob(claimed.message, claimed.entries, rendering, admit))
+            job = DeliveryJob(claimed.message, claimed.entries, rendering, admit, is_held)
+            return await context.delivery.deliver(lane, job)
 
     def _rendering(
         self, claimed: ClaimedBatch, content: Content, notes: dict[str, object], stack: AsyncExitStack

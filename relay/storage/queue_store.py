@@ -37,6 +37,11 @@ class BaseQueueStore(ABC):
     def can_lease(self) -> bool:
         """Whether this process has a valid lease."""
 
+    def holds(self, entries: Sequence[Entry]) -> bool:
+        """Whether this process still has the lease under which it claimed these entries."""
+        del entries
+        return True
+
     @abstractmethod
     async def enqueue(self, accepted: NewMessage) -> bool:
         """Store message, content, entries and events; lease the active entries. False if the lease ended meanwhile."""

@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import trustme
@@ -153,3 +153,15 @@ def test_the_reply_to_a_command_after_421_is_no_limit() -> None:
 
     replies = TransactionReplies(Reply(250, "", ""), [Reply(421, "4.3.2", "")])
     assert (replies.most_recipients, replies.next_transaction(1)) == (0, [])
+
+
+@pytest.mark.parametrize("transactions", [0, 1])
+async def test_nothing_leaves_after_the_lease_of_its_entries_ended(transactions: int) -> None:
+    """Another node attempts them by then."""
+    left = [True] * transactions
+    async with site(2) as there:
+        there.hosts[0].always("RCPT", Say("450 4.2.1 busy"))
+        given = replace(job("b@site.test"), is_held=lambda: bool(left) and left.pop())
+        outcomes = await there.delivery.deliver("mx:site.test", given)
+        assert [len(host.said("MAIL")) for host in there.hosts] == [transactions, 0]
+        assert [str(one.reply) for one in outcomes] == ["450 4.2.1 busy"] * transactions

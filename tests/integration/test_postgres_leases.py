@@ -15,6 +15,7 @@ from relay.queue.entry import LaneFlow, State, move
 from relay.queue.operator_actions import delete
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import MessageQuery
+from relay.storage.postgres.nodes import LEASE
 from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW, ROOMY, accepted, settle
 from tests.integration.cluster import ONE, Cluster, keys
@@ -247,6 +248,22 @@ async def test_a_node_that_lost_its_lease_settles_until_others_take_over(cluster
     await until(lambda: cluster.lines("second", "node.gone"))
     (written,) = await first.queue.apply([settle(claimed, State.DELIVERED, NOW)])
     assert [entry.state for entry in written.entries] == [State.DELIVERED]
+
+
+async def test_what_was_claimed_under_a_lease_that_ended_does_not_leave_any_more(cluster: Cluster) -> None:
+    first = await cluster.node("first")
+    for queue_id in ("A", "B"):
+        await first.queue.enqueue(accepted(queue_id, "x@a.test"))
+    one, two = await first.queue.claim(NOW, ROOMY)
+    assert first.queue.holds((*one.entries, *two.entries))
+    await first.queue.apply([settle(one, State.DELIVERED, NOW)])
+    assert not first.queue.holds(one.entries), "settled"
+
+    await first._heartbeat.stop()
+    first._heartbeat._renewed_at -= LEASE
+    assert not first.queue.holds(two.entries), "others may have taken it over"
+    await first._heartbeat.start()
+    assert not first.queue.holds(two.entries), "the lease is another one"
 
 
 SLOW_COMMITS = """

@@ -9,6 +9,7 @@ from relay.limits.ports import Slot, Usage
 from relay.limits.priority import Flow
 from relay.limits.window import Window
 from relay.queue.claim_limits import NO_HOLDERS, ClaimLimits, Holders
+from relay.queue.entry import Entry
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
 from relay.storage.sqlite.store import SqliteStore
@@ -66,6 +67,9 @@ class FlakyStore:
     @property
     def can_lease(self) -> bool:
         return self.store.queue.can_lease
+
+    def holds(self, entries: Sequence[Entry]) -> bool:
+        return self.store.queue.holds(entries)
 
     async def enqueue(self, accepted: NewMessage) -> bool:
         self._fail_if_due("enqueue")

@@ -21,6 +21,7 @@ from relay.queue.lanes import INITIAL_CONCURRENCY, LaneTable
 from relay.queue.message import Settlement
 from relay.queue.outcome import Outcome, Refused
 from relay.queue.ports import DeliveryJob, EntryQuery
+from relay.queue.site import Site
 from relay.render.render import Rendering, RenderInput
 from relay.reports.ports import MessageQuery
 from relay.storage.integrity import CHANGED
@@ -494,3 +495,27 @@ async def test_a_party_whose_transactions_hang_keeps_no_other_out_of_a_lane(tmp_
 
         await harness.until(others_left)
         delivery.gate.set()
+
+
+async def test_entries_whose_lease_ended_are_not_sent_and_wait_as_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class SendsWhatIsHeld(ScriptedDelivery):
+        async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
+            if not (job.is_held() and job.admit(Site("x.test"))):
+                return ()
+            self.jobs.append((lane, job, b""))
+            return [OK] * len(job.entries)
+
+    async with running(tmp_path) as harness:
+        delivery = harness.delivery.real = SendsWhatIsHeld()
+        leased = iter([False, False, True, True])
+        monkeypatch.setattr(type(harness.flaky_store), "holds", lambda _, __: next(leased, True))
+        await harness.enqueue("a@x.test")
+
+        async def delivered() -> bool:
+            return [one.state for one in await harness.entries()] == [State.DELIVERED]
+
+        await harness.until(delivered)
+        assert len(delivery.jobs) == 1
+        assert [one.attempts for one in await harness.entries()] == [1], "the first turn was no attempt"

@@ -69,6 +69,11 @@ class InFlight:
         """Whether this node still has the lease. After its end other nodes may attempt its entries."""
         return self.can_lease and lease.node == self._heartbeat.lease
 
+    def holds(self, entries: Iterable[Entry]) -> bool:
+        """Whether the entries were claimed under the current lease, and it is certainly valid."""
+        held = [self._held.get((entry.queue_id, entry.number)) for entry in entries]
+        return all(lease is not None and self.is_current(lease) for lease in held)
+
     def abandon(self, entries: Iterable[Entry]) -> None:
         """Forget entries of a new message. The next claim returns them to the queue, if they were stored."""
         for entry in entries:

@@ -61,6 +61,10 @@ class PostgresQueueStore(BaseQueueStore):
         """Whether this node has a valid lease."""
         return self.in_flight.can_lease
 
+    def holds(self, entries: Sequence[Entry]) -> bool:
+        """Whether this node still has the lease under which it claimed these entries."""
+        return self.in_flight.holds(entries)
+
     async def enqueue(self, accepted: NewMessage) -> bool:
         """Store message, content, entries and events; lease the active entries. False if the lease ended meanwhile."""
         size = size_of(accepted)
