@@ -11,6 +11,7 @@ FIXED_SECTIONS = ("storage", "api", "admin", "metrics", "render", "log", "resolv
 
 FIXED_KEYS: Mapping[str, tuple[str, ...]] = {
     "server": ("data_dir", "allow_open", "event_loop", "reuse_port"),
+    "console": ("address", "url", "certificate", "key", "trusted_proxies"),
     "tracker": ("address", "trusted_proxies", "proxy_protocol", "guard"),
 }
 """Fields of other sections that a reload does not change."""

@@ -16,6 +16,7 @@ from relay.admin.limits import LimitRoutes
 from relay.admin.link_blocks import LinkBlockRoutes
 from relay.admin.oauth import OAuthRoutes
 from relay.admin.pauses import PauseRoutes
+from relay.admin.people import PeopleRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer, metrics_application
@@ -41,6 +42,7 @@ from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
+from relay.app.people import open_people
 from relay.config.bind_addresses import bind_hosts
 from relay.config.settings import Settings
 from relay.console.routes import console_application
@@ -205,6 +207,7 @@ class HttpSide:
                 log=context.log,
             ).table(),
             UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock).table(),
+            self._people_routes().table(),
         ]
 
     def _identity_routes(self) -> IdentityRoutes:
@@ -219,6 +222,10 @@ class HttpSide:
             providers=self.provider_routes(),
             webhooks=WebhookControl(self.webhooks),
         )
+
+    def _people_routes(self) -> PeopleRoutes:
+        context, people = self.context, open_people(self.context, self.outbound)
+        return PeopleRoutes(lambda: context.settings().console, people, context.store.changes, context.clock)
 
     def _why_routes(self) -> Sequence[web.RouteDef]:
         explainer = self.outbound.explainer

@@ -62,8 +62,11 @@ class Maintenance:
     async def _run_for_all_nodes(self) -> None:
         """Do the work that one of the nodes with a common store does for all of them."""
         await self._measurements.of_all_nodes()
-        await self._store.submissions.purge(self._clock() - KEPT)
-        purged = await self._store.queue.purge(self._clock() - self._settings().queue.retention)
+        now = self._clock()
+        await self._store.submissions.purge(now - KEPT)
+        await self._store.sessions.purge(now)
+        await self._store.changes.purge(now - self._settings().console.audit_retention)
+        purged = await self._store.queue.purge(now - self._settings().queue.retention)
         if purged:
             self._observer.log("queue.purged", messages=purged)
 

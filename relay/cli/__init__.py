@@ -48,6 +48,7 @@ COMMANDS = {
     "imap": "relay.cli.imap:imap",
     "dkim": "relay.cli.dkim:dkim",
     "credential": "relay.cli.credential:credential",
+    "person": "relay.cli.person:person",
     "oauth": "relay.cli.oauth:oauth",
 }
 """Module and name of each command, in the order of `relay --help`."""

@@ -107,7 +107,7 @@ def add_command(target: str, path: Path, force: bool, reload: bool | None, **key
         click.echo(f"warning: {warning}", err=True)
     click.echo(f"{address} is in {fragment}")
     warn_of_lost_replies(settings_or_exit(path, warn=False), [address])
-    _reload(settings, path, reload)
+    reload_running(settings, path, reload)
     click.echo(f"Test it with: relay identity test {address}")
 
 
@@ -131,7 +131,7 @@ def remove_command(address: str, path: Path, reload: bool | None) -> None:
         sys.exit(EX_CONFIG)
 
     click.echo(f"{canonical(address)} is removed")
-    _reload(settings, path, reload)
+    reload_running(settings, path, reload)
 
 
 def _address_of(settings: Settings, name: str) -> str:
@@ -160,8 +160,8 @@ def _location(path: Path, address: str) -> str:
     return f"{location.file}:{location.line}"
 
 
-def _reload(settings: Settings, path: Path, wanted: bool | None) -> None:
-    """Reload the running server if wanted; ask if that is open and there is a terminal."""
+def reload_running(settings: Settings, path: Path, wanted: bool | None) -> bool:
+    """Reload the running server if wanted, and return whether it was; ask if that is open and there is a terminal."""
     running = bool(settings.admin.socket) and (settings.server.data_dir / settings.admin.socket).exists()
     if wanted is None and running and sys.stdin.isatty():
         wanted = click.confirm("Reload the running server now?", default=True)
@@ -169,3 +169,4 @@ def _reload(settings: Settings, path: Path, wanted: bool | None) -> None:
         click.get_current_context().invoke(reload_command, path=path)
     elif running:
         click.echo("Reload the running server with: relay config reload")
+    return bool(wanted)

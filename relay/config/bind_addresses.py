@@ -10,7 +10,7 @@ from relay.config.values import Listening
 def listening_sections(settings: Settings) -> Mapping[KeyPath, Listening]:
     """Return the sections that listen on TCP, by the keys of their addresses."""
     found: dict[KeyPath, Listening] = {("listener", at, "address"): one for at, one in enumerate(settings.listeners)}
-    found |= {(name, "address"): getattr(settings, name) for name in ("tracker", "api", "admin", "metrics")}
+    found |= {(name, "address"): getattr(settings, name) for name in ("tracker", "api", "admin", "console", "metrics")}
     return {path: section for path, section in found.items() if section.address}
 
 

@@ -81,8 +81,10 @@ def load_certificate(context: ssl.SSLContext, certificate: Path, key: Path | Non
         raise _reason(certificate, key, chain, octets, error, encrypted=bool(asked)) from None
 
 
-def find_certificate_warnings(certificate: Certificate, hostname: str, now: float) -> Iterator[str]:
-    """Yield what is wrong with a usable certificate: its dates, and its names if there is a hostname."""
+def find_certificate_warnings(
+    certificate: Certificate, hostname: str, now: float, key: str = "server.hostname"
+) -> Iterator[str]:
+    """Yield what is wrong with a usable certificate: its dates, and its names if there is a hostname, of that key."""
     days = certificate.days_left(now)
     if days < 0:
         yield f"has expired: it was valid until {_date(certificate.not_after)}, so clients that verify it send nothing"
@@ -91,7 +93,7 @@ def find_certificate_warnings(certificate: Certificate, hostname: str, now: floa
     if certificate.not_before > now:
         yield f"is not valid before {_date(certificate.not_before)}"
     if hostname and certificate.names and not any(_covers(name, hostname) for name in certificate.names):
-        yield f"is for {', '.join(certificate.names[:5])}, not for server.hostname ({hostname})"
+        yield f"is for {', '.join(certificate.names[:5])}, not for {key} ({hostname})"
 
 
 def _read(key: Literal["certificate", "key"], file: Path) -> bytes:

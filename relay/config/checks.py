@@ -6,6 +6,7 @@ those that do not.
 
 from collections.abc import Iterator
 
+from relay.config.console_checks import console_errors, console_warnings
 from relay.config.errors import Problem, closest
 from relay.config.listener_checks import duplicate_names, find_listener_errors, find_listener_warnings, is_loopback
 from relay.config.oauth_checks import oauth_errors
@@ -38,6 +39,7 @@ def find_errors(settings: Settings) -> Iterator[Problem]:
     yield from _sites(settings)
     yield from _limits(settings)
     yield from _console(settings)
+    yield from console_errors(settings.console)
     yield from _queue(settings)
     if settings.spam.rspamd and settings.spam.spamd:
         yield Problem(("spam", "spamd"), "is set, and rspamd too", "one of them")
@@ -55,6 +57,7 @@ def find_errors(settings: Settings) -> Iterator[Problem]:
 def find_warnings(settings: Settings) -> Iterator[Problem]:
     """Yield settings that are allowed but probably a mistake."""
     yield from find_listener_warnings(settings)
+    yield from console_warnings(settings)
     for index, provider in enumerate(settings.providers):
         if provider.username and provider.tls == "none" and provider.oauth is None and not is_loopback(provider.host):
             path = ("provider", index, "tls")

@@ -5,11 +5,12 @@ import stat
 from collections.abc import Callable, Iterator
 from importlib.util import find_spec
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from relay.config.certificates import CertificateError, find_certificate_warnings, read_certificate
 from relay.config.errors import Problem
 from relay.config.oauth_checks import oauth_warnings
-from relay.config.settings import Listener, Server, Settings
+from relay.config.settings import Console, Listener, Server, Settings
 from relay.config.toml_positions import KeyPath
 
 LONGEST_SOCKET_PATH = 107
@@ -55,6 +56,11 @@ def find_file_errors(settings: Settings) -> Iterator[Problem]:
                 read_certificate(listener.certificate, listener.key)
             except CertificateError as error:
                 yield Problem(("listener", index, error.key), error.problem, error.allowed)
+    if settings.console.certificate:
+        try:
+            read_certificate(settings.console.certificate, settings.console.key)
+        except CertificateError as error:
+            yield Problem(("console", error.key), error.problem, error.allowed)
 
 
 def find_file_warnings(settings: Settings, now: float) -> Iterator[Problem]:
@@ -62,6 +68,8 @@ def find_file_warnings(settings: Settings, now: float) -> Iterator[Problem]:
     for index, listener in enumerate(settings.listeners):
         for warning in certificate_warnings(listener, settings.server.hostname, now):
             yield Problem(("listener", index, "certificate"), warning)
+    for warning in console_certificate_warnings(settings.console, now):
+        yield Problem(("console", "certificate"), warning)
     yield from oauth_warnings(settings, now)
     yield from _open_data_dir(settings.server)
     for name, domain in settings.domains.items():
@@ -80,6 +88,17 @@ def certificate_warnings(listener: Listener, hostname: str, now: float) -> Itera
     except CertificateError:
         return
     yield from find_certificate_warnings(found, hostname if listener.kind == "submission" else "", now)
+
+
+def console_certificate_warnings(console: Console, now: float) -> Iterator[str]:
+    """Yield what is wrong with the usable certificate of the console, for the host of its URL."""
+    if console.certificate is None:
+        return
+    try:
+        found = read_certificate(console.certificate, console.key)
+    except CertificateError:
+        return
+    yield from find_certificate_warnings(found, urlsplit(console.url).hostname or "", now, "console.url")
 
 
 def _data_dir_errors(server: Server) -> Iterator[Problem]:

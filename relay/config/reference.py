@@ -11,6 +11,9 @@ from typing import Any
 NAMED = frozenset({"domains", "identities", "credentials"})
 """Tables whose tables have names of their own: `[domains."acme.test"]`."""
 
+_NAMED_PATHS = frozenset({*((name,) for name in NAMED), ("console", "people")})
+"""The same, and those within other tables: `[console.people."jane@acme.test"]`."""
+
 
 REPEATABLE = frozenset({"listener", "provider", "site", "webhook"})
 """Tables that are written `[[name]]`."""
@@ -79,7 +82,7 @@ def path_of(header: str) -> tuple[str, ...]:
             continue
         ((key, found),) = found.items()
         path.append(key)
-    return tuple(part for index, part in enumerate(path) if index != 1 or path[0] not in NAMED)
+    return tuple(part for index, part in enumerate(path) if tuple(path[:index]) not in _NAMED_PATHS)
 
 
 def describe(name: str) -> Sequence[Described]:

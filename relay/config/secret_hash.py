@@ -73,6 +73,18 @@ def hash_secret(secret: str, salt: bytes) -> str:
     return f"blake2b:{_encode(salt)}:{_encode(digest)}"
 
 
+PASSWORD_COST = (32768, 8, 3)
+"""n, r and p of scrypt for passwords that people choose: 32 MiB and about 0.2 seconds for each try."""
+
+
+def hash_password(password: str, salt: bytes, cost: tuple[int, int, int] = PASSWORD_COST) -> str:
+    """Return "scrypt:<n>:<r>:<p>:<salt>:<digest>" of a password that a person chose. `salt` has 8 octets or more."""
+    if len(salt) < _MIN_SALT:
+        raise ValueError(f"the salt has {len(salt)} octets, not {_MIN_SALT} or more")
+    digest = SecretHash("scrypt", salt, bytes(_DIGEST_SIZE), *cost).of(password)
+    return ":".join(("scrypt", *map(str, cost), _encode(salt), _encode(digest)))
+
+
 def verify_secret(secret_hash: str, secret: str) -> bool:
     """Return True if the secret has this hash. The comparison takes constant time.
 

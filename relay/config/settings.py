@@ -15,6 +15,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from relay.config.compat import Compat
 from relay.config.connections import Bounces, Delivery, Imap, Listener, Provider, Smtp, Spam, Tls
+from relay.config.console import Console
 from relay.config.credentials import Cost, Credential, Scope, most_hashes
 from relay.config.secret_hash import SecretHash
 from relay.config.senders import (
@@ -56,6 +57,7 @@ __all__ = [
     "Api",
     "Bounces",
     "Compat",
+    "Console",
     "Credential",
     "Defaults",
     "Delivery",
@@ -129,6 +131,7 @@ class Settings(Section):
     webhooks: tuple[Webhook, ...] = Field(default=(), alias="webhook")
     api: Api = Api()
     admin: Admin = Admin()
+    console: Console = Field(default_factory=Console)
     metrics: Metrics = Metrics()
 
     @cached_property

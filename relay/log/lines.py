@@ -146,6 +146,10 @@ LINES: dict[str, str] = {
     "events.spool_unreadable": "A spool file cannot be read; it is kept as *.damaged, and the files behind it are "
     "read. file, error.",
     "credential.revoked": "An operator revoked a key: no client can log in with it, its sessions end. credential, key.",
+    "console.changed": "A person changed something on the console, or logged in. before and after have no secrets. "
+    "person, client, action, subject, before, after.",
+    "console.login_failed": "A login to the console failed, or came too soon after failures. person (empty: nobody has "
+    "that address), client, why.",
     "oauth.token": "A token endpoint gave an access token. account, server, seconds (until it ends).",
     "oauth.failed": "An account gets no access token, for a reason that is new; guidance is the remedy. account, "
     "server, error, guidance.",
@@ -214,6 +218,7 @@ _LEVEL_OF = {
     "store.salvaged": "error",
     "smtp.stressed": "warning",
     "smtp.auth_failed": "warning",
+    "console.login_failed": "warning",
     "smtp.failed": "error",
     "message.held": "error",
     "unsubscribe.unknown": "warning",

@@ -5,7 +5,9 @@ from contextlib import AsyncExitStack
 
 from relay.limits.ports import LimitStore
 from relay.queue.ports import NodeStore
+from relay.storage.accounts import AccountTable
 from relay.storage.audit import AuditReader, kept_with_messages
+from relay.storage.changes import ChangeTable
 from relay.storage.credential_keys import CredentialKeyTable
 from relay.storage.domains import DomainWatchTable
 from relay.storage.due_lanes import DueLanes
@@ -20,6 +22,7 @@ from relay.storage.pauses import PauseTable
 from relay.storage.queue_store import BaseQueueStore
 from relay.storage.quotas import QuotaTable
 from relay.storage.report_queries import ReportQueries
+from relay.storage.sessions import SessionTable
 from relay.storage.sites import SiteRateTable
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.tallies import TallyTable
@@ -71,6 +74,12 @@ class Store(ABC):
         """Implements SubmissionStore."""
         self.oauth_tokens = OAuthTokenTable(database)
         """Implements RefreshTokenStore."""
+        self.accounts = AccountTable(database)
+        """Implements AccountStore."""
+        self.sessions = SessionTable(database)
+        """Implements SessionStore."""
+        self.changes = ChangeTable(database)
+        """Implements ChangeStore."""
         self.quotas = QuotaTable(database)
         """Implements QuotaStore."""
         self.audits = AuditReader(database, kept_with_messages)

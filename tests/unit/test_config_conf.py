@@ -55,7 +55,7 @@ def test_commented_values_are_the_defaults() -> None:
     values = _uncommented(_EXAMPLE.sub("", _TEXT))
     for table in _ONLY_SHOWN:
         del values[table]
-    del values["bounces"]["imap"]
+    del values["bounces"]["imap"], values["console"]["people"]
     assert Settings.model_validate(values) == Settings()
 
 
@@ -81,6 +81,7 @@ def test_example_tables_are_valid_and_unmarked_keys_are_defaults() -> None:
         ("domains", "acme.test", "tracking"),
         ("identities", "billing@acme.test"),
         ("bounces", "imap"),
+        ("console", "people", "jane@acme.test"),
     ):
         shown: Any = settings.as_toml_shape()
         keys: Any = unmarked

@@ -1,0 +1,42 @@
+"""The audit: who changed what on the console, before and after, in the store and in the log."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from relay.clock import Clock
+from relay.log import Emit
+from relay.people.ports import Change, ChangeStore
+
+LONGEST_TEXT = 500
+"""Characters of a value in the audit, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """Records changes. Callers never give secrets: "changed" stands for them."""
+
+    store: ChangeStore
+    log: Emit
+    clock: Clock
+    new_id: Callable[[], str]
+
+    async def note(
+        self, action: str, *, person: str, client: str, subject: str = "", before: str = "", after: str = ""
+    ) -> None:
+        """Record a change. Raises StoreError; the log line is written all the same."""
+        texts = [_cut(one) for one in (subject, before, after)]
+        self.log(
+            "console.changed",
+            person=person,
+            client=client,
+            action=action,
+            subject=texts[0],
+            before=texts[1],
+            after=texts[2],
+        )
+        change = Change(self.new_id(), self.clock(), person, action, texts[0], texts[1], texts[2], client)
+        await self.store.record([change])
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"

@@ -1,0 +1,104 @@
+"""People as files in `conf.d`: new ones, a new code, removal. Each is kept only if the whole configuration is right."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from relay.config.conf_d import fragment_path, remove_fragment, write_fragment
+from relay.config.console import Person, Role
+from relay.config.errors import Fault
+from relay.config.secret_hash import hash_password
+from relay.config.sources import read_sources
+from relay.people.passwords import new_code
+
+_COST = (16384, 8, 1)
+"""Cost of the hash of a code: 80 random bits cannot be found by trying, however fast the hash is."""
+
+
+class PersonFileError(ValueError):
+    """A person cannot be written or removed; the text says why, and what to do."""
+
+
+def person_file(config: Path, address: str) -> Path:
+    """Return the file of a person, beside the configuration."""
+    return fragment_path(config, "person", address)
+
+
+def add_person(
+    config: Path,
+    address: str,
+    role: Role,
+    domains: Sequence[str],
+    *,
+    present: Person | None,
+    random: bytes,
+    environ: Mapping[str, str],
+) -> tuple[str, Sequence[Fault]]:
+    """Write a new person; return the code of the first login and the warnings of the configuration.
+
+    Raises PersonFileError, ConfigError and OSError.
+    """
+    if present is not None:
+        raise PersonFileError(f"{address} is in {_place(config, address, environ)} already")
+    return _write(config, address, role, domains, random=random, environ=environ)
+
+
+def reset_person(
+    config: Path, address: str, *, present: Person | None, random: bytes, environ: Mapping[str, str]
+) -> tuple[str, Sequence[Fault]]:
+    """Write a new code for a person, which voids the password; return it and the warnings. Raises as `add_person`."""
+    if present is None:
+        raise PersonFileError(f"{address} is not a person of the console")
+    _own_file(config, address, environ)
+    return _write(config, address, present.role, present.domains, random=random, environ=environ)
+
+
+def change_person(
+    config: Path,
+    address: str,
+    role: Role,
+    domains: Sequence[str],
+    *,
+    present: Person | None,
+    environ: Mapping[str, str],
+) -> Sequence[Fault]:
+    """Write another role or other domains of a person; return the warnings. Raises as `add_person`."""
+    if present is None:
+        raise PersonFileError(f"{address} is not a person of the console")
+    file = _own_file(config, address, environ)
+    values = _values(role, domains) | {"code_hash": present.code_hash.get_secret_value()}
+    return write_fragment(config, file, ("console", "people", address), values, environ)
+
+
+def remove_person(config: Path, address: str, *, present: Person | None, environ: Mapping[str, str]) -> Sequence[Fault]:
+    """Remove a person; return the warnings. Raises as `add_person`."""
+    if present is None:
+        raise PersonFileError(f"{address} is not a person of the console")
+    return remove_fragment(config, _own_file(config, address, environ), environ)
+
+
+def _own_file(config: Path, address: str, environ: Mapping[str, str]) -> Path:
+    """Return the file that `add_person` wrote."""
+    file = person_file(config, address)
+    if not file.exists():
+        raise PersonFileError(f"{address} is in {_place(config, address, environ)}: change it there")
+    return file
+
+
+def _write(
+    config: Path, address: str, role: Role, domains: Sequence[str], *, random: bytes, environ: Mapping[str, str]
+) -> tuple[str, Sequence[Fault]]:
+    """`random` has 10 octets for the code, and 16 for the salt."""
+    code = new_code(random[:10])
+    values = _values(role, domains) | {"code_hash": hash_password(code, random[10:26], _COST)}
+    file, path = person_file(config, address), ("console", "people", address)
+    return code, write_fragment(config, file, path, values, environ)
+
+
+def _values(role: Role, domains: Sequence[str]) -> dict[str, Any]:
+    return {"role": role, **({"domains": list(domains)} if domains else {})}
+
+
+def _place(config: Path, address: str, environ: Mapping[str, str]) -> str:
+    location = read_sources(config, environ).location(("console", "people", address))
+    return f"{location.file}:{location.line}"

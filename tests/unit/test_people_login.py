@@ -1,0 +1,293 @@
+"""Logins of people: codes, passwords, apps, sessions and their ends; with a store and a clock of their own."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from relay.config.console import Console
+from relay.config.secret_hash import hash_password
+from relay.people.audit import Audit
+from relay.people.grants import SignedIn, Stage
+from relay.people.login import FIRST_SESSION, LoggedIn, People, Refused, TooSoon, hash_of
+from relay.people.passwords import new_code, password_fault, typed_code
+from relay.people.ports import ChangeQuery
+from relay.people.totp import code_of
+from relay.storage.sqlite.store import SqliteStore
+
+NOW = 1_800_000_000.0
+CODE = new_code(bytes(range(10)))
+OTHER_CODE = new_code(bytes(range(10, 20)))
+PASSWORD = "harbour lights at dawn"
+CHEAP = (2, 1, 1)
+JANE, CLIENT = "jane@acme.test", "192.0.2.7"
+
+
+def hashed(code: str) -> str:
+    return hash_password(code, b"saltsalt", CHEAP)
+
+
+@dataclass
+class World:
+    """People with a configuration and a clock that tests change."""
+
+    store: SqliteStore
+    now: float = NOW
+    settings: dict[str, Any] = field(default_factory=dict)
+    people: dict[str, Mapping[str, Any]] = field(default_factory=dict)
+    keys: list[tuple[str, bytes]] = field(default_factory=lambda: [("k1", b"1" * 32)])
+
+    lines: list[tuple[str, dict[str, object]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.people[JANE] = {"role": "operator", "code_hash": hashed(CODE)}
+        numbers = count()
+        self.service = People(
+            self.console,
+            self.store.accounts,
+            self.store.sessions,
+            Audit(self.store.changes, self.log, lambda: self.now, lambda: f"c{next(numbers)}"),
+            keys=lambda: self.keys,
+            clock=lambda: self.now,
+            random=lambda octets: sha256(str(next(numbers)).encode()).digest()[:octets],
+        )
+
+    def log(self, line: str, /, **fields: object) -> None:
+        self.lines.append((line, fields))
+
+    def console(self) -> Console:
+        return Console.model_validate(self.settings | {"people": self.people})
+
+    async def log_in(self, password: str, code: str = "", client: str = CLIENT, address: str = JANE) -> Any:
+        return await self.service.log_in(address, password, code, client=client)
+
+    async def token(self, password: str, code: str = "") -> str:
+        found = await self.log_in(password, code)
+        assert isinstance(found, LoggedIn), found
+        return found.token
+
+    async def signed_in(self, token: str) -> SignedIn:
+        found = await self.service.signed_in(token)
+        assert found is not None
+        return found
+
+    async def with_password(self) -> str:
+        """Return the token of a session after the first login."""
+        first = await self.signed_in(await self.token(CODE))
+        done = await self.service.set_password(first, CODE, PASSWORD, PASSWORD, client=CLIENT)
+        assert isinstance(done, LoggedIn), done
+        return done.token
+
+    async def with_app(self, secret: bytes) -> None:
+        signed_in = await self.signed_in(await self.with_password())
+        assert await self.service.confirm_app(signed_in, secret, code_of(secret, int(self.now // 30)), client=CLIENT)
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[World]:
+    store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    yield World(store)
+    await store.close()
+
+
+SECRET = b"12345678901234567890"
+
+
+async def test_the_code_is_for_a_password_only_and_is_replaced_by_it(world: World) -> None:
+    token = await world.token(CODE.replace("-", " ").upper())
+    first = await world.signed_in(token)
+    assert first.stage is Stage.PASSWORD
+    done = await world.service.set_password(first, CODE, PASSWORD, PASSWORD, client=CLIENT)
+    assert isinstance(done, LoggedIn)
+    assert done.token != token
+    assert await world.service.signed_in(token) is None, "the session of the code ended"
+    assert (await world.signed_in(done.token)).stage is Stage.FULL
+    assert isinstance(await world.log_in(CODE), Refused)
+    assert isinstance(await world.log_in(PASSWORD), LoggedIn)
+    account = await world.store.accounts.account(JANE)
+    assert account is not None
+    assert account.password_hash.startswith("scrypt:32768:8:3:")
+
+
+async def test_a_login_with_a_code_lasts_a_quarter_of_an_hour_and_others_twelve_hours(world: World) -> None:
+    token = await world.token(CODE)
+    world.now += FIRST_SESSION
+    assert await world.service.signed_in(token) is None
+    token = await world.with_password()
+    world.now += 12 * 3600 - 1
+    assert await world.service.signed_in(token) is not None
+    world.now += 1
+    assert await world.service.signed_in(token) is None
+
+
+@pytest.mark.parametrize(
+    ("present", "new", "again", "why"),
+    [
+        ("wrong", PASSWORD, PASSWORD, "present password or code is wrong"),
+        (CODE, "short", "short", "At least 12"),
+        (CODE, PASSWORD, PASSWORD + "x", "differ"),
+        (CODE, CODE, CODE, "is the present one"),
+        (CODE, f"my {JANE} 12", f"my {JANE} 12", "has the address in it"),
+        (CODE, "abababababab", "abababababab", "fewer than five"),
+        (CODE, "x" * 257, "x" * 257, "At most 256"),
+    ],
+)
+async def test_a_password_that_is_not_accepted_changes_nothing(
+    world: World, present: str, new: str, again: str, why: str
+) -> None:
+    first = await world.signed_in(await world.token(CODE))
+    done = await world.service.set_password(first, present, new, again, client=CLIENT)
+    assert isinstance(done, Refused)
+    assert why in done.text
+    assert await world.store.accounts.account(JANE) is None or isinstance(await world.log_in(CODE), LoggedIn)
+
+
+async def test_wrong_logins_look_alike_and_slow_down(world: World) -> None:
+    texts = set()
+    for address in (JANE, "nobody@acme.test"):
+        found = await world.service.log_in(address, "wrong password", "", client=CLIENT)
+        assert isinstance(found, Refused)
+        texts.add(found.text)
+    assert texts == {"Address, password or code is wrong."}
+    for _ in range(3):
+        await world.log_in("wrong password")
+    found = await world.log_in(CODE)
+    assert found == TooSoon(1.0), "the network failed five times"
+    assert isinstance(await world.log_in(CODE, client="198.51.100.1"), LoggedIn), "the account failed four times only"
+
+
+async def test_an_account_slows_down_over_networks_but_not_for_its_own(world: World) -> None:
+    await world.token(CODE)
+    for number in range(5):
+        assert isinstance(await world.log_in("wrong password", client=f"198.51.100.{number}"), Refused)
+    assert isinstance(await world.log_in(CODE, client="198.51.100.9"), TooSoon)
+    assert isinstance(await world.log_in(CODE, client=CLIENT), LoggedIn)
+
+
+@pytest.mark.parametrize("change", ["role", "domains", "code", "removed"])
+async def test_another_grant_ends_the_sessions(world: World, change: str) -> None:
+    token = await world.with_password()
+    person = dict(world.people[JANE])
+    world.people[JANE] = (
+        person
+        | {
+            "role": {"role": "viewer"},
+            "domains": {"domains": ["acme.test"]},
+            "code": {"code_hash": hashed(OTHER_CODE)},
+            "removed": {},
+        }[change]
+    )
+    if change == "removed":
+        del world.people[JANE]
+    assert await world.service.signed_in(token) is None
+    world.people[JANE] = person
+    assert await world.service.signed_in(token) is None, "it does not come back"
+
+
+async def test_a_new_code_voids_the_password(world: World) -> None:
+    await world.with_password()
+    world.people[JANE] = {"role": "operator", "code_hash": hashed(OTHER_CODE)}
+    assert isinstance(await world.log_in(PASSWORD), Refused)
+    assert isinstance(await world.log_in(CODE), Refused)
+    assert (await world.signed_in(await world.token(OTHER_CODE))).stage is Stage.PASSWORD
+
+
+async def test_a_password_ends_the_sessions_elsewhere(world: World) -> None:
+    one = await world.with_password()
+    other = await world.token(PASSWORD)
+    done = await world.service.set_password(
+        await world.signed_in(one), PASSWORD, "another one of mine", "another one of mine", client=CLIENT
+    )
+    assert isinstance(done, LoggedIn)
+    assert [await world.service.signed_in(token) for token in (one, other)] == [None, None]
+    assert await world.service.signed_in(done.token) is not None
+
+
+async def test_the_token_of_before_ends_at_the_login_and_is_never_taken(world: World) -> None:
+    assert await world.service.signed_in("chosen by somebody else") is None
+    first = await world.with_password()
+    done = await world.service.log_in(JANE, PASSWORD, "", client=CLIENT, former=first)
+    assert isinstance(done, LoggedIn)
+    assert done.token != first
+    assert await world.service.signed_in(first) is None
+    await world.service.log_out(done.token)
+    assert await world.service.signed_in(done.token) is None
+
+
+async def test_the_store_has_no_token_and_no_secret_of_an_app(world: World) -> None:
+    await world.with_app(SECRET)
+    (one,) = await world.store.sessions.sessions(NOW)
+    assert len(one.token_hash) == 64
+    account = await world.store.accounts.account(JANE)
+    assert account is not None
+    assert SECRET.hex() not in account.totp
+    assert hash_of("x") != "x"
+
+
+async def test_the_code_of_an_app_counts_once_and_only_with_the_password(world: World) -> None:
+    await world.with_app(SECRET)
+    step = int(NOW // 30)
+    assert (await world.log_in(PASSWORD)) == Refused("The code of your app is needed.", JANE)
+    assert "used before" in (await world.log_in(PASSWORD, code_of(SECRET, step))).text
+    world.now += 30
+    assert isinstance(await world.log_in(PASSWORD, "000000"), Refused)
+    assert isinstance(await world.log_in(PASSWORD, code_of(SECRET, step + 1)), LoggedIn)
+    assert "used before" in (await world.log_in(PASSWORD, code_of(SECRET, step + 1))).text
+
+
+async def test_an_app_is_needed_with_a_new_code_too(world: World) -> None:
+    await world.with_app(SECRET)
+    world.people[JANE] = {"role": "operator", "code_hash": hashed(OTHER_CODE)}
+    assert isinstance(await world.log_in(OTHER_CODE), Refused)
+    assert await world.service.remove_app(JANE)
+    assert not await world.service.remove_app(JANE)
+    assert isinstance(await world.log_in(OTHER_CODE), LoggedIn)
+
+
+async def test_the_owner_may_require_apps(world: World) -> None:
+    token = await world.with_password()
+    world.settings["require_totp"] = True
+    found = await world.signed_in(token)
+    assert found.stage is Stage.APP
+    assert not await world.service.confirm_app(found, SECRET, "000000", client=CLIENT)
+    assert await world.service.confirm_app(found, SECRET, code_of(SECRET, int(NOW // 30)), client=CLIENT)
+    assert (await world.signed_in(token)).stage is Stage.FULL
+
+
+async def test_a_secret_of_an_app_moves_to_the_newest_key(world: World) -> None:
+    await world.with_app(SECRET)
+    world.keys.insert(0, ("k2", b"2" * 32))
+    world.now += 30
+    assert isinstance(await world.log_in(PASSWORD, code_of(SECRET, int(world.now // 30))), LoggedIn)
+    del world.keys[1]
+    world.now += 30
+    assert isinstance(await world.log_in(PASSWORD, code_of(SECRET, int(world.now // 30))), LoggedIn)
+    world.keys[:] = [("k3", b"3" * 32)]
+    world.now += 30
+    assert "the key of the relay changed" in (await world.log_in(PASSWORD, code_of(SECRET, int(world.now // 30)))).text
+
+
+async def test_logins_and_changes_are_in_audit_and_log_without_secrets(world: World) -> None:
+    await world.with_app(SECRET)
+    await world.log_in("wrong password")
+    found = await world.store.changes.changes(ChangeQuery())
+    assert sorted((one.person, one.action, one.after, one.client) for one in found) == [
+        (JANE, "app", "changed", CLIENT),
+        (JANE, "login", "", CLIENT),
+        (JANE, "password", "changed", CLIENT),
+    ]
+    assert [line for line, _ in world.lines] == [*["console.changed"] * 3, "console.login_failed"]
+    assert world.lines[-1][1] == {"person": JANE, "client": CLIENT, "why": "Address, password or code is wrong."}
+    said = repr((found, world.lines))
+    assert not [secret for secret in (CODE, PASSWORD, SECRET.hex()) if secret in said]
+
+
+def test_codes_are_typed_as_people_type_them() -> None:
+    assert len(CODE) == 19
+    assert typed_code(f" {CODE.upper().replace('-', ' ')} ") == CODE
+    assert typed_code("a password of mine") == "a password of mine"
+    assert password_fault(PASSWORD, JANE) == ""
