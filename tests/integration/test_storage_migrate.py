@@ -94,11 +94,15 @@ async def fill(path: Path, now: float) -> None:
             "INSERT INTO webhook_failures VALUES ('crm', '0-9', 'evt_a', 'message.open', 'Q', 'a@x', ?, 0, 1, 500, '')",
             (now,),
         )
-        raw.execute("INSERT INTO accounts VALUES ('jane@acme.test', 'ff', 'scrypt:', 'k1:x', 7, ?, '192.0.2.7')", (now,))
+        raw.execute(
+            "INSERT INTO accounts VALUES ('jane@acme.test', 'ff', 'scrypt:', 'k1:x', 7, ?, '192.0.2.7')", (now,)
+        )
         raw.execute("INSERT INTO sessions VALUES ('ee', 'jane@acme.test', 'dd', ?, ?, '192.0.2.7')", (now, now + 900))
         raw.execute("INSERT INTO login_attempts VALUES ('account jane@acme.test', 5, ?, ?)", (now, now + 1))
         raw.execute("INSERT INTO plans VALUES ('p', 'ee', 'queue.hold', '{}', '[\"Q/0\"]', ?)", (now,))
-        raw.execute("INSERT INTO changes VALUES ('c', ?, 'jane@acme.test', 'queue.hold', 'Q', '', 'held', '::1')", (now,))
+        raw.execute(
+            "INSERT INTO changes VALUES ('c', ?, 'jane@acme.test', 'queue.hold', 'Q', '', 'held', '::1')", (now,)
+        )
         raw.execute("INSERT INTO identity_outcomes VALUES ('a@acme.test', 500000, 9, 2, 1)")
         raw.commit()
 
@@ -124,7 +128,7 @@ def compare(path: Path, url: str) -> dict[str, int]:
             order = (
                 "id"
                 if table.name == "events"
-                else ", ".join(f'{name} COLLATE "C"' if name not in ("number", "hour") else name for name in table.key)
+                else ", ".join(f'{name} COLLATE "C"' if name not in ("number", "hour", "at") else name for name in table.key)
             )
             ours = raw.execute(f"SELECT {', '.join(columns)} FROM {table.name} ORDER BY {order}").fetchall()
             assert ours == theirs, table.name
