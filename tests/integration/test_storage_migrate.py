@@ -128,7 +128,9 @@ def compare(path: Path, url: str) -> dict[str, int]:
             order = (
                 "id"
                 if table.name == "events"
-                else ", ".join(f'{name} COLLATE "C"' if name not in ("number", "hour", "at") else name for name in table.key)
+                else ", ".join(
+                    f'{name} COLLATE "C"' if name not in ("number", "hour", "at") else name for name in table.key
+                )
             )
             ours = raw.execute(f"SELECT {', '.join(columns)} FROM {table.name} ORDER BY {order}").fetchall()
             assert ours == theirs, table.name
