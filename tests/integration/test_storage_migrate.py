@@ -103,6 +103,7 @@ async def fill(path: Path, now: float) -> None:
         raw.execute(
             "INSERT INTO changes VALUES ('c', ?, 'jane@acme.test', 'queue.hold', 'Q', '', 'held', '::1')", (now,)
         )
+        raw.execute("INSERT INTO tallies VALUES (1800000000, 'delivered', 'acme.test', 7)")
         raw.execute("INSERT INTO identity_outcomes VALUES ('a@acme.test', 500000, 9, 2, 1)")
         raw.commit()
 
