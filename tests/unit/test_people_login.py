@@ -172,15 +172,13 @@ async def test_an_account_slows_down_over_networks_but_not_for_its_own(world: Wo
 async def test_another_grant_ends_the_sessions(world: World, change: str) -> None:
     token = await world.with_password()
     person = dict(world.people[JANE])
-    world.people[JANE] = (
-        person
-        | {
-            "role": {"role": "viewer"},
-            "domains": {"domains": ["acme.test"]},
-            "code": {"code_hash": hashed(OTHER_CODE)},
-            "removed": {},
-        }[change]
-    )
+    changes: dict[str, dict[str, Any]] = {
+        "role": {"role": "viewer"},
+        "domains": {"domains": ["acme.test"]},
+        "code": {"code_hash": hashed(OTHER_CODE)},
+        "removed": {},
+    }
+    world.people[JANE] = person | changes[change]
     if change == "removed":
         del world.people[JANE]
     assert await world.service.signed_in(token) is None
