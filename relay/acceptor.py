@@ -8,16 +8,21 @@ descriptors of the process.
 import asyncio
 import socket
 import ssl
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Self
 
+from relay.mail.transaction import network_of
 from relay.networks import Network, is_in, plain_address
 from relay.proxy_protocol import ProxyHeader, ProxyHeaderError, octets_missing, parse_proxy_header
 
 MAX_BEGINNINGS = 200
-"""Connections of one listener in their header or TLS handshake, at most. For a new one the oldest is closed."""
+"""Connections of one listener in their header or TLS handshake, at most.
+
+For a new one the oldest is closed of the network that has most: a flood from one network ends no handshake of others.
+"""
 
 TLS_HANDSHAKE_TIME = 30.0
 """Seconds for a TLS handshake."""
@@ -58,7 +63,8 @@ class Acceptor:
         self._beginning = beginning
         self._make = make
         self._failed = failed
-        self._beginnings: dict[asyncio.Task[None], None] = {}
+        self._beginnings: dict[asyncio.Task[None], str] = {}
+        """By task, the network of the peer; the oldest first."""
         self._accepting = [asyncio.create_task(self._accept(one), name="accept") for one in listening]
 
     @classmethod
@@ -114,11 +120,12 @@ class Acceptor:
 
     def _begin(self, client: socket.socket, peer: str) -> None:
         if len(self._beginnings) >= MAX_BEGINNINGS:
-            oldest = next(iter(self._beginnings))
+            [(busiest, _)] = Counter(self._beginnings.values()).most_common(1)
+            oldest = next(task for task, network in self._beginnings.items() if network == busiest)
             self._beginnings.pop(oldest)
             oldest.cancel()
         task = asyncio.create_task(self._serve_beginning(client, peer), name="beginning of a connection")
-        self._beginnings[task] = None
+        self._beginnings[task] = network_of(peer)
         task.add_done_callback(self._ended)
 
     async def _serve_beginning(self, client: socket.socket, peer: str) -> None:
