@@ -1,19 +1,23 @@
 """The routes of the pauses of identities."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.admin.requests import address_or_400, optional_json_body
+from relay.admin.requests import APPLICATION, address_or_400, optional_json_body
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical
+from relay.queue.pause import Pause
 
 MAX_REASON = 200
 """Characters of the reason of an operator, at most: it stands in replies."""
 
 BY_OPERATOR = "operator"
 """Cause of a pause that an operator made."""
+
+BY_APPLICATION = "application"
+"""Cause of a pause that an application made of its own identity. It may end that one, and no other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +27,13 @@ class IdentityPauseRoutes:
     settings: Callable[[], Settings]
     pause: Callable[[str, str, str], Awaitable[bool]]
     """Pauses a canonical address, with cause and reason; False if it is paused already."""
-    resume: Callable[[str], Awaitable[int | None]]
-    """Ends the pause of a canonical address; returns the entries it held back, None without a pause."""
+    resume: Callable[[str, bool], Awaitable[int | None]]
+    """Ends the pause of a canonical address; returns the entries it held back, None without a pause.
+
+    With False its rates of bounces and complaints go on.
+    """
+    pauses: Callable[[], Mapping[str, Pause]]
+    """Returns the pauses of identities, by address."""
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -41,11 +50,20 @@ class IdentityPauseRoutes:
             raise web.HTTPBadRequest(text=f'"reason" must be one line of at most {MAX_REASON} characters')
         if self.settings().identity_for(address) is None:
             raise web.HTTPNotFound(text=f"{address} is not an identity; add it with: relay identity add {address}")
-        why = f"an operator paused it{f': {reason}' if reason else ''}"
-        return web.json_response({"address": address, "paused": await self.pause(address, BY_OPERATOR, why)})
+        application = request.get(APPLICATION, "")
+        cause, who = (BY_APPLICATION, f"the application {application}") if application else (BY_OPERATOR, "an operator")
+        why = f"{who} paused it{f': {reason}' if reason else ''}"
+        return web.json_response({"address": address, "paused": await self.pause(address, cause, why)})
 
     async def post_resume(self, request: web.Request) -> web.Response:
-        """POST /identities/ADDRESS/resume: accept its mail again, and send now what the pause held back."""
+        """POST /identities/ADDRESS/resume: accept its mail again, and send now what the pause held back.
+
+        An application does not end what its own bounces and complaints caused, nor what an operator decided.
+        """
         address = canonical(address_or_400(request.match_info["address"]))
-        entries = await self.resume(address)
+        is_application, pause = APPLICATION in request, self.pauses().get(address)
+        if is_application and pause is not None and pause.category != BY_APPLICATION:
+            text = f"{pause.why}; an operator must resume it: relay identity resume {address}"
+            raise web.HTTPForbidden(text=text)
+        entries = await self.resume(address, not is_application)
         return web.json_response({"address": address, "resumed": entries is not None, "entries": entries or 0})

@@ -19,6 +19,9 @@ _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 _LONGEST_SHOWN = 100
 """Characters of an address that a fault repeats, at most."""
 
+APPLICATION = web.RequestKey("application", str)
+"""The credential that a request comes from, if it is restricted to senders of its own; absent for operators."""
+
 _MAX_PAGE = 10_000
 """Rows of one page, at most."""
 

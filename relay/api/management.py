@@ -9,6 +9,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
+from relay.admin.requests import APPLICATION
 from relay.api import management_models as models
 from relay.api.access import caller_of
 from relay.api.guards import (
@@ -179,6 +180,8 @@ def guarded(guard: Guard, handler: Any, body: type[BaseModel] | None = None) -> 
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = caller_of(request)
         await check_guard(guard, caller, request)
+        if not caller.sees_all:
+            request[APPLICATION] = caller.credential
         if body is not None:
             await _check_body(body, request)
         answer: web.StreamResponse = await handler(request)

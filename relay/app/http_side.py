@@ -240,7 +240,12 @@ class HttpSide:
         settings, outbound = self.context.settings, self.outbound
         identities, others = outbound.identity_pauses, outbound.operator_pauses
         return [
-            IdentityPauseRoutes(settings=settings, pause=identities.pause, resume=identities.resume).table(),
+            IdentityPauseRoutes(
+                settings=settings,
+                pause=identities.pause,
+                resume=identities.resume,
+                pauses=outbound.runner.shared_pauses.identities,
+            ).table(),
             PauseRoutes(
                 settings=settings,
                 sites=lambda: {site.name for site in outbound.explainer.rates.sites()},

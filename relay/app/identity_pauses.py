@@ -34,12 +34,13 @@ class IdentityPauses:
             self._observer.identity_paused(address, cause, why)
         return is_new
 
-    async def resume(self, address: str) -> int | None:
+    async def resume(self, address: str, anew: bool = True) -> int | None:
         """End the pause of an identity; return the number of entries it held back, None without a pause.
 
-        Its rates begin anew: the mail that caused the pause does not cause another one. Raises StoreError.
+        `anew`: its rates begin anew; the mail that caused the pause does not cause another one. Raises StoreError.
         """
-        await self._outcomes.forget(address)
+        if anew:
+            await self._outcomes.forget(address)
         entries = await self._pauses.resume(identity_subject(address))
         if entries is not None:
             self._observer.identity_resumed(address, entries)

@@ -121,7 +121,7 @@ LINES: dict[str, str] = {
     "of new ones).",
     "identity.verified": "A verification step of an identity ended. identity, step, state (passed, failed, pending).",
     "identity.paused": "An identity is paused until `relay identity resume`: its mail gets 451, its queued mail waits. "
-    "identity, cause (bounces, complaints, operator), why.",
+    "identity, cause (bounces, complaints, operator, application), why.",
     "identity.resumed": "An operator ended the pause of an identity. identity, entries (held back, due now).",
     "delivery.failed": "Unexpected error in an attempt; the message is deferred. error.",
     "delivery.paused": "A provider or destination refuses the relay, or a provider cannot be reached: its lane is "

@@ -38,7 +38,10 @@ class Pause:
     why: str
     """The reply that caused the pause, or the reason in words."""
     category: str = ""
-    """Bounce category of the reply; "bounces", "complaints" or "operator" for an identity; "hold" by an operator."""
+    """Bounce category of the reply; for an identity "bounces", "complaints", "operator" or "application".
+
+    "hold" if an operator holds mail back.
+    """
     settings: str = ""
     """Digest of the settings of the provider that was paused; a change may be the repair. "" for other subjects."""
 

@@ -235,6 +235,17 @@ async def test_what_is_its_own_it_sees_and_changes(world: World) -> None:
     assert rotated.status in (200, 409), rotated.json
 
 
+async def test_an_application_ends_no_pause_but_its_own(world: World) -> None:
+    resume = "/identities/shop@acme.test/resume"
+    await world.relay.run("identity", "pause", "shop@acme.test", "--reason", "complaints")
+    refused = await world.acme.post(resume, None)
+    assert (refused.status, "complaints; an operator must resume it" in refused.json["detail"]) == (403, True)
+    assert (await world.acme.post("/messages", mail("shop@acme.test"))).status == 503
+    await world.acme.post("/identities/shop@acme.test/pause", {"reason": "mine"})
+    assert (await world.acme.post(resume, None)).status == 403, "a second pause does not replace the first"
+    assert (await world.all.post(resume, None)).json["resumed"] is True
+
+
 async def test_the_description_fits_the_answers(world: World) -> None:
     whole = (await world.all.request("GET", "/../openapi.json", login="")).json
     for (method, path), operation in (await described(world)).items():

@@ -39,7 +39,9 @@ class IdentityApi:
         self.pauses: dict[str, Pause] = {}
         app = web.Application()
         app.add_routes(IdentityRoutes(self.side.verifier, store.limits, lambda: self.pauses).table())
-        pausing = IdentityPauseRoutes(settings=lambda: SETTINGS, pause=self.pause, resume=self.resume)
+        pausing = IdentityPauseRoutes(
+            settings=lambda: SETTINGS, pause=self.pause, resume=self.resume, pauses=lambda: self.pauses
+        )
         app.add_routes(pausing.table())
         self.server = AdminServer(app)
 
@@ -48,7 +50,8 @@ class IdentityApi:
         self.pauses.setdefault(address, Pause(identity_subject(address), NOW, 0.0, why, cause))
         return is_new
 
-    async def resume(self, address: str) -> int | None:
+    async def resume(self, address: str, anew: bool) -> int | None:
+        assert anew
         return None if self.pauses.pop(address, None) is None else 7
 
     async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
