@@ -21,6 +21,9 @@ _EXCLUDED: Mapping[str, frozenset[str]] = {
 }
 """Categories excluded for a command before RCPT, when the recipient is not known (RFC 5321 section 3.3)."""
 
+_NOT_OF_RECIPIENT = re.compile(r"[45]\.(?:1\.[78]|7\.(?:2[0-9]|5[0-9]{2}|6[0-9]{2}))")
+"""Statuses about the sender's address or host and their authentication (RFC 3463, RFC 7372, Microsoft's 5.7.5xx)."""
+
 _RECIPIENT = re.compile(r"recipient|rcpt|destinat|addressee|empf[äa]nger|收件人|宛先|получател")
 """Words that refer to the recipient; with PIPELINING some reports name the wrong command."""
 
@@ -65,11 +68,16 @@ def classify(
     phase = "mail" if about_sender else phase
     reply = Reply(wording.prose, wording.names, digits, enhanced, phase, possible)
     is_recipient_told = not about_sender and _RECIPIENT.search(wording.prose)
-    excluded = frozenset[str]() if is_recipient_told else _EXCLUDED.get(phase, frozenset())
+    excluded = frozenset[str]() if is_recipient_told else _excluded(phase, enhanced)
     for rule in rules.candidates(possible):
         if rule.category not in excluded and rule.matches(reply):
             return Classification(rule.category, rule.name, requested_delay(wording.prose), rule.guidance)
     return Classification("unknown", "", requested_delay(wording.prose))
+
+
+def _excluded(phase: str, status: str) -> frozenset[str]:
+    """Return the categories that a reply to this command, or one with this status, cannot have."""
+    return _EXCLUDED["mail"] if _NOT_OF_RECIPIENT.fullmatch(status) else _EXCLUDED.get(phase, frozenset())
 
 
 def guidance_text(about: Category) -> str:
