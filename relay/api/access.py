@@ -13,10 +13,13 @@ from aiohttp import web
 
 from relay.api.request_rates import RequestRates
 from relay.clock import Clock, steady_clock
-from relay.config.credentials import Scope
+from relay.config.credentials import Scope, parse_key
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, canonical_domain, domain_of
+from relay.networks import Network, NetworkSet
 from relay.smtp.throttle import AuthThrottle
+from relay.tracker.client import client_address
+from relay.tracker.forwarded import forwarded_for
 
 Authenticate = Callable[[Settings, str, str], Awaitable[str | None]]
 """Returns the name of the credential that has the user name and secret, None if there is none."""
@@ -61,10 +64,29 @@ OPERATOR = Caller("")
 
 CALLER = web.RequestKey("caller", Caller)
 
+CLIENT = web.RequestKey("client", str)
+"""IP address of the client, behind the trusted proxies."""
+
 
 def caller_of(request: web.Request) -> Caller:
     """Return the caller, which the server checked. Raises KeyError for a route without a check."""
     return request[CALLER]
+
+
+def client_address_of(request: web.Request, proxies: Sequence[Network]) -> str:
+    """Return the IP address of the client: the peer, or the one that a trusted proxy names."""
+    hops = ",".join(request.headers.getall("X-Forwarded-For", ()))
+    hops = hops or forwarded_for(",".join(request.headers.getall("Forwarded", ())))
+    return client_address(request.remote or "0.0.0.0", hops, NetworkSet(proxies))  # noqa: S104  no address is known
+
+
+def throttled_name(username: str, secret: str) -> str:
+    """Return the name whose wrong logins count together: the credential that a key names, else the user name.
+
+    All clients of a service have the same user name: somebody who knows it must not delay the logins of others.
+    """
+    named, _ = parse_key(secret)
+    return f"key of {named}" if named else username
 
 
 def has_login(request: web.BaseRequest) -> bool:
@@ -117,19 +139,20 @@ class Access:
         if not secret:
             raise web.HTTPUnauthorized(text="a login is needed: NAME and SECRET of [credentials]", headers=_REALM)
 
-        client = request.remote or "0.0.0.0"  # noqa: S104  no address is known
-        wait = self.throttle.reserve(client, username, self.clock(), LONGEST_PAUSE)
+        settings = self.settings()
+        client = request[CLIENT] = client_address_of(request, settings.api.trusted_proxies)
+        counted = throttled_name(username, secret)
+        wait = self.throttle.reserve(client, counted, self.clock(), LONGEST_PAUSE)
         if wait is None:
             raise web.HTTPTooManyRequests(text="too many wrong logins; try again later", headers={"Retry-After": "30"})
         if wait > 0:
             await asyncio.sleep(wait)
 
-        settings = self.settings()
         name = await self.authenticate(settings, username, secret)
         if name is None:
-            self.throttle.failed(client, username, self.clock())
+            self.throttle.failed(client, counted, self.clock())
             raise web.HTTPUnauthorized(text="the login is wrong", headers=_REALM)
-        self.throttle.succeeded(client, username, self.clock())
+        self.throttle.succeeded(client, counted, self.clock())
         retry_after = self.rates.take(name, settings.api.requests_per_minute, self.steady())
         if retry_after > 0:
             text = f"more than {settings.api.requests_per_minute} requests a minute (api.requests_per_minute)"

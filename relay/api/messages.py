@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from relay.admin.api import EVENTS, QueueRoutes
 from relay.admin.requests import before_text, parse_before, parse_place, reject_unknown_parameters, time_parameter
-from relay.api.access import Caller, caller_of
+from relay.api.access import CLIENT, Caller, caller_of
 from relay.api.answers import (
     BatchAnswer,
     BatchResult,
@@ -172,7 +172,7 @@ class MessageRoutes:
 
 def client_of(request: web.Request) -> Client:
     """Return the client of a request."""
-    return Client(caller_of(request).credential, request.remote or "0.0.0.0")  # noqa: S104  no address is known
+    return Client(caller_of(request).credential, request[CLIENT])
 
 
 def may_see(caller: Caller, message: Message) -> bool:

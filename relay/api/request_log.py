@@ -9,7 +9,7 @@ from types import TracebackType
 
 from aiohttp import web
 
-from relay.api.access import CALLER
+from relay.api.access import CALLER, CLIENT
 from relay.api.problems import ERROR_FORM, problem
 from relay.clock import steady_clock
 from relay.log import Emit
@@ -77,7 +77,7 @@ class _Logged:
             "api.request",
             request=request[_ID],
             credential=caller.credential if caller else "",
-            client=request.remote or "",
+            client=request.get(CLIENT) or request.remote or "",
             method=request.method,
             path=request.path[:200],
             status=self.status,

@@ -179,3 +179,4 @@ class Api(Listening):
     """`[api]`: the HTTP API of applications."""
 
     requests_per_minute: PositiveCount = 600
+    trusted_proxies: tuple[Network, ...] = ()
