@@ -33,6 +33,7 @@ from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.log import Emit, unlogged
 from relay.networks import Network, NetworkSet
+from relay.proxy_protocol import ProxyHeader
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.suppression.unsubscribes import Subscription
 from relay.tracker import pages, responses
@@ -132,17 +133,20 @@ class Tracker:
     def _refused(self, client: str, error: Exception) -> None:
         self._log("proxy.refused", client=client, listener="tracker", error=str(error))
 
+    def protocol(self, client: str) -> Connection:
+        """Return the protocol of a connection that was opened elsewhere, for that client. Call after `start`."""
+        assert self._server is not None
+        return self._server(ProxyHeader(client))
+
     async def stop(self, timeout: float = 5.0) -> None:
         """Stop accepting connections, finish answers in progress within `timeout` seconds, and close all."""
         if self._listener is None or self._server is None or self._sweeper is None:
             return
-
         self._listener.close()
         if self._fast_path is not None:
             self._fast_path.close()
         self._server.pre_shutdown()
         await self._server.shutdown(timeout)
-
         self._sweeper.cancel()
         await asyncio.wait({self._sweeper})
         self._events.close()
@@ -193,7 +197,6 @@ class Tracker:
                 answer = await self._verify(request)
             case _:
                 answer = self._other(request, path)
-
         cast("Connection", request.protocol).answered()
         return answer
 
@@ -228,7 +231,6 @@ class Tracker:
     async def _unsubscribe(self, request: web.BaseRequest, text: str) -> web.Response:
         if request.method not in _FORM:
             return responses.not_allowed(_FORM)
-
         token = self._token(Kind.UNSUBSCRIBE, text)
         if token is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)

@@ -22,7 +22,7 @@ MAX_STORIES = 1000
 """Messages of one response, at most: the newest."""
 
 _PARAMETERS = frozenset(
-    {"since", "until", "domain", "identity", "type", "tag", "meta", "category", "campaign", "system"}
+    {"since", "until", "domain", "identity", "type", "tag", "meta", "category", "campaign", "system", "simulated"}
     | {"status", "by", "before", "all"}
 )
 
@@ -32,7 +32,7 @@ _TYPES: Mapping[str, bool | None] = {"": None, "campaign": True, "transactional"
 class ReportRoutes:
     """The routes of reports. Parameters: since, until (Unix seconds), domain, identity, type, campaign, tag, meta.
 
-    With system=yes, mail of the relay itself and copies are counted too.
+    With system=yes, mail of the relay itself and copies are counted too; with simulated=yes, simulated mail.
     """
 
     def __init__(
@@ -132,7 +132,8 @@ class ReportRoutes:
         return self._settings().engagement.proxies
 
     def _rows(self, story: Story, statuses: frozenset[str], query: MessageQuery) -> Iterator[JsonObject]:
-        return recipient_rows(story, statuses, with_copies=not query.users_only, proxies=self._proxies)
+        of_users, simulated = query.users_only, query.simulated
+        return recipient_rows(story, statuses, with_copies=not of_users, simulated=simulated, proxies=self._proxies)
 
     async def _page(self, query: MessageQuery) -> tuple[Sequence[Story], Before | None]:
         """Return the next messages, and `before` of the page after them, None at the end."""
@@ -188,4 +189,5 @@ def _query(query: MultiMapping[str]) -> MessageQuery:
         metadata={key: value for key, _, value in pairs},
         before=parse_before(query.get("before", "")),
         users_only=query.get("system", "") != "yes",
+        simulated=query.get("simulated", "") == "yes",
     )

@@ -165,7 +165,7 @@ class OutgoingMessage(_Model):
     )
     provider: Label = Field(default="", description="Provider to send by; absent: as configured")
     priority: Literal["high", "normal", "campaign"] | None = None
-    sandbox: bool = Field(default=False, description="Accept and record the message; deliver it to no recipient")
+    sandbox: bool = Field(default=False, description="Do all but the last step: it leaves for no server")
     envelope_from: Annotated[str, AfterValidator(_mailbox)] | None = Field(
         default=None, description="Reverse-path; absent: the address of `from`"
     )

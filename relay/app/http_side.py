@@ -19,6 +19,7 @@ from relay.admin.pauses import PauseRoutes
 from relay.admin.people import PeopleRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
+from relay.admin.sent_copies import SentCopyRoutes
 from relay.admin.server import AdminServer, metrics_application
 from relay.admin.sites import SiteRoutes
 from relay.admin.suppression_evidence import EvidenceRoutes
@@ -121,6 +122,7 @@ class HttpSide:
         )
         hosts, port = bind_hosts(settings, settings.tracker), settings.tracker.port
         await tracker.start(hosts, port, reuse_port=settings.server.reuse_port)
+        self.outbound.simulation.tracker = tracker
         context.stack.push_async_callback(tracker.stop)
         return tracker
 
@@ -183,6 +185,7 @@ class HttpSide:
                 readiness=self.readiness,
             ).table(),
             self._queue_routes().table(),
+            SentCopyRoutes(store.sent_copies).table(),
             DomainRoutes(self.outbound.signing).table(),
             identities.table(),
             LimitRoutes(identities.rows, self.provider_routes().rows).table(),

@@ -64,7 +64,8 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
     processor = _processor(context, outbound, exchangers)
     credential_keys = CredentialKeys(context.store.credential_keys, context.clock)
     await credential_keys.refresh()
-    servers = _servers(context, submission, _inbound_handler(context, outbound, processor), credential_keys)
+    outbound.simulation.inbound = handler = _inbound_handler(context, outbound, processor)
+    servers = _servers(context, submission, handler, credential_keys)
     certificates = CertificateWatch(
         servers,
         context.settings,

@@ -71,29 +71,28 @@ class Observer:
         """Log and count durable events."""
         self.log.several([log_line(event) for event in events])
         of_mail = [event for event in events if event.kind is not Kind.OPEN and event.kind is not Kind.CLICK]
-        of_readers = len(events) - len(of_mail)
-        if of_readers:
-            opens = sum(event.kind is Kind.OPEN for event in events)
-            self._count_readers({Kind.OPEN: opens, Kind.CLICK: of_readers - opens})
+        if len(of_mail) < len(events):
+            for kind in (Kind.OPEN, Kind.CLICK):
+                self._count_readers(kind, sum(one.kind is kind and "simulated" not in one.data for one in events))
             self.tallies.count_readers(events)
         if of_mail:
             self._mail_at = self._clock()
             self._count_mail(of_mail)
         self.on_events()
 
-    def _count_readers(self, numbers: Mapping[Kind, int]) -> None:
-        """Count opens and clicks. They come in thousands a second, and are nothing but counted."""
-        for kind, number in numbers.items():
-            if number:
-                self.metrics.count(kind.value, number)
+    def _count_readers(self, kind: Kind, number: int) -> None:
+        """Count opens or clicks. They come in thousands a second, and are nothing but counted."""
+        if number:
+            self.metrics.count(kind.value, number)
 
     def _count_mail(self, events: Sequence[Event]) -> None:
         self.outcomes.count(events)
         self.tallies.count_mail(events)
         for event in events:
             self._observe(event)
-        self._count_attempts(events)
-        for kind, number in Counter(event.kind.value for event in events).items():
+        sent = [event for event in events if "simulated" not in event.data]
+        self._count_attempts(sent)
+        for kind, number in Counter(event.kind.value for event in sent).items():
             self.metrics.count(kind, number)
 
     def _count_attempts(self, events: Sequence[Event]) -> None:
@@ -111,7 +110,7 @@ class Observer:
         if event.kind is Kind.UNSUBSCRIBE and event.data.get("joined") is False:
             self.log("unsubscribe.unknown", queue_id=event.queue_id, number=event.number)
         delay = event.data.get("delay")
-        if event.kind is Kind.DELIVERED and isinstance(delay, float):
+        if event.kind is Kind.DELIVERED and isinstance(delay, float) and "simulated" not in event.data:
             self.metrics.delay.observe(delay)
         if event.kind is Kind.HELD:
             self.metrics.damaged.inc()
@@ -121,7 +120,7 @@ class Observer:
     def _alert_for(self, event: Event) -> None:
         """Send an alert about a failure that a retry does not correct, except a failure of an alert itself."""
         about = CATEGORIES.get(str(event.data.get("category", "")))
-        if about is not None and about.alert and ALERT not in event.data:
+        if about is not None and about.alert and ALERT not in event.data and "simulated" not in event.data:
             domain, reply, remote = (str(event.data.get(key, "")) for key in ("domain", "reply", "remote"))
             self.send_alert(mail_refused(about, domain, reply, remote, event.queue_id))
 

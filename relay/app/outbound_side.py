@@ -11,6 +11,7 @@ from relay.app.context import AppContext
 from relay.app.identity_pauses import IdentityPauses
 from relay.app.oauth import open_oauth
 from relay.app.operator_pauses import OperatorPauses
+from relay.app.simulation import Simulation
 from relay.app.why import Explainer
 from relay.clock import steady_clock
 from relay.config.digest import settings_digest
@@ -18,6 +19,7 @@ from relay.config.sites import merge_sites, shipped_sites
 from relay.delivery.connect import TlsContexts
 from relay.delivery.delivery_journal import JOURNAL_FILE, DeliveryJournalFile
 from relay.delivery.next_hop import NextHopResolver
+from relay.delivery.simulated_delivery import SimulatedDelivery
 from relay.delivery.smtp_delivery import SmtpDelivery
 from relay.domains.relay_keys import Keys
 from relay.domains.signing_keys import SigningKeys
@@ -27,6 +29,7 @@ from relay.oauth.service import OAuthService
 from relay.queue.context import QueueContext
 from relay.queue.earlier_slots import SlotAdvancer
 from relay.queue.message import ClaimedBatch
+from relay.queue.nodes import full_share
 from relay.queue.ports import JournalRecord, QueueAdminStore
 from relay.queue.runner import Runner
 from relay.queue.settler import Settler
@@ -54,6 +57,7 @@ class OutboundSide:
     operator_pauses: OperatorPauses
     explainer: Explainer
     oauth: OAuthService
+    simulation: Simulation
 
 
 async def open_outbound_side(
@@ -77,7 +81,9 @@ async def open_outbound_side(
     monitor = _tracking_monitor(context, keyring)
     signing, renderer = await _start_renderer(context, keys, monitor)
     oauth = open_oauth(context, keyring)
-    queue_context = await _recovered_queue(context, resolver, exclusion, renderer, keyring, oauth)
+    simulation = Simulation(context)
+    context.stack.push_async_callback(simulation.close)
+    queue_context = await _recovered_queue(context, resolver, exclusion, renderer, keyring, oauth, simulation)
     runner = await _start_runner(context, queue_context, time_left, ended)
     advancer = SlotAdvancer(
         queue_context, context.store.queue, pauses=runner.shared_pauses.lanes, wake=runner.wake, log=context.log
@@ -95,6 +101,7 @@ async def open_outbound_side(
         OperatorPauses(runner.shared_pauses, identity_pauses, context.log, context.clock),
         _explainer(context, queue_context, runner, resolver),
         oauth,
+        simulation,
     )
 
 
@@ -166,6 +173,7 @@ async def _recovered_queue(
     renderer: MonitoredRenderer,
     keyring: Callable[[], Keyring],
     oauth: OAuthService,
+    simulation: Simulation,
 ) -> QueueContext:
     """Open delivery and its journal, and settle the recorded deliveries."""
     path = context.settings().server.data_dir / JOURNAL_FILE
@@ -186,7 +194,7 @@ async def _recovered_queue(
         limits=context.store.limits,
         exclusion=exclusion,
         journal=journal,
-        delivery=_open_delivery(context, resolver, journal, rates, oauth),
+        delivery=_open_delivery(context, resolver, journal, rates, oauth, simulation),
         renderer=renderer,
         clock=context.clock,
         steady=steady_clock,
@@ -223,20 +231,30 @@ async def _recover(
 
 
 def _open_delivery(
-    context: AppContext, resolver: Resolver, journal: DeliveryJournalFile, rates: SiteRates, oauth: OAuthService
-) -> SmtpDelivery:
-    delivery = SmtpDelivery(
-        context.settings,
-        resolver,
-        journal=journal,
-        observer=context.observer,
-        clock=context.clock,
-        share=rates.connections,
-        steady=steady_clock,
-        tokens=oauth,
+    context: AppContext,
+    resolver: Resolver,
+    journal: DeliveryJournalFile,
+    rates: SiteRates,
+    oauth: OAuthService,
+    simulation: Simulation,
+) -> SimulatedDelivery:
+    real, simulator = (
+        SmtpDelivery(
+            context.settings,
+            resolver,
+            journal=journal,
+            observer=context.observer,
+            clock=context.clock,
+            share=full_share if receiver else rates.connections,
+            steady=steady_clock,
+            tokens=oauth,
+            receiver=receiver,
+        )
+        for receiver in (None, simulation.connect)
     )
-    context.stack.push_async_callback(delivery.close)
-    return delivery
+    for one in (real, simulator):
+        context.stack.push_async_callback(one.close)
+    return SimulatedDelivery(real, simulator, context.store.sent_copies, context.clock)
 
 
 async def _start_runner(

@@ -12,15 +12,19 @@ _BOUNCED = OutcomeCounts(bounced=1)
 
 _COMPLAINT = OutcomeCounts(complaints=1)
 
+_NOT_COUNTED = frozenset({"origin", "copy", "unproven", "simulated"})
+"""Fields of events that count as nothing."""
+
 
 def outcome_counts(event: Event) -> OutcomeCounts:
     """Return what an event adds to the outcomes of its identity.
 
-    A report that nothing proves counts as nothing, like mail of the relay itself and copies. A bounce counts if the
-    address is wrong, or if its category pauses identities: a destination that is down is no fault of the sender.
+    A report that nothing proves counts as nothing, like mail of the relay itself, copies and simulated mail. A bounce
+    counts if the address is wrong, or if its category pauses identities: a destination that is down is no fault of the
+    sender.
     """
     data = event.data
-    if "origin" in data or "copy" in data or "unproven" in data:
+    if not _NOT_COUNTED.isdisjoint(data):
         return OutcomeCounts()
     if event.kind is Kind.DELIVERED:
         return _SENT

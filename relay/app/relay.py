@@ -109,7 +109,8 @@ class App:
     def bounce_policy(self) -> BouncePolicy:
         """Return the bounce policy by the rules and settings in effect."""
         settings = self.settings()
-        return BouncePolicy(self.configuration.rules, settings.bounces.threshold, suppression_lengths(settings))
+        lengths, words = suppression_lengths(settings), settings.simulator.words
+        return BouncePolicy(self.configuration.rules, settings.bounces.threshold, lengths, words)
 
     def port(self, listener: str) -> int:
         """Return the TCP port of a listener."""

@@ -9,6 +9,8 @@ from relay.reports.tallies import ReaderAction, TallyKey, keys_of, reach_of
 MOST_ACTIONS = 100_000
 """Opens and clicks that wait, at most: while the store fails the oldest are not counted."""
 
+_READ = frozenset({Kind.OPEN, Kind.CLICK})
+
 
 class TallyCounter:
     """What happened since the last `take`."""
@@ -25,7 +27,7 @@ class TallyCounter:
 
     def count_readers(self, events: Iterable[Event]) -> None:
         """Note opens and clicks. They come in thousands a second, so that they are read later."""
-        self._readers.extend(event for event in events if event.kind is Kind.OPEN or event.kind is Kind.CLICK)
+        self._readers.extend(event for event in events if event.kind in _READ and "simulated" not in event.data)
 
     def take(self) -> tuple[Counter[TallyKey], list[ReaderAction]]:
         """Return the counts and the actions of readers, and begin anew."""

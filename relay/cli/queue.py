@@ -1,7 +1,8 @@
 """`relay queue`: shows and changes the queue."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from base64 import b64decode
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,9 +78,16 @@ queue.add_command(shape)
 @queue.command("show")
 @click.argument("queue_id")
 @config_option
+@click.option("--sent", is_flag=True, help="The mail as it would have left: of simulated and sandbox mail.")
 @json_option
-def show_command(queue_id: str, path: Path, as_json: bool) -> None:
-    """Show one message: recipients, events, and its header as received from the application."""
+def show_command(queue_id: str, path: Path, sent: bool, as_json: bool) -> None:
+    """Show one message: recipients, events, and its header as received from the application.
+
+    --sent shows what a server would have got, once for each content. JSON has it in base64.
+    """
+    if sent:
+        show_sent(AdminClient(path).get(f"/queue/{queue_id.upper()}/sent")["copies"], as_json=as_json)
+        return
     message = AdminClient(path).get(f"/queue/{queue_id.upper()}")
     if as_json:
         click.echo(json.dumps(message))
@@ -87,6 +95,20 @@ def show_command(queue_id: str, path: Path, as_json: bool) -> None:
     show_story(message)
     if message["header"] is not None:
         click.echo("\n" + printable(message["header"].replace("\r\n", "\n"), kept="\n\t"))
+
+
+def show_sent(copies: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print the copies of a message. The content is for people: control characters are replaced."""
+    if not copies and not as_json:
+        click.echo("nothing: the message is not simulated, or was not tried yet")
+    for one in copies:
+        if as_json:
+            click.echo(json.dumps(one))
+            continue
+        whom = "all recipients" if one["number"] is None else f"recipient {one['number']}"
+        click.echo(f"For {whom}, at {one['at']}, from <{printable(one['reverse_path'])}>:\n")
+        text = b64decode(one["content"]).decode("utf-8", "replace").replace("\r\n", "\n")
+        click.echo(printable(text, kept="\n\t"))
 
 
 def _change_command(name: str, done: str, doc: str) -> click.Command:

@@ -21,6 +21,7 @@ def filter_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add the options that select messages; `query_of` turns their values into a query."""
     for option in (
         click.option("--system", is_flag=True, help="Also DSNs, alerts, tests, copies and forwards."),
+        click.option("--simulated", is_flag=True, help="Also sandbox mail, and recipients of the simulator."),
         click.option("--meta", multiple=True, metavar="K=V", help="Only messages with this metadata (repeatable)."),
         click.option("--tag", multiple=True, help="Only messages with this tag (repeatable)."),
         click.option("--identity", default="", help="Only messages of this identity."),
@@ -52,6 +53,7 @@ def query_of(filters: Mapping[str, Any]) -> dict[str, str | Sequence[str]]:
         "tag": filters["tag"],
         "meta": filters["meta"],
         "system": "yes" if filters["system"] else "",
+        "simulated": "yes" if filters["simulated"] else "",
     }
     return {key: value for key, value in given.items() if value}
 

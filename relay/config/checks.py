@@ -15,7 +15,7 @@ from relay.config.sites import shipped_sites
 from relay.config.toml_positions import KeyPath
 from relay.config.webhook_checks import webhook_errors, webhook_warnings
 from relay.mail.canonical_address import domain_of
-from relay.mail.lane import DIRECT
+from relay.mail.lane import DIRECT, SIMULATOR
 
 SHORTEST_SECRET = 16
 """Characters of the console's secret, at least."""
@@ -133,6 +133,8 @@ def _providers(settings: Settings) -> Iterator[Problem]:
         path: KeyPath = ("provider", index)
         if provider.name == DIRECT:
             yield Problem((*path, "name"), f'"{DIRECT}" is built in: delivery to the MX hosts', "another name")
+        if provider.name == SIMULATOR:
+            yield Problem((*path, "name"), f'"{SIMULATOR}" is built in: the receiver of [simulator]', "another name")
 
         password = provider.password.get_secret_value()
         if provider.username and not password and provider.oauth is None:

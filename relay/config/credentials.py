@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, SecretStr
 
 from relay.config.compat import Dialects
 from relay.config.parsers import setting_error
+from relay.config.sandbox import Sandbox
 from relay.config.secret_hash import SecretHash, SecretHashError, parse_secret_hash
 from relay.config.values import FROM_FILE, DomainName, Flag, Name, Section
 
@@ -86,6 +87,7 @@ class Credential(Section):
     scopes: tuple[Scope, ...] = ("send",)
     domains: tuple[DomainName, ...] = ()
     """Sending domains it may use, see and change; empty: all that `identities` allow."""
+    sandbox: Sandbox = False
 
     def hashes(self) -> Iterator[tuple[str, SecretHash]]:
         """Yield each hash with its fingerprint."""

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Self
 
+from relay.config.sandbox import Sandbox
 from relay.config.server import Limits
 from relay.config.values import (
     BaseUrl,
@@ -84,6 +85,7 @@ class Defaults(Section):
     cname_target: OptionalDomain = ""
     exclusion: Reach = "campaign"
     bcc: tuple[MailAddress, ...] = ()
+    sandbox: Sandbox = False
 
 
 class Domain(Defaults):
@@ -114,6 +116,7 @@ class Identity(Section):
     forward_spam: Flag = False
     cc_forward: Flag = False
     bcc: tuple[MailAddress, ...] = ()
+    sandbox: Sandbox = False
 
     @property
     def tracks_replies(self) -> bool:

@@ -17,6 +17,7 @@ from relay.config.compat import Compat
 from relay.config.connections import Bounces, Delivery, Imap, Listener, Provider, Smtp, Spam, Tls
 from relay.config.console import Console
 from relay.config.credentials import Cost, Credential, Scope, most_hashes
+from relay.config.sandbox import DeliverTo, SimulatorSettings, strictest
 from relay.config.secret_hash import SecretHash
 from relay.config.senders import (
     Defaults,
@@ -123,6 +124,7 @@ class Settings(Section):
     ] = Field(default_factory=dict)
     credentials: dict[Name, Credential] = Field(default_factory=dict)
     compat: Compat = Compat()
+    simulator: SimulatorSettings = SimulatorSettings()
     verification: Verification = Verification()
     bounces: Bounces = Bounces()
     spam: Spam = Spam()
@@ -246,6 +248,11 @@ class Settings(Section):
         """Return the addresses that get a copy of mail from this From address."""
         identity = self.identity_for(address)
         return self.domain_for(address).bcc if identity is None else identity.bcc
+
+    def sandbox_for(self, address: str) -> bool | DeliverTo:
+        """Return the sandbox of a From address, by its identity and its domain."""
+        identity = self.identity_for(address)
+        return strictest((identity.sandbox if identity else False, self.domain_for(address).sandbox))
 
     def providers_for(self, address: str, *, campaign: bool = False) -> tuple[str, ...]:
         """Return the provider of a From address and its fallbacks, in order of preference.

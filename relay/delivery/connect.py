@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from enum import Enum
@@ -124,6 +124,10 @@ class ConnectFailure:
     """There was no access token, so the server was not asked."""
 
 
+Connect = Callable[[Endpoint, ConnectOptions], Awaitable[Session | ConnectFailure]]
+"""Opens a session with a server: `connect`, or the receiver inside the relay."""
+
+
 async def connect(endpoint: Endpoint, options: ConnectOptions) -> Session | ConnectFailure:
     """Open a session. With opportunistic TLS, a retry in clear text is up to the caller."""
     try:
@@ -133,6 +137,11 @@ async def connect(endpoint: Endpoint, options: ConnectOptions) -> Session | Conn
     except OSError as error:
         reply = Reply(451, "4.4.1", f"no connection: {os_error_text(error)}")
         return ConnectFailure(reply, endpoint, refused_connection=isinstance(error, ConnectionRefusedError))
+    return await greet(endpoint, options, connected)
+
+
+async def greet(endpoint: Endpoint, options: ConnectOptions, connected: socket.socket) -> Session | ConnectFailure:
+    """Open a session on a connected socket. A failure closes it."""
     return await _Handshake(endpoint, options, connected).session()
 
 

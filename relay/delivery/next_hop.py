@@ -5,12 +5,14 @@ import socket
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import assert_never
 
 from relay.config.settings import Provider, Settings
 from relay.delivery import mx
 from relay.delivery.connect import ConnectOptions, Credentials, Security, TlsContexts
 from relay.delivery.mx import Endpoint, is_host_name
 from relay.delivery.session import Timeouts
+from relay.mail.lane import is_simulated
 from relay.mail.reply import Reply
 from relay.queue.outcome import Deferred, Refused
 from relay.resolver import AddressAnswer, Addresses, Hosts, MxAnswer, MxHost, NoRecords, NoSuchDomain, Resolver
@@ -37,9 +39,18 @@ class Upstream:
     name: str
 
 
-def parse_lane(lane: str) -> Domain | Literal | Upstream | Reply:
+@dataclass(frozen=True, slots=True)
+class BuiltIn:
+    """The receiver inside the relay, by the word of the lane."""
+
+    word: str
+
+
+def parse_lane(lane: str) -> Domain | Literal | Upstream | BuiltIn | Reply:
     """Return the target of a lane, or the reply of the permanent failure for a malformed one."""
     kind, _, name = lane.partition(":")
+    if is_simulated(lane):
+        return BuiltIn(name)
     if kind == "provider":
         return Upstream(name)
     if name.startswith("[") and name.endswith("]"):
@@ -56,7 +67,10 @@ def parse_lane(lane: str) -> Domain | Literal | Upstream | Reply:
     return Domain(name.rstrip("."))
 
 
-Target = Domain | Literal | Upstream
+Target = Domain | Literal | Upstream | BuiltIn
+
+_RECEIVER = IPv4Address("127.0.0.1")
+"""What stands for the address of the receiver inside the relay. Nothing connects to it."""
 
 _LOCALHOST = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
@@ -94,6 +108,10 @@ class NextHopResolver:
                     return _unknown(name)
                 addresses = await self._provider_addresses(provider.host)
                 return mx.provider_endpoints(name, provider.host, provider.port, addresses)
+            case BuiltIn(word):
+                return (Endpoint(f"{word}.simulator", _RECEIVER, 25),)
+            case _:
+                assert_never(target)
 
     def token_user(self, target: Target) -> str:
         """Return the user name with which a token is sent, "" for a target without OAuth2."""
@@ -102,6 +120,8 @@ class NextHopResolver:
 
     def security(self, target: Target) -> Security:
         """Return when a connection to the target is encrypted."""
+        if isinstance(target, BuiltIn):
+            return Security.REQUIRED if target.word == "tls" else Security.OPPORTUNISTIC
         provider = self.settings.provider(target.name) if isinstance(target, Upstream) else None
         return _FOR_PROVIDER[provider.tls] if provider else _FOR_MX[self.settings.delivery.tls]
 

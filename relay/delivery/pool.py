@@ -5,12 +5,12 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 
 from relay.content_file import LARGE
-from relay.delivery.connect import ConnectFailure, Security, connect
+from relay.delivery.connect import Connect, ConnectFailure, Security, connect
 from relay.delivery.connection_limit import ConnectionLimit
 from relay.delivery.connection_slots import ConnectionSlots
 from relay.delivery.idle_sessions import IdleKey, IdleSessions
 from relay.delivery.mx import MAX_HOSTS, Endpoint, failing_last
-from relay.delivery.next_hop import NextHopResolver, Target, Upstream
+from relay.delivery.next_hop import BuiltIn, NextHopResolver, Target, Upstream
 from relay.delivery.recent_parties import RecentParties
 from relay.delivery.server_history import ServerHistory
 from relay.delivery.session import Session
@@ -70,7 +70,9 @@ class Pool:
         clock: Callable[[], float],
         share: Callable[[str, int], int] = full_share,
         tokens: AccessTokens | None = None,
+        connect: Connect = connect,
     ) -> None:
+        self._open = connect
         self._clock = clock
         self._share = share
         self._tokens = tokens
@@ -155,7 +157,7 @@ class Pool:
     async def _site(self, lane_target: LaneTarget) -> Site:
         """Return the site of a lane. It is the lane itself for a provider, and for a domain without a usable host."""
         lane, own = lane_target.lane, lane_target.next_hops.connections(lane_target.target)
-        if isinstance(lane_target.target, Upstream):
+        if isinstance(lane_target.target, Upstream | BuiltIn):
             return Site(lane, connections=own)
         if (known := self._sites.of(lane)) is not None:
             return known
@@ -262,16 +264,16 @@ class Pool:
         if username and self._tokens is not None and isinstance(lane_target.target, Upstream):
             return await connect_with_token(endpoint, options, self._tokens, lane_target.target.name, username)
         if options.security is not Security.OPPORTUNISTIC:
-            return await connect(endpoint, options)
+            return await self._open(endpoint, options)
 
         clear_text = replace(options, security=Security.NONE)
         if str(endpoint) in self.memory.clear_text:
-            return await connect(endpoint, clear_text)
+            return await self._open(endpoint, clear_text)
 
-        opened = await connect(endpoint, options)
+        opened = await self._open(endpoint, options)
         if isinstance(opened, Session) or not opened.tls_failed:
             return opened
-        reopened = await connect(endpoint, clear_text)
+        reopened = await self._open(endpoint, clear_text)
         if isinstance(reopened, Session):
             self.memory.clear_text.set(str(endpoint), True)
         return reopened

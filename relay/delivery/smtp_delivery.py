@@ -6,9 +6,9 @@ from collections.abc import Callable, Collection, Sequence
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.delivery.commands import build_commands, message_fault, recipient_fault
-from relay.delivery.connect import TlsContexts
+from relay.delivery.connect import Connect, TlsContexts, connect
 from relay.delivery.mx import MAX_HOSTS
-from relay.delivery.next_hop import Domain, NextHopResolver, parse_lane
+from relay.delivery.next_hop import BuiltIn, Domain, NextHopResolver, parse_lane
 from relay.delivery.pool import HeldSlot, LaneTarget, OtherSite, Pool
 from relay.delivery.session import Session
 from relay.mail.reply import Reply
@@ -30,6 +30,8 @@ LEASE_ENDED = Deferred(Reply(451, "4.3.5", "the lease of this node ended before 
 
 MAX_SITES = 5
 """Times that a job takes the slot of another site because DNS changed, at most."""
+
+NEVER_MIXED = Deferred(Reply(451, "4.3.5", "simulated mail leaves for no server, and other mail is not simulated"))
 
 SITES_DIFFER = Deferred(Reply(451, "4.4.3", "the mail exchangers of the domain differ at each look at DNS"))
 
@@ -198,7 +200,8 @@ class SmtpDelivery:
 
     `settings` is read at every delivery, so that a reload applies from the next one. `share` returns the part of a
     lane's connections that this node may open. `clock` gives Unix seconds, `steady` monotonic seconds.
-    `tokens` are those of providers with OAuth2.
+    `tokens` are those of providers with OAuth2. With a `receiver`, the one inside the relay, it delivers simulated
+    lanes alone; without one it delivers none of them.
     """
 
     def __init__(
@@ -213,6 +216,7 @@ class SmtpDelivery:
         share: Callable[[str, int], int] = full_share,
         steady: Clock = time.monotonic,
         tokens: AccessTokens | None = None,
+        receiver: Connect | None = None,
     ) -> None:
         self._settings = settings
         self._resolver = resolver
@@ -221,7 +225,8 @@ class SmtpDelivery:
         self._clock = clock
         self._tls_contexts = tls_contexts or TlsContexts()
         self._next_hops = NextHopResolver(settings(), resolver, self._tls_contexts)
-        self._pool = Pool(steady, share, tokens)
+        self._simulates = receiver is not None
+        self._pool = Pool(steady, share, tokens, receiver or connect)
 
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
         """Return one outcome for each entry, in order. Accepted entries are in the journal by then.
@@ -231,6 +236,8 @@ class SmtpDelivery:
         target = parse_lane(lane)
         if isinstance(target, Reply):
             return [Refused(target)] * len(job.entries)
+        if isinstance(target, BuiltIn) is not self._simulates:
+            return [NEVER_MIXED] * len(job.entries)
         lane_target = LaneTarget(lane, target, self._current_next_hops())
         attempt = DeliveryAttempt(
             self._pool, lane_target, job, journal=self._journal, observer=self._observer, clock=self._clock

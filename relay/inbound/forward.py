@@ -52,12 +52,15 @@ def forward(
     about: str = "",
     *,
     proven: bool = False,
+    sandbox: bool = False,
 ) -> NewMessage | Reply:
     """Return the mail as a new message for the queue, or the reply that refuses it.
 
     `address` is relay's address it arrived at, `about` the queue id of the message it answers. The content is
     unchanged, so that its DKIM signatures stay valid; Received and loop fields are added in front. The default provider
     sends it, outside the limits of identities. Rendering rewrites the reverse-path.
+
+    What answers `sandbox` mail stays in the sandbox.
 
     Unless the reverse-path is `proven` to be the sender's, no notification is sent: bounces come to a signed
     return-path.
@@ -77,6 +80,7 @@ def forward(
     trace = received(queue_id, transaction.session, transaction.envelope, hostname, now) + "\r\n"
     policy = _policy(settings, target, to, copies, trace.encode("utf-8", "replace"))
     policy = replace(policy, unproven_sender=bool(transaction.envelope.reverse_path) and not proven)
+    policy = policy.in_sandbox() if sandbox else policy
     message = _message(transaction, found, policy, queue_id, now, about)
     recipients, details = _recipients(transaction, address, to, copies), _details(message, len(content))
     lifetime = settings.queue.lifetime

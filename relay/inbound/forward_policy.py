@@ -59,7 +59,8 @@ def forward_answer(
     if not _is_forwarded(mail, identity, answer, unsubscribes=subject.certain and may_unsubscribe(settings, mail)):
         return ()
     target = forward_target(settings, message, mail.recipient)
-    return _forwarded(settings, mail, target, new_id, now, message.queue_id)
+    sandbox = message.policy.keeps_answers or settings.sandbox_for(message.header_from) is not False
+    return _forwarded(settings, mail, target, new_id, now, message.queue_id, sandbox=sandbox)
 
 
 def receive_untied(
@@ -75,7 +76,8 @@ def receive_untied(
     is_proven = may_unsubscribe(settings, mail)
     if answer is not None and identity is not None and _is_forwarded(mail, identity, answer, unsubscribes=is_proven):
         target = ForwardTarget(identity.forward_to, settings.srs_domain(mail.identity, mail.recipient))
-        forwards = _forwarded(settings, mail, target, new_id, now)
+        sandbox = settings.sandbox_for(mail.identity) is not False
+        forwards = _forwarded(settings, mail, target, new_id, now, sandbox=sandbox)
         if forwards:
             return forwards
 
@@ -143,12 +145,21 @@ def _is_automatic_answer(mail: InboundMail, answer: ReplyInfo) -> bool:
 
 
 def _forwarded(
-    settings: Settings, mail: InboundMail, target: ForwardTarget, new_id: NewId, now: float, about: str = ""
+    settings: Settings,
+    mail: InboundMail,
+    target: ForwardTarget,
+    new_id: NewId,
+    now: float,
+    about: str = "",
+    *,
+    sandbox: bool = False,
 ) -> tuple[NewMessage, ...] | Reply:
     """Return the forwards. A loop is no error at a CC tracking address: its mailbox forwards to relay."""
     assert mail.transaction is not None
     transaction, proven = mail.transaction, mail.sender_proven
-    forwarded = forward(settings, transaction, mail.recipient, target, new_id(now), now, about, proven=proven)
+    forwarded = forward(
+        settings, transaction, mail.recipient, target, new_id(now), now, about, proven=proven, sandbox=sandbox
+    )
     if isinstance(forwarded, Reply):
         return () if forwarded == LOOP and isinstance(mail.destination, CcAddress) else forwarded
     return (forwarded,)

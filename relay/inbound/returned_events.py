@@ -108,7 +108,8 @@ def evidence(
         proof=proof.by,
     )
     if report.kind == "complaint":
-        return (Evidence(found, late=True, unproven=proof.fault),) if _is_complaint(report) else ()
+        is_counted = _is_complaint(report) and not policy.words.always_answers(found.address)
+        return (Evidence(found, late=True, unproven=proof.fault),) if is_counted else ()
     if report.kind != "bounce" or about.action != "failed":
         return ()
 

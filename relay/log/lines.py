@@ -109,6 +109,7 @@ LINES: dict[str, str] = {
     "number.",
     "inbound.taken": "A returned mail was processed. kind, to, queue_id (empty: it concerns no message of this relay), "
     "not_forwarded (untied, spam).",
+    "simulator.failed": "What follows a simulated mail did not happen. word, recipient, reason.",
     "imap.connected": "The bounce mailbox answers, for the first time or again. host, folder, messages.",
     "imap.failed": "The bounce mailbox or the store did not answer; the rest is read at the next interval. error.",
     "imap.renumbered": "The server renumbered the folder (UIDVALIDITY, or lower UIDs): it is read from its beginning. "
@@ -215,6 +216,7 @@ _LEVEL_OF = {
     "store.trouble": "error",
     "queue.journal_failing": "warning",
     "clock.set": "warning",
+    "simulator.failed": "warning",
     "store.salvaged": "error",
     "smtp.stressed": "warning",
     "smtp.auth_failed": "warning",

@@ -66,6 +66,8 @@ def _statements(one: Field, value: str) -> Iterator[Statement]:
             yield Statement(field, Option("priority", _priority(value)))
         case name if name in _IDEMPOTENCY_KEYS:
             yield Statement(field, Option("idempotency_key", idempotency_key(field, value)))
+        case b"x-relay-sandbox":
+            yield Statement(field, Option("sandbox", _flag("X-Relay-Sandbox", value)))
         case b"x-relay-send-at":
             yield Statement("X-Relay-Send-At", Option("send_at", _time(value)))
         case name if name.startswith(_META) and len(name) > len(_META):
@@ -95,6 +97,12 @@ def _track(value: str) -> set[str]:
     if not words <= {"opens", "clicks"}:
         raise InstructionError(f'X-Relay-Track: "{value}" is not "none", "opens", "clicks" or "opens,clicks"')
     return words
+
+
+def _flag(field: str, value: str) -> bool:
+    if value.lower() not in ("yes", "no"):
+        raise InstructionError(f'{field}: "{value}" is not "yes" or "no"')
+    return value.lower() == "yes"
 
 
 def _priority(value: str) -> str:

@@ -120,7 +120,7 @@ class Instructions:
     expires_at: float | None = None
     """Unix seconds after which no attempt is made."""
     sandbox: bool = False
-    """Accept and record the message, and send it to no recipient."""
+    """Do all but the last step: the message leaves for no server, and counts as delivered."""
     ignore_lists: bool = False
     """Send to suppressed and unsubscribed addresses too."""
     require_tls: bool = False

@@ -1,8 +1,9 @@
 """Decides about a submitted message: its refusal, or its policy, limits and earliest time. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from relay.config.sandbox import DeliverTo, strictest
 from relay.config.settings import Settings
 from relay.config.settings import Tracking as TrackingSettings
 from relay.limits.principal import flow_key, limits_for, principal_of
@@ -12,7 +13,7 @@ from relay.mail.address import is_address
 from relay.mail.address_list import Unreadable
 from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.instructions import Instructions
-from relay.mail.lane import DIRECT
+from relay.mail.lane import DIRECT, SIMULATOR
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Session
 from relay.policy.dialect_rules import ignored_requests
@@ -66,6 +67,10 @@ class Acceptance:
     """Reply-To to add, "" for none."""
     ignored: tuple[str, ...] = ()
     """Requests of header fields that are not followed, with the reasons."""
+    simulator_limits: Ledgers = field(default_factory=dict)
+    """Rate limits of each recipient of the simulator, by ledger key: no provider's."""
+    deliver_to: tuple[str, ...] = ()
+    """Addresses that get sandbox mail in the place of its recipients."""
 
 
 def decide(
@@ -80,23 +85,45 @@ def decide(
     if refusal is not None:
         return Rejection(refusal)
 
+    sandbox = sandbox_of(settings, session, author, facts.instructions)
+    if isinstance(sandbox, Reply):
+        return Rejection(sandbox)
     providers = (wanted,) if wanted else settings.providers_for(author, campaign=bool(facts.instructions.campaign))
     principal = principal_of(settings, author, session.credential, session.client)
     replies = reply_handling(settings, author, facts.reply_to, signed=facts.is_signed)
     policy = message_policy(settings, author, facts, replies, providers)
+    if sandbox is True:
+        policy = policy.in_sandbox()
     send_at = policy.send_at or 0.0
     accepted = Acceptance(
         author=author,
         policy=policy,
-        limits={provider: limits_for(settings, principal, provider) for provider in providers},
+        limits={provider: limits_for(settings, principal, provider) for provider in policy.providers},
         not_before=send_at if send_at > now else 0.0,
         flow=Flow(flow_key(principal, author), priority_of(facts.instructions, bulk=facts.is_bulk)),
-        bcc=settings.bcc_for(author),
+        bcc=() if isinstance(sandbox, DeliverTo) else settings.bcc_for(author),
         fixed_reply_to=replies.fixed,
         ignored=ignored_requests(facts.instructions, settings.tracking_for(author)),
+        simulator_limits=limits_for(settings, principal, SIMULATOR),
+        deliver_to=sandbox.deliver_to if isinstance(sandbox, DeliverTo) else (),
     )
 
     return accepted if envelope.reverse_path else _as_notification(accepted)
+
+
+def sandbox_of(settings: Settings, session: Session, author: str, asked: Instructions) -> bool | DeliverTo | Reply:
+    """Return the sandbox of a message, or its refusal: mail whose setting cannot be read must not leave.
+
+    Header, login, identity and domain can put a message there, and none of them takes it out.
+    """
+    login: bool | DeliverTo = False
+    if session.credential:
+        found = settings.credentials.get(session.credential)
+        if found is None:
+            text = f'Credential "{session.credential}" was removed: its sandbox cannot be read; log in with another one'
+            return Reply(451, "4.3.5", text)
+        login = found.sandbox
+    return strictest((asked.sandbox, login, settings.sandbox_for(author)))
 
 
 def _as_notification(accepted: Acceptance) -> Acceptance:

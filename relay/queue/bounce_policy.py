@@ -8,7 +8,8 @@ from relay.dsn.bounce_rules import Rules
 from relay.dsn.classify import Classification, classify
 from relay.dsn.reply_parts import mask_reply
 from relay.dsn.transaction_addresses import UNKNOWN_ADDRESSES, TransactionAddresses
-from relay.mail.lane import DIRECT, split_lane
+from relay.mail.lane import is_provider
+from relay.mail.simulator_words import NO_SIMULATOR, Simulator
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.suppression.model import Evidence, Suppression
 
@@ -63,6 +64,8 @@ class BouncePolicy:
     """Bounces after which an address is suppressed."""
     expire: Mapping[str, float] = field(default_factory=dict)
     """Seconds of a suppression by category; those of other categories do not end."""
+    words: Simulator = NO_SIMULATOR
+    """The recipients of the simulator. A word alone always answers: nothing suppresses it."""
 
     def classify_all(
         self, outcomes: Sequence[Outcome], lane: str, about: TransactionAddresses = UNKNOWN_ADDRESSES
@@ -78,7 +81,7 @@ class BouncePolicy:
         reply, text = outcome.reply, str(outcome.reply)
         about_sender = about.is_sender_named(text)
         meaning = classify(self.rules, text, reply.code, reply.status, outcome.phase, about_sender=about_sender)
-        if _is_provider(lane) and (_is_locked_out(outcome) or meaning.category == "relay_denied"):
+        if is_provider(lane) and (_is_locked_out(outcome) or meaning.category == "relay_denied"):
             meaning = replace(meaning, category=ACCOUNT)
         return Classified(outcome, meaning)
 
@@ -89,6 +92,8 @@ class BouncePolicy:
 
         `late` marks a bounce that came back by mail.
         """
+        if self.words.always_answers(suppression.address):
+            return ()
         # A late temporary failure of unknown cause may be a vacation note.
         if late and not permanent and meaning.category == "unknown":
             return ()
@@ -164,7 +169,7 @@ def lane_pause(classified: Classified, lane: str) -> Classification | None:
         return None
 
     is_down = isinstance(outcome, Deferred) and outcome.lane_down
-    if not _is_provider(lane):
+    if not is_provider(lane):
         return meaning if meaning.about.lane == "pause" and not is_down else None
     is_account = _is_locked_out(outcome) if is_down else meaning.about.lane == "pause-provider"
     return meaning if is_account else None
@@ -176,7 +181,7 @@ def account_refusal(classified: Classified, lane: str) -> str:
     Another provider may accept the message. When a provider refuses every message alike, the account is the cause.
     """
     outcome, meaning = classified.outcome, classified.meaning
-    if meaning is None or not isinstance(outcome, Refused) or not outcome.remote or not _is_provider(lane):
+    if meaning is None or not isinstance(outcome, Refused) or not outcome.remote or not is_provider(lane):
         return ""
     return mask_reply(str(outcome.reply)) if meaning.category in _MAY_BE_US else ""
 
@@ -184,10 +189,6 @@ def account_refusal(classified: Classified, lane: str) -> str:
 def event_fields(meaning: Classification) -> dict[str, object]:
     """Return the fields of an event that hold the meaning of a reply."""
     return {"category": meaning.category, "rule": meaning.rule}
-
-
-def _is_provider(lane: str) -> bool:
-    return split_lane(lane)[0] != DIRECT
 
 
 def _is_locked_out(outcome: Outcome) -> bool:

@@ -7,7 +7,7 @@ from typing import assert_never
 
 from relay.limits.ports import Slot
 from relay.limits.window import Ledgers
-from relay.mail.lane import DIRECT, lane_of
+from relay.mail.lane import BUILT_IN, lane_of
 from relay.queue.bounce_policy import Classified, account_refusal
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State, move
@@ -204,7 +204,7 @@ class Dispatcher:
         settings = self._context.settings()
         paused: dict[str, LanePause] = {}
         for provider in providers:
-            if provider != DIRECT and settings.provider(provider) is None:
+            if provider not in BUILT_IN and settings.provider(provider) is None:
                 paused[provider] = LanePause(math.inf, NOT_CONFIGURED)
             elif (pause := self._lanes.pause(lane_of(provider, recipient), now)) is not None:
                 paused[provider] = pause

@@ -126,6 +126,7 @@ def _original(claimed: ClaimedBatch, action: Action) -> OriginalMessage:
 
 def _dsn_message(about: Message, action: Action, sender: DsnSender, report_id: str, now: float) -> Message:
     policy = MessagePolicy(domain=sender.domain, provider=sender.provider, fallback_providers=sender.fallback_providers)
+    policy = policy.in_sandbox() if about.policy.keeps_answers else policy
     return Message(
         queue_id=report_id,
         created_at=now,

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from relay.limits.ports import Slot
 from relay.log import Emit
-from relay.mail.lane import DIRECT, lane_of
+from relay.mail.lane import BUILT_IN, lane_of
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
@@ -107,7 +107,8 @@ class SlotAdvancer:
         providers = [
             provider
             for provider in candidates(provider_of(entry.lane), message.policy, entry.last_reply)
-            if (provider == DIRECT or settings.provider(provider)) and lane_of(provider, entry.recipient) not in paused
+            if (provider in BUILT_IN or settings.provider(provider))
+            and lane_of(provider, entry.recipient) not in paused
         ]
         return _Waiting(message, entry, earliest, tuple(providers)) if earliest < entry.release_at else None
 

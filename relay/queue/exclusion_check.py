@@ -27,14 +27,16 @@ async def drop_excluded(context: QueueContext, claimed: ClaimedBatch) -> tuple[C
 
     It drops those that are excluded; those that wait for a probation are waiting again.
 
-    Notifications, forwarded mail and copies are exempt: their recipients are on no list. So is mail that ignores lists.
+    Notifications, forwarded mail and copies are exempt: their recipients are on no list. So is mail that ignores lists,
+    and to a word of the simulator alone.
     """
     message, now = claimed.message, context.clock()
     is_exempt = not message.reverse_path or message.policy.forward_domain or message.policy.ignores_lists
     if is_exempt or _is_recent(claimed, now):
         return claimed, Settlement(())
 
-    checked = [entry for entry in claimed.entries if entry.number not in message.policy.copies]
+    words, copies = context.settings().simulator.words, message.policy.copies
+    checked = [one for one in claimed.entries if one.number not in copies and not words.always_answers(one.recipient)]
     scope = exclusion_scope(context.settings(), message.policy, message.campaign)
     recipients = [entry.recipient for entry in checked]
     found = await retry_store(context, lambda: context.exclusion.check(recipients, scope, message.queue_id, now))

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from relay.dsn.classify import Classification
 from relay.mail.canonical_address import domain_of
-from relay.mail.lane import DIRECT
+from relay.mail.lane import is_provider, is_simulated
 from relay.queue.bounce_policy import (
     Classified,
     account_refusal,
@@ -18,7 +18,6 @@ from relay.queue.entry import Entry
 from relay.queue.lanes import LaneTable
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.pause import paused_outcome, subject_of
-from relay.queue.routing import provider_of
 from relay.queue.shared_pauses import SharedPauses
 
 PAUSE = 900.0
@@ -41,8 +40,11 @@ class LaneFeedback:
     ) -> Sequence[Classified]:
         """Adjust the lane to the outcomes of one transaction, one for each entry.
 
-        Return the outcomes. Refusals of a provider that refuses every message become deferrals.
+        Return the outcomes. Refusals of a provider that refuses every message become deferrals. What the simulator
+        answers concerns its one message: it pauses nothing, and causes no alert.
         """
+        if is_simulated(lane):
+            return classified
         self._adjust_site(lane, classified, started_at)
         recorded = self._record(lane, entries, classified, started_at)
         self._report_changes()
@@ -112,7 +114,7 @@ class LaneFeedback:
         is_new = not self._lanes.is_failing(lane)
         pause = min(self._context.settings().queue.retry[0] / 2, MAX_UNREACHABLE_PAUSE)
         self._lanes.failed(lane, down, now, now + pause)
-        if is_new and provider_of(lane) != DIRECT:
+        if is_new and is_provider(lane):
             self._alert(lane, down, meaning)
 
     def _pause(self, lane: str, outcome: Outcome, meaning: Classification | None) -> None:

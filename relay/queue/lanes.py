@@ -8,10 +8,10 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from relay.mail.lane import DIRECT
+from relay.mail.lane import is_provider
 from relay.queue.claim_limits import Holders
 from relay.queue.outcome import Deferred
-from relay.queue.routing import LanePause, provider_of
+from relay.queue.routing import LanePause
 
 INITIAL_CONCURRENCY = 5
 """Transactions in flight that a new lane may have."""
@@ -68,7 +68,7 @@ class LaneTable:
         if not lane.parties[party]:
             del lane.parties[party]
         is_like_new = lane.failure is None and lane.concurrency <= INITIAL_CONCURRENCY
-        if not lane.in_flight and is_like_new and provider_of(name) == DIRECT:
+        if not lane.in_flight and is_like_new and not is_provider(name):
             del self.lanes[name]
 
     def succeeded(self, name: str, started_at: float) -> None:
@@ -189,7 +189,7 @@ class LaneTable:
         idle = [
             name
             for name, lane in self.lanes.items()
-            if not lane.in_flight and now >= lane.down_until and provider_of(name) == DIRECT
+            if not lane.in_flight and now >= lane.down_until and not is_provider(name)
         ]
         for name in idle:
             del self.lanes[name]

@@ -215,4 +215,6 @@ def owner_fields(message: Message, number: int) -> dict[str, object]:
             fields[ALERT] = message.metadata[ALERT]
     if number in message.policy.copies:
         fields["copy"] = True
+    if message.policy.is_simulated(number):
+        fields["simulated"] = True
     return fields

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from zlib import crc32
 
-from relay.mail.lane import DIRECT, split_lane
+from relay.mail.lane import BUILT_IN, split_lane
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class NodeConnections:
         A domain counts for its site, which is not known before it was looked up.
         """
         provider, _ = split_lane(lane)
-        if provider == DIRECT:
+        if provider in BUILT_IN:
             return self.share.nodes > 0
         return self.share.of(lane, self.providers.get(provider, 0) or self.per_lane) > 0
 

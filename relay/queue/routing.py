@@ -12,7 +12,7 @@ from relay.config.settings import Settings
 from relay.events.event import Kind
 from relay.limits.principal import limits_for, principal_of, provider_limits
 from relay.limits.window import Ledgers
-from relay.mail.lane import DIRECT, lane_of, split_lane
+from relay.mail.lane import DIRECT, SIMULATOR, lane_of, split_lane
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State, move
 from relay.queue.message import Message, Settlement
@@ -46,7 +46,12 @@ def provider_of(lane: str) -> str:
 
 
 def candidates(here: str, policy: MessagePolicy, last_reply: Reply | None = None) -> tuple[str, ...]:
-    """Return the providers of an entry in order of preference: its present one, then those of its policy."""
+    """Return the providers of an entry in order of preference: its present one, then those of its policy.
+
+    A simulated entry has no other one, so that it never leaves.
+    """
+    if here == SIMULATOR:
+        return (SIMULATOR,)
     # An entry refused permanently by an earlier provider must not return to it: it would circulate without a wait.
     if last_reply is not None and last_reply.is_permanent:
         return here, *fallbacks_after(here, policy)
@@ -73,7 +78,7 @@ def choose_route(here: str, asked: Sequence[tuple[str, float]], paused: Mapping[
 def fallbacks_after(here: str, policy: MessagePolicy) -> tuple[str, ...]:
     """Return the providers after `here` in the order of the policy."""
     order = policy.providers
-    after = order[order.index(here) + 1 :] if here in order else ()
+    after = order[order.index(here) + 1 :] if here in order and here != SIMULATOR else ()
     return tuple(provider for provider in after if provider != here)
 
 

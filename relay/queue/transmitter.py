@@ -102,7 +102,8 @@ class Transmitter:
     async def _make(self, claimed: ClaimedBatch, content: Content, eight_bit: bool) -> Made:
         """Render the content. A large rendering is in a file."""
         message, number, flow = claimed.message, claimed.entries[0].number, claimed.entries[0].flow
-        policy = policy_at(self._context.settings(), message.policy, provider_of(claimed.entries[0].lane))
+        provider = message.policy.would_leave_by or provider_of(claimed.entries[0].lane)
+        policy = policy_at(self._context.settings(), message.policy, provider)
         if isinstance(content, bytes):
             given = RenderInput(message.queue_id, message.created_at, message.reverse_path, content, policy, flow)
             (rendering,) = await self._context.renderer.render(given, [number], eight_bit=eight_bit)

@@ -1,9 +1,9 @@
 """The policy of a message: decided at acceptance, stored in its row, applied at rendering."""
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
-from relay.mail.lane import DIRECT
+from relay.mail.lane import DIRECT, SIMULATOR
 from relay.rewrite.options import ListUnsubscribe, Tracking
 
 
@@ -58,6 +58,14 @@ class MessagePolicy:
     """Whether the application wrote its tags as a list: reports in the form of SendGrid have one too."""
     ignores_lists: bool = False
     """Whether suppressed and unsubscribed addresses get it too."""
+    sandbox: bool = False
+    """Whether the receiver inside the relay takes all of it, and no server gets any of it."""
+    would_leave_by: str = ""
+    """Provider that would carry a sandbox message: it is rendered for that one."""
+    simulated: tuple[int, ...] = ()
+    """Numbers of the entries whose recipients are those of the simulator."""
+    original_to: tuple[str, ...] = ()
+    """Former recipient of each entry, by number, where sandbox mail goes to other addresses. "": not replaced."""
     send_at: float | None = 0.0
     """Unix seconds before which no limit lets it leave (X-Relay-Send-At), 0 for any time. None: not recorded."""
 
@@ -66,7 +74,20 @@ class MessagePolicy:
         """Whether every recipient gets its own bytes or its own reverse-path."""
         signed_return_path = self.return_path or (self.forward_domain and self.unproven_sender)
         has_url = self.tracking or self.list_unsubscribe or self.unsubscribe_url
-        return bool(has_url or signed_return_path or self.reply_domain)
+        return bool(has_url or signed_return_path or self.reply_domain or self.original_to)
+
+    @property
+    def keeps_answers(self) -> bool:
+        """Whether what the mail causes stays in the sandbox: notifications, and answers that are forwarded."""
+        return self.sandbox or bool(self.original_to)
+
+    def is_simulated(self, number: int) -> bool:
+        """Whether the receiver inside the relay takes the mail of this entry."""
+        return self.sandbox or number in self.simulated
+
+    def in_sandbox(self) -> Self:
+        """Return the policy of mail that leaves for no server. It is rendered for the provider that would carry it."""
+        return replace(self, sandbox=True, would_leave_by=self.provider, provider=SIMULATOR, fallback_providers=())
 
     @property
     def providers(self) -> tuple[str, ...]:

@@ -237,6 +237,8 @@ def _render_one(
         token = sign_address_token(keys.tokens, Token(Kind.REPLY, message.queue_id, recipient))
         text, noted = with_reply_address(text, f"{token}@{policy.reply_domain}")
         notes = notes | {"reply_tracking": noted}
+    if former := policy.original_to[recipient] if recipient < len(policy.original_to) else "":
+        text = f"X-Original-To: {former}\r\n".encode() + text
     if policy.list_unsubscribe is not None and not is_copy:
         text = policy.list_unsubscribe.fields(keys.tokens, message.queue_id, recipient) + text
 

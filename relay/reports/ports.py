@@ -33,6 +33,8 @@ class MessageQuery:
     metadata: Mapping[str, str] = field(default_factory=dict)
     users_only: bool = False
     """Leaves out mail that the relay made itself, and in counts of recipients the copies (`bcc`)."""
+    simulated: bool = True
+    """False leaves out sandbox mail, and in counts of recipients those of the simulator."""
     before: tuple[float, str] | None = None
     """Time and queue id of the last message of the page before; None begins with the newest."""
     limit: int = 100

@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass
 from relay.config.server import Proxies
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
+from relay.mail.lane import is_simulated
 from relay.queue.entry import Entry, State
 from relay.reports.ports import Story
 from relay.reports.serialize import JsonObject, late_bounce, time_json
@@ -26,13 +27,22 @@ _DONE = {
 
 
 def recipient_rows(
-    story: Story, statuses: frozenset[str], *, with_copies: bool = False, proxies: Proxies = "opened"
+    story: Story,
+    statuses: frozenset[str],
+    *,
+    with_copies: bool = False,
+    simulated: bool = True,
+    proxies: Proxies = "opened",
 ) -> Iterator[JsonObject]:
     """Yield the recipients of a message that have one of the statuses; no statuses select all.
+
+    Without `simulated` those of the simulator are left out.
 
     `proxies` says what an open by a proxy counts as. With "apart" it makes a recipient neither opened nor unopened.
     """
     for entry in story.entries:
+        if not simulated and is_simulated(entry.lane):
+            continue
         if with_copies or entry.number not in story.message.policy.copies:
             activity = _activity(story, entry, proxies)
             row = _row(story, entry, activity)

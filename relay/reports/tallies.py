@@ -1,7 +1,8 @@
 """Tallies: how often what happened, by sending domain or identity and span of time. Pure.
 
-Pages read them, and no events. Mail of the relay itself, copies and reports that nothing proves do not count. A reader
-counts once for a message: by the strongest that it did, so that a count is taken back when a person follows a machine.
+Pages read them, and no events. Mail of the relay itself, copies, simulated mail and reports that nothing proves do not
+count. A reader counts once for a message: by the strongest that it did, so that a count is taken back when a person
+follows a machine.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -44,6 +45,10 @@ _PLAIN = frozenset(
 
 _OF_IDENTITIES = ("delivered", "complaint", LATE, BOUNCED)
 """Beginnings of the kinds that are counted by identity too: what a rate of bounces is made of."""
+
+
+_NOT_COUNTED = frozenset({"origin", "copy", "unproven", "simulated"})
+"""Fields of events that count as nothing."""
 
 
 class TallyKey(NamedTuple):
@@ -146,7 +151,7 @@ def every_kind(kinds: Iterable[str]) -> list[str]:
 def keys_of(event: Event) -> Iterator[TallyKey]:
     """Yield what an event of mail adds one to."""
     data = event.data
-    if "origin" in data or "copy" in data or "unproven" in data:
+    if not _NOT_COUNTED.isdisjoint(data):
         return
     end = CAMPAIGN if event.labels.get("campaign") else ""
     domain, identity = str(data.get("domain", "")), str(data.get("identity", ""))

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
 from relay.events.event import READER_KINDS, Event
+from relay.mail.lane import SIMULATOR_PREFIX
 from relay.queue.message import ReturnedMail
 from relay.storage import suppressions
 from relay.storage.database import Connection
@@ -25,7 +26,13 @@ SAME_KIND = "SELECT data FROM events WHERE queue_id = ? AND number = ? AND kind 
 _CLASSIFICATION = frozenset({"category", "rule", "guidance", "phase", "unproven"})
 """Fields of a returned mail's event that depend on the rules of classification and proof alone."""
 
-FIND_RECIPIENT = "SELECT recipient FROM entries WHERE queue_id = ? AND number = ?"
+_IS_SIMULATED = f"substr(lane, 1, {len(SIMULATOR_PREFIX)}) = '{SIMULATOR_PREFIX}'"
+
+FIND_RECIPIENT = (
+    f"SELECT CASE WHEN {_IS_SIMULATED} THEN ' ' ELSE '' END || recipient "  # noqa: S608  names only
+    "FROM entries WHERE queue_id = ? AND number = ?"
+)
+"""A space before the address marks a simulated entry: no address begins with one, and it needs no second column."""
 
 FIND_RECIPIENTS = f"SELECT {', '.join([f'({FIND_RECIPIENT})'] * AT_ONCE)}"
 
@@ -157,8 +164,10 @@ def _with_address(event: Event, address: str | None, labels: Mapping[str, Mappin
     """Add address and labels, if there are any. A new object costs half as much as `replace`."""
     if address is None:
         return event
-    about = labels.get(event.queue_id, event.labels)
-    return Event(event.kind, event.at, event.queue_id, event.number, address, event.data, about)
+    about, data = labels.get(event.queue_id, event.labels), event.data
+    if address.startswith(" "):
+        address, data = address[1:], {**event.data, "simulated": True}
+    return Event(event.kind, event.at, event.queue_id, event.number, address, data, about)
 
 
 def _labels(raw: Connection, queue_ids: Iterable[str]) -> dict[str, Mapping[str, object]]:

@@ -12,7 +12,10 @@ from relay.rewrite.options import ListUnsubscribe, Tracking
 
 _encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
 
-_ASKED = ("pixel_text", "unsubscribe_text", "dialects", "is_signed", "needs_tls", "ignores_lists", "tags_were_a_list")
+_ASKED = (
+    *("pixel_text", "unsubscribe_text", "dialects", "is_signed", "needs_tls", "ignores_lists", "tags_were_a_list"),
+    *("sandbox", "would_leave_by", "simulated", "original_to"),
+)
 """Fields of a policy that few messages set."""
 
 _PLAIN_MAIL = MessagePolicy()
@@ -99,9 +102,11 @@ def encode_policy(policy: MessagePolicy) -> str:
 def decode_policy(text: str) -> MessagePolicy:
     """The inverse of `encode_policy`. Options of a newer version are ignored, missing ones get their default.
 
-    Earlier versions did not record `send_at`.
+    Earlier versions did not record `send_at`. Raises ValueError if `sandbox` cannot be read: such mail must not leave.
     """
     value = json.loads(text)
+    if value.get("sandbox", True) is not True:
+        raise ValueError(f"sandbox of a message is {value['sandbox']!r}, neither true nor absent")
     tracking, offered = value.get("tracking"), value.get("list_unsubscribe")
     return MessagePolicy(
         domain=value["domain"],

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 from relay.mail.canonical_address import keys_of
+from relay.mail.lane import SIMULATOR_PREFIX
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.ports import Depth, EntryQuery
@@ -75,6 +76,13 @@ def is_no_copy(table: str) -> str:
         f"WHERE made.queue_id = {table}.queue_id AND made.number = {table}.number AND made.kind = 'created' "
         "AND made.data LIKE '%\"copy\":true%'))"
     )
+
+
+def _is_not_simulated(table: str) -> str:
+    """Return the condition that a row of `entries` or `events` is not about a recipient of the simulator."""
+    if table == "entries":
+        return f"entries.lane NOT LIKE '{SIMULATOR_PREFIX}%'"
+    return "events.data NOT LIKE '%\"simulated\":true%'"
 
 
 EntryKey = tuple[str, int]
@@ -150,6 +158,8 @@ def message_conditions(query: MessageQuery) -> Statement:
         where.add("(messages.created_at, messages.queue_id) < (?, ?)", *query.before)
     if query.users_only:
         where.add("messages.origin = ''")
+    if not query.simulated:
+        where.add("messages.policy NOT LIKE '%\"sandbox\":true%'")
 
     return str(where), where.values
 
@@ -160,7 +170,11 @@ def recipients_conditions(query: MessageQuery, table: str) -> Statement:
     All figures of a report use this relation.
     """
     where, values = message_conditions(query)
-    return (f"{where} AND {is_no_copy(table)}" if query.users_only else where), values
+    if query.users_only:
+        where = f"{where} AND {is_no_copy(table)}"
+    if not query.simulated:
+        where = f"{where} AND {_is_not_simulated(table)}"
+    return where, values
 
 
 def messages_statement(query: MessageQuery) -> Statement:

@@ -29,7 +29,7 @@ _DELETE_ORPHAN = (
 
 DELETES = (
     f"DELETE FROM events WHERE queue_id = ? AND {_NOT_LAST}",  # noqa: S608  names of the schema
-    *(f"DELETE FROM {table} WHERE queue_id = ?" for table in ("entries", "contents", "messages")),  # noqa: S608
+    *(f"DELETE FROM {table} WHERE queue_id = ?" for table in ("entries", "contents", "sent_copies", "messages")),  # noqa: S608
 )
 
 DELETES_BESIDE_EVENTS = DELETES[1:]

@@ -23,6 +23,7 @@ from relay.storage.queue_store import BaseQueueStore
 from relay.storage.quotas import QuotaTable
 from relay.storage.report_queries import ReportQueries
 from relay.storage.sessions import SessionTable
+from relay.storage.sent_copies import SentCopyTable
 from relay.storage.sites import SiteRateTable
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.tallies import TallyTable
@@ -80,6 +81,8 @@ class Store(ABC):
         """Implements SessionStore."""
         self.changes = ChangeTable(database)
         """Implements ChangeStore."""
+        self.sent_copies = SentCopyTable(database)
+        """Implements SentCopyStore."""
         self.quotas = QuotaTable(database)
         """Implements QuotaStore."""
         self.audits = AuditReader(database, kept_with_messages)

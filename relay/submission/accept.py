@@ -4,7 +4,7 @@ A message answered with 250 is on disk. Any other reply leaves nothing stored.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import assert_never
 
@@ -15,6 +15,7 @@ from relay.limits.ports import LimitStore
 from relay.mail.canonical_address import canonical
 from relay.mail.headers import body_start
 from relay.mail.instructions import InstructionError
+from relay.mail.lane import SIMULATOR
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.policy.decide import Acceptance, Rejection, decide, exclusion_scope
@@ -24,14 +25,13 @@ from relay.policy.refusals import is_own_sender, refuse_relaying, refuse_sender,
 from relay.queue.message import Message, NewMessage, Origin, SubmissionKey
 from relay.queue.pause import Pause
 from relay.queue.ports import RepeatedError
+from relay.queue.routing import Route
 from relay.submission.build import build_message, fields_to_add
 from relay.submission.idempotency import UNDER_WAY, Repeated, Submissions, submission_key
 from relay.submission.reserve import reserve_slots, waiting_for_probation
+from relay.submission.sandbox import always_suppressed, simulate
 from relay.submission.spam import SpamFilter, SpamResult, Unchecked, refuse_for_now, spam_request
 from relay.suppression.exclusion import Excluded, Exclusion
-
-SANDBOX = "sandbox: the application asked for a delivery to nobody"
-"""Why recipients of a sandbox message are dropped."""
 
 LARGE_HEADER = 4 * 1024
 """Octets. A larger header is read in a thread."""
@@ -116,6 +116,7 @@ class SubmissionHandler:
         """Queue a message that the policy accepted."""
         settings = self.settings()
         transaction = with_copies(transaction, facts.instructions.copies)
+        transaction, decision = simulate(transaction, decision, settings.simulator.words)
         refused = refuse_unverified(settings, facts, self.is_proven) or refuse_paused(self._pause(facts, decision))
         if refused is not None:
             return refused
@@ -173,15 +174,18 @@ class SubmissionHandler:
         settings, recipients = self.settings(), transaction.envelope.recipients
         scope = exclusion_scope(settings, decision.policy, facts.instructions.campaign)
         addresses = [*(one.address for one in recipients), *decision.bcc]
-        found = _excluded_by_content(checked, facts, decision, addresses)
+        found = _excluded_by_content(checked, decision, addresses)
         if found is None:
-            found = await self.exclusion.check(addresses, scope, queue_id, now, due=not decision.not_before)
+            words, is_sandbox = settings.simulator.words, decision.policy.sandbox or bool(decision.deliver_to)
+            listed = [one for one in addresses if not words.always_answers(one)]
+            found = await self.exclusion.check(listed, scope, queue_id, now, due=not decision.not_before)
+            found = replace(found, reasons={**found.reasons, **always_suppressed(words, addresses, sandbox=is_sandbox)})
         excluded = {**found.reasons, **_copies_on_probation(found, decision.bcc)}
         numbers = [n for n, one in enumerate(recipients) if canonical(one.address) not in excluded]
         earliest = max(now, decision.not_before)
 
         try:
-            routes = await reserve_slots(self.limits, queue_id, numbers, decision.limits, earliest)
+            routes = await self._reserve(queue_id, numbers, decision, earliest)
             latest = max((route.at for route in routes.values()), default=earliest)
             if latest > earliest + settings.queue.lifetime:
                 await self.limits.release(queue_id, numbers)
@@ -196,6 +200,18 @@ class SubmissionHandler:
             await self.limits.release(queue_id, numbers)
             raise
         return accepted
+
+    async def _reserve(
+        self, queue_id: str, numbers: Sequence[int], decision: Acceptance, earliest: float
+    ) -> Mapping[int, Route]:
+        """Reserve slots: for recipients of the simulator those of the sender alone, in no limit of a provider."""
+        simulated = [number for number in numbers if number in decision.policy.simulated]
+        others = [number for number in numbers if number not in decision.policy.simulated]
+        routes = await reserve_slots(self.limits, queue_id, others, decision.limits, earliest)
+        if not simulated:
+            return routes
+        limits = {SIMULATOR: decision.simulator_limits}
+        return {**routes, **await reserve_slots(self.limits, queue_id, simulated, limits, earliest)}
 
 
 def refuse_paused(pause: Pause | None) -> Reply | None:
@@ -230,16 +246,11 @@ def _decide(settings: Settings, transaction: Transaction, now: float) -> tuple[M
 
 
 def _excluded_by_content(
-    checked: SpamResult | Unchecked | None, facts: MessageFacts, decision: Acceptance, addresses: Sequence[str]
+    checked: SpamResult | Unchecked | None, decision: Acceptance, addresses: Sequence[str]
 ) -> Excluded | None:
-    """Return all addresses as excluded from spam and from sandbox mail, none from mail that ignores lists.
-
-    None if the lists decide.
-    """
+    """Return all addresses as excluded from spam, none from mail that ignores lists. None if the lists decide."""
     if isinstance(checked, SpamResult) and checked.verdict == "spam":
         return Excluded({canonical(one): checked.reason for one in addresses})
-    if facts.instructions.sandbox:
-        return Excluded({canonical(one): SANDBOX for one in addresses})
     return Excluded({}) if decision.policy.ignores_lists else None
 
 

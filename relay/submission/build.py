@@ -44,7 +44,8 @@ def build_message(
     default = Route(accepted.policy.provider, max(now, accepted.not_before))
     release = [routes.get(number, default) for number in range(len(recipients))]
     copies = _copies(accepted.bcc, recipients) if routes else ()
-    first = min(routes.values(), key=lambda route: route.at, default=default)
+    real = [route for number, route in routes.items() if number not in accepted.policy.simulated]
+    first = min(real, key=lambda route: route.at, default=default)
     numbers = tuple(range(len(recipients), len(recipients) + len(copies)))
     message = _message(queue_id, transaction, facts, accepted, numbers, settings.server.hostname, now, origin)
     routed = zip((*recipients, *copies), (*release, *(first for _ in copies)), strict=True)
@@ -180,7 +181,10 @@ def _created(
             entry.queue_id,
             entry.number,
             entry.recipient,
-            shared | owner_fields(message, entry.number) | _route_of(entry, message.policy),
+            shared
+            | owner_fields(message, entry.number)
+            | _former(entry, message.policy)
+            | _route_of(entry, message.policy),
             labels,
         )
         for entry in entries
@@ -217,6 +221,12 @@ def _message_fields(
     if checked is not None:
         shared |= checked.event_fields
     return shared
+
+
+def _former(entry: Entry, policy: MessagePolicy) -> dict[str, object]:
+    """Return the recipient in whose place sandbox mail goes to another address."""
+    former = policy.original_to[entry.number] if entry.number < len(policy.original_to) else ""
+    return {"original_to": former} if former else {}
 
 
 def _route_of(entry: Entry, policy: MessagePolicy) -> dict[str, object]:

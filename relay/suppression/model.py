@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, canonical_domain
-from relay.mail.lane import DIRECT, split_lane
+from relay.mail.lane import BUILT_IN, split_lane
 
 MANUAL = "manual"
 """Reason of a row that an operator added or imported; other reasons are bounce categories or a complaint."""
@@ -122,6 +122,6 @@ def session_scope(settings: Settings, lane: str, domain: str, identity: str) -> 
     The servers of a recipient's domain and the providers of `[defaults]` are believed for all mail.
     """
     provider = split_lane(lane)[0]
-    if provider in (DIRECT, settings.defaults.provider, *settings.defaults.fallback_providers):
+    if provider in (*BUILT_IN, settings.defaults.provider, *settings.defaults.fallback_providers):
         return EVERYWHERE
     return own_scope(settings, domain, identity) or None

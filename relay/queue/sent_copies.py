@@ -1,0 +1,30 @@
+"""Copies of simulated mail as it would have left."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+ALL = -1
+"""In the place of the number of an entry: all recipients that get the same octets."""
+
+
+@dataclass(frozen=True, slots=True)
+class SentCopy:
+    """The content that a server would have got, with the reverse-path."""
+
+    queue_id: str
+    number: int
+    """Number of the entry, or ALL."""
+    at: float
+    reverse_path: str
+    content: bytes
+
+
+class SentCopyStore(Protocol):
+    """Keeps copies as long as their messages. All methods raise StoreError."""
+
+    async def keep(self, copy: SentCopy) -> None:
+        """Write a copy. It replaces that of an earlier attempt."""
+
+    async def copies(self, queue_id: str) -> Sequence[SentCopy]:
+        """Return the copies of a message, by number."""
