@@ -40,6 +40,7 @@ from relay.api.vendors.routes import Sending, table
 from relay.api.vendors.sendgrid_routes import SendGridRoutes
 from relay.app.console import ConsoleSide
 from relay.app.context import AppContext
+from relay.app.dev_pages import open_dev_pages
 from relay.app.inbound_side import InboundSide
 from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
@@ -136,6 +137,8 @@ class HttpSide:
             application.on_shutdown.append(events.close)
             admin = self._server(AdminServer(application))
             await admin.start_unix(settings.server.data_dir / settings.admin.socket)
+        if settings.any_login:
+            await open_dev_pages(self.context, self.outbound, self.inbound, self._server)
         if settings.admin.address:
             app = console_application(self._console().pages(), settings.admin.secret.get_secret_value())
             server = self._server(AdminServer(app))

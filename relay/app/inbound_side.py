@@ -13,9 +13,12 @@ from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
 from relay.config.settings import Listener
 from relay.domains.mail_exchanger import MailExchangers
+from relay.events.ports import StoreError
 from relay.inbound.handler import InboundHandler
 from relay.inbound.process import InboundProcessor
 from relay.mail.transaction import ListenerKind
+from relay.queue.message import NewMessage
+from relay.queue.sent_copies import ORIGINAL, SentCopy
 from relay.smtp.context import MessageHandler, ServerResources
 from relay.smtp_in import SmtpServer, tls_context
 from relay.spam.filter import ConfiguredFilter
@@ -84,7 +87,7 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
 def _submission(context: AppContext, outbound: OutboundSide, proven: VerifiedSenders) -> SubmissionHandler:
     return SubmissionHandler(
         settings=context.settings,
-        enqueue=outbound.runner.enqueue,
+        enqueue=partial(_enqueue, context, outbound),
         limits=context.store.limits,
         exclusion=outbound.exclusion,
         clock=context.clock,
@@ -95,6 +98,18 @@ def _submission(context: AppContext, outbound: OutboundSide, proven: VerifiedSen
         spam=ConfiguredFilter(context.settings, context.observer),
         submissions=Submissions(context.store.submissions),
     )
+
+
+async def _enqueue(context: AppContext, outbound: OutboundSide, accepted: NewMessage) -> None:
+    """Store a message. The original of sandbox mail is kept beside it; the message counts without it too."""
+    await outbound.runner.enqueue(accepted)
+    message = accepted.message
+    if message.policy.sandbox:
+        copy = SentCopy(message.queue_id, ORIGINAL, message.created_at, message.reverse_path, accepted.content)
+        try:
+            await context.store.sent_copies.keep(copy)
+        except StoreError as error:
+            context.observer.store_trouble(error)
 
 
 def _verification_tools(

@@ -18,6 +18,7 @@ from relay.app.data_dir import prepare_node_dir
 from relay.app.relay import App
 from relay.app.tracker import TrackerApp
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
+from relay.cli.dev import dev_options, developing
 from relay.cli.sd_notify import sd_notify
 from relay.cli.serve_nodes import MAX_NODES, refuse_sqlite, run_nodes
 from relay.cli.start_faults import print_start_faults
@@ -36,15 +37,24 @@ from relay.storage.errors import AwayError
 @config_option
 @click.option("--nodes", default=1, show_default=True, type=click.IntRange(1, MAX_NODES), help="Processes to run.")
 @click.option("--node", default=0, type=click.IntRange(0, MAX_NODES), help="Run only this node, counted from 1.")
+@click.option("--dev", is_flag=True, help="Run a relay to develop against, without a configuration.")
+@dev_options
 @click.option("--end-with-parent", is_flag=True, hidden=True)
-def serve(path: Path, nodes: int, node: int, end_with_parent: bool) -> None:
+def serve(path: Path, nodes: int, node: int, dev: bool, end_with_parent: bool, **dev_values: Any) -> None:
     """Run the server until SIGTERM or SIGINT; SIGHUP reloads the configuration, SIGUSR1 reopens the log.
 
     After the first signal transactions in progress may end. A second signal exits immediately.
 
     With --nodes each node is a process of its own. They share the ports; one that ends is started again. --node is for
     service managers that start each node by itself: the first one makes the keys and the schema.
+
+    With --dev it listens on loopback, takes any login, and sends nothing anywhere. The mails are at
+    http://127.0.0.1:8025, with their links, checks and words of the simulator.
     """
+    if dev:
+        with developing(**dev_values) as development:
+            made = partial(App, development)
+            sys.exit(run(development, lambda: serve_until_signal(made, end_with_parent=end_with_parent)))
     settings = settings_or_exit(path, warn=node <= 1)
     if nodes > 1 or node:
         refuse_sqlite(settings, f"--nodes {nodes}" if nodes > 1 else f"--node {node}")

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
@@ -135,6 +135,11 @@ class Settings(Section):
     admin: Admin = Admin()
     console: Console = Field(default_factory=Console)
     metrics: Metrics = Metrics()
+
+    any_login: ClassVar[str] = ""
+    """Credential of every login, whatever name and secret are; "" where a secret must be right."""
+    signs_for_all: ClassVar[bool] = False
+    """Whether mail of every domain is signed, with one key."""
 
     @cached_property
     def senders(self) -> Senders:

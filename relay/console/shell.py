@@ -36,12 +36,14 @@ class Shell:
     domains: Callable[[], Sequence[DomainStatus]]
     pauses: Callable[[], Mapping[str, LanePause]]
     """Pauses by lane."""
+    render: Callable[[str, Mapping[str, Any]], str] = rendered
+    """Returns the page of a template."""
 
     async def page(
         self, request: web.Request, template: str, *, title: str, status: int = 200, **values: Any
     ) -> web.Response:
         """Answer with the page of a template."""
-        text = rendered(
+        text = self.render(
             template,
             {
                 "title": title,

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
+from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined, pass_context
 from jinja2.runtime import Context
 from markupsafe import Markup
 
@@ -40,10 +40,10 @@ def _time(at: float, text: str) -> Markup:
     return Markup('<time datetime="{}">{}</time>').format(formats.exact(at), text) if text else Markup("–")
 
 
-def environment() -> Environment:
-    """Return the templates with their filters."""
+def environment(*packages: str) -> Environment:
+    """Return the templates with their filters. Those of other packages are found too, and can extend them."""
     made = Environment(
-        loader=PackageLoader("relay.console"),
+        loader=ChoiceLoader([PackageLoader(one) for one in (*packages, "relay.console")]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

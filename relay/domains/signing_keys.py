@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from relay.clock import Clock
 from relay.config.settings import Settings
+from relay.domains.every_domain import EveryDomain
 from relay.domains.key_files import load_keys, replace_key
 from relay.domains.key_rotation import next_selector
 from relay.domains.ports import DomainWatchStore
@@ -56,6 +57,7 @@ class SigningKeys:
             alert=alert,
         )
         self._rotating = asyncio.Lock()
+        self._every: EveryDomain | None = None
 
     def keyring(self) -> Keyring:
         """Return the keys of links and signed addresses."""
@@ -63,7 +65,12 @@ class SigningKeys:
 
     def in_force(self) -> Keys:
         """Return the keys for links and signatures."""
-        return replace(self.keys, dkim=self.watch.signing(self.keys.dkim))
+        dkim = self.watch.signing(self.keys.dkim)
+        if not self._settings().signs_for_all:
+            return replace(self.keys, dkim=dkim)
+        if self._every is None:  # It is empty by its length.
+            self._every = EveryDomain()
+        return replace(self.keys, dkim=self._every)
 
     async def start(self) -> None:
         """Load the signing state of the keys from the store."""

@@ -7,6 +7,9 @@ from typing import Protocol
 ALL = -1
 """In the place of the number of an entry: all recipients that get the same octets."""
 
+ORIGINAL = -2
+"""In that place: the content as the application sent it, which the queue forgets with its last recipient."""
+
 
 @dataclass(frozen=True, slots=True)
 class SentCopy:
@@ -14,7 +17,7 @@ class SentCopy:
 
     queue_id: str
     number: int
-    """Number of the entry, or ALL."""
+    """Number of the entry, ALL or ORIGINAL."""
     at: float
     reverse_path: str
     content: bytes
@@ -27,4 +30,7 @@ class SentCopyStore(Protocol):
         """Write a copy. It replaces that of an earlier attempt."""
 
     async def copies(self, queue_id: str) -> Sequence[SentCopy]:
-        """Return the copies of a message, by number."""
+        """Return the copies of a message, by number. The original is not among them."""
+
+    async def original(self, queue_id: str) -> SentCopy | None:
+        """Return a sandbox message as the application sent it; None without one."""

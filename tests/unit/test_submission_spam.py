@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from relay.config.secret_hash import hash_secret
 from relay.events.event import Kind
 from relay.queue.entry import State
 from relay.storage.sqlite.store import SqliteStore
@@ -90,7 +91,8 @@ async def test_mail_that_was_not_checked(
 
 
 async def test_the_filter_gets_the_beginning_of_the_mail_as_it_would_be_sent(store: SqliteStore) -> None:
-    made, spam_filter = harness(store, HAM)
+    login = {"app": {"secret_hash": hash_secret("secret", b"s" * 16)}}
+    made, spam_filter = harness(store, HAM, credentials=login)
     content = b"X-Relay-Tag: secret\r\n" + CONTENT + b"x" * 1000
     await made.take("a@x.test", content=content, session=replace(SESSION, credential="app", helo="app.test"))
     (request,) = spam_filter.requests

@@ -5,6 +5,6 @@ CREATE TABLE sent_copies (
     number       INTEGER NOT NULL,           -- of the entry; -1: all recipients that get the same octets
     at           DOUBLE PRECISION NOT NULL,  -- Unix seconds
     reverse_path TEXT NOT NULL,
-    content      BYTEANOT NULL,
+    content      BYTEA NOT NULL,
     PRIMARY KEY (queue_id, number)
 );

@@ -1,0 +1,47 @@
+"""Opens the pages of `relay serve --dev`."""
+
+from collections.abc import Callable
+from urllib.parse import urlsplit
+
+from relay.admin.server import AdminServer
+from relay.app.console import console_pages
+from relay.app.context import AppContext
+from relay.app.inbound_side import InboundSide
+from relay.app.outbound_side import OutboundSide
+from relay.console.templates import environment
+from relay.dev.application import dev_application
+from relay.dev.pages import DevPages, DevShell
+
+
+async def open_dev_pages(
+    context: AppContext, outbound: OutboundSide, inbound: InboundSide, stopped: Callable[[AdminServer], AdminServer]
+) -> None:
+    """Listen at the base URL of the tracker, which is behind the pages. `stopped` stops a server with the relay."""
+    console, store, settings = console_pages(context, outbound), context.store, context.settings
+    templates = environment("relay.dev")
+    shell = DevShell(
+        hostname=console.shell.hostname,
+        version=console.shell.version,
+        clock=context.clock,
+        waiting=console.shell.waiting,
+        domains=console.shell.domains,
+        pauses=console.shell.pauses,
+        render=lambda name, values: templates.get_template(name).render(values),
+    )
+    pages = DevPages(
+        shell=shell,
+        stories=store.reports,
+        copies=store.sent_copies,
+        submission=inbound.submission,
+        keys=outbound.signing.in_force,
+        dns=context.new_resolver,
+        words=lambda: settings().simulator.words,
+        clock=context.clock,
+    )
+
+    def tracker_port() -> int:
+        tracker = outbound.simulation.tracker
+        return tracker.port if tracker else 0
+
+    app = dev_application(pages, console.messages, console.message, tracker_port)
+    await stopped(AdminServer(app)).start_tcp(("127.0.0.1",), urlsplit(settings().tracker.base_url).port or 80)
