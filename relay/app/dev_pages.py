@@ -4,20 +4,24 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from relay.admin.server import AdminServer
-from relay.app.console import console_pages
 from relay.app.context import AppContext
 from relay.app.inbound_side import InboundSide
 from relay.app.outbound_side import OutboundSide
+from relay.console.routes import Pages
 from relay.console.templates import environment
 from relay.dev.application import dev_application
 from relay.dev.pages import DevPages, DevShell
 
 
 async def open_dev_pages(
-    context: AppContext, outbound: OutboundSide, inbound: InboundSide, stopped: Callable[[AdminServer], AdminServer]
+    context: AppContext,
+    outbound: OutboundSide,
+    inbound: InboundSide,
+    console: Pages,
+    stopped: Callable[[AdminServer], AdminServer],
 ) -> None:
     """Listen at the base URL of the tracker, which is behind the pages. `stopped` stops a server with the relay."""
-    console, store, settings = console_pages(context, outbound), context.store, context.settings
+    store, settings = context.store, context.settings
     templates = environment("relay.dev")
     shell = DevShell(
         hostname=console.shell.hostname,

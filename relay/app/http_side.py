@@ -48,10 +48,7 @@ from relay.app.people import open_people
 from relay.config.bind_addresses import bind_hosts
 from relay.config.settings import Settings
 from relay.console.routes import console_application
-from relay.disk_space import EventSpace
-from relay.events.shedding import Shedding
 from relay.events.sink import EventSink
-from relay.events.spool import Spool
 from relay.http_tracker import Tracker
 from relay.inbound.imap_folders import folders_json
 from relay.tracker.link_blocks import BlockParser
@@ -81,29 +78,11 @@ class HttpSide:
     exposition: Callable[[], Awaitable[bytes]]
     """Returns the metrics for Prometheus."""
 
-    async def open_sink(self) -> EventSink:
-        """Open the event sink."""
-        context, settings = self.context, self.context.settings()
-        spool = Spool(settings.server.data_dir / "spool")
-        files = [settings.server.data_dir / "spool", *([settings.sqlite_path] if settings.sqlite_path else [])]
-        metrics = context.observer.metrics
-        sink = EventSink(
-            context.store.events,
-            spool,
-            context.observer.publish,
-            log=context.log,
-            shedding=Shedding(EventSpace(files), context.log, metrics.events_shed.inc),
-        )
-        await sink.start()
-        context.stack.push_async_callback(sink.close)
-        return sink
-
     async def start_tracker(self, sink: EventSink) -> Tracker | None:
         """Open the tracker if it has an address."""
         context, settings, metrics = self.context, self.context.settings(), self.context.observer.metrics
         if not settings.tracker.address:
             return None
-
         tracker = Tracker(
             self.outbound.signing.keyring,
             sink,
@@ -138,7 +117,7 @@ class HttpSide:
             admin = self._server(AdminServer(application))
             await admin.start_unix(settings.server.data_dir / settings.admin.socket)
         if settings.any_login:
-            await open_dev_pages(self.context, self.outbound, self.inbound, self._server)
+            await open_dev_pages(self.context, self.outbound, self.inbound, self._console().pages(), self._server)
         if settings.admin.address:
             app = console_application(self._console().pages(), settings.admin.secret.get_secret_value())
             server = self._server(AdminServer(app))

@@ -15,6 +15,7 @@ from relay.app.compiled_code import NATIVE_FAULTS, REWRITER
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
+from relay.app.event_sink import open_event_sink
 from relay.app.http_side import HttpSide
 from relay.app.inbound_side import InboundSide, open_inbound_side
 from relay.app.local_nodes import LocalNodes
@@ -156,7 +157,7 @@ class App:
         inbound = await open_inbound_side(context, outbound)
         webhooks = open_webhooks(context)
         http = self._http_side(context, outbound, inbound, webhooks)
-        sink = await http.open_sink()
+        sink = await open_event_sink(context)
         self._parts = _Parts(context.store, inbound, outbound, http, webhooks, sink)  # HTTP uses them at once.
         tracker = await http.start_tracker(sink)
         if settings.tracker.guard:

@@ -9,7 +9,7 @@ from relay.content_file import Content, ContentFile
 from relay.delivery.smtp_delivery import NEVER_MIXED
 from relay.mail.lane import SIMULATOR, is_simulated, lane_of
 from relay.queue.outcome import Outcome
-from relay.queue.ports import Delivery, DeliveryJob, Rendered, admit_all
+from relay.queue.ports import Delivery, DeliveryJob, Rendered
 from relay.queue.sent_copies import ALL, SentCopy, SentCopyStore
 
 
@@ -44,7 +44,7 @@ class SimulatedDelivery:
             await self._copies.keep(SentCopy(message.queue_id, number, self._clock(), rendered.reverse_path, content))
             return rendered
 
-        return replace(job, render=render, admit=admit_all)
+        return replace(job, render=render, admit=lambda _: job.is_held())
 
 
 async def _octets(content: Content) -> bytes:

@@ -22,8 +22,8 @@ from relay.storage.pauses import PauseTable
 from relay.storage.queue_store import BaseQueueStore
 from relay.storage.quotas import QuotaTable
 from relay.storage.report_queries import ReportQueries
-from relay.storage.sessions import SessionTable
 from relay.storage.sent_copies import SentCopyTable
+from relay.storage.sessions import SessionTable
 from relay.storage.sites import SiteRateTable
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.tallies import TallyTable
