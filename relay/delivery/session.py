@@ -12,6 +12,8 @@ from relay.delivery.stream import ClientStream, StreamError
 from relay.delivery.transaction import Next, TransactionReplies, is_expected
 from relay.mail.reply import Reply
 
+LEASE_ENDED = Reply(451, "4.3.5", "the lease of this node ended before the message was sent")
+
 _EMPTY_BODY = b".\r\n"
 
 _QUIT_TIMEOUT = 5.0
@@ -67,8 +69,10 @@ class Session:
         """Mark the session as idle until the next transaction."""
         self._stream.expect_nothing()
 
-    async def transact(self, commands: TransactionCommands, on_accepted: OnAccepted) -> TransactionReplies:
-        """Make one transaction and return its replies. The content is sent only after 354.
+    async def transact(
+        self, commands: TransactionCommands, on_accepted: OnAccepted, is_held: Callable[[], bool] = lambda: True
+    ) -> TransactionReplies:
+        """Make one transaction and return its replies. The content is sent only after 354, and while `is_held` says so.
 
         `on_accepted` is called when the octets of the final 2yz arrive, before this coroutine resumes. A crash in
         between must find the delivery recorded.
@@ -79,7 +83,7 @@ class Session:
         replies = TransactionReplies()
         try:
             await self._envelope(commands, replies)
-            await self._content(commands.body, replies, on_accepted)
+            await self._content(commands.body, replies, on_accepted, is_held)
         except StreamError as broken:
             replies.failure, replies.closed_by_server = broken.reply, broken.closed_by_server
             replies.tls_failed = broken.tls_failed
@@ -144,14 +148,20 @@ class Session:
             self._stream.write(b"DATA\r\n")
             replies.data = await self._read_reply(to_data=True)
 
-    async def _content(self, body: bytes | StuffedFile, replies: TransactionReplies, on_accepted: OnAccepted) -> None:
+    async def _content(
+        self,
+        body: bytes | StuffedFile,
+        replies: TransactionReplies,
+        on_accepted: OnAccepted,
+        is_held: Callable[[], bool],
+    ) -> None:
         def on_reply(dot: Reply) -> None:
             if dot.is_positive:
                 on_accepted(replies.accepted_recipients(), dot)
 
         match replies.after_data():
             case Next.BODY:
-                replies.dot_sent = await self._send_body(body, replies)
+                replies.dot_sent = await self._send_body(body, replies, is_held)
                 if replies.dot_sent:
                     replies.dot = await self._read_final_reply(on_reply)
             case Next.EMPTY_BODY:
@@ -164,9 +174,11 @@ class Session:
             case never:
                 assert_never(never)
 
-    async def _send_body(self, body: bytes | StuffedFile, replies: TransactionReplies) -> bool:
+    async def _send_body(
+        self, body: bytes | StuffedFile, replies: TransactionReplies, is_held: Callable[[], bool]
+    ) -> bool:
         """Send the content. Return False for a refusal before its end, after which the connection is unusable."""
-        if await self._write_body(body):
+        if await self._write_body(body, is_held):
             self._stream.end_transaction()
             return True
         self._unusable = True
@@ -176,12 +188,14 @@ class Session:
         replies.dot = reply
         return False
 
-    async def _write_body(self, body: bytes | StuffedFile) -> bool:
+    async def _write_body(self, body: bytes | StuffedFile, is_held: Callable[[], bool]) -> bool:
         """Send all pieces. Return False for a reply before the end."""
         if isinstance(body, bytes):
+            _check_lease(is_held)
             return await self._stream.write_body(body, self._timeouts.command)
         async with aclosing(body.pieces()) as pieces:
             async for piece in pieces:
+                _check_lease(is_held)
                 if not await self._stream.write_body(piece, self._timeouts.command):
                     return False
         return True
@@ -202,6 +216,12 @@ class Session:
         if not is_expected(reply):
             raise _protocol_error(f'sent "{reply}" after the final dot')
         return reply
+
+
+def _check_lease(is_held: Callable[[], bool]) -> None:
+    """Raise StreamError if another node may have the message: without its end this server discards the content."""
+    if not is_held():
+        raise StreamError(LEASE_ENDED)
 
 
 def _protocol_error(what: str) -> StreamError:

@@ -10,7 +10,7 @@ from relay.delivery.connect import Connect, TlsContexts, connect
 from relay.delivery.mx import MAX_HOSTS
 from relay.delivery.next_hop import BuiltIn, Domain, NextHopResolver, parse_lane
 from relay.delivery.pool import HeldSlot, LaneTarget, OtherSite, Pool
-from relay.delivery.session import Session
+from relay.delivery.session import LEASE_ENDED, Session
 from relay.mail.reply import Reply
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.oauth.tokens import AccessTokens
@@ -25,8 +25,6 @@ _NEEDS_TLS = Reply(451, "4.7.10", "the application requires TLS for this message
 
 _ASK_NEXT_AFTER: Collection[Phase] = ("mail", "rcpt", "data")
 """Phases of a temporary failure after which the next host is asked. Failures before them concern the connection."""
-
-LEASE_ENDED = Deferred(Reply(451, "4.3.5", "the lease of this node ended before the message was sent"))
 
 MAX_SITES = 5
 """Times that a job takes the slot of another site because DNS changed, at most."""
@@ -80,7 +78,7 @@ class DeliveryAttempt:
         if self.lease_ended:
             if not self._outcomes:
                 return ()
-            missing = LEASE_ENDED
+            missing = Deferred(LEASE_ENDED)
         return [self._outcomes.get(index, missing) for index in range(len(self._job.entries))]
 
     async def _deliver(self, held: HeldSlot) -> None:
@@ -160,7 +158,11 @@ class DeliveryAttempt:
             outcome = Delivered(dot, session.remote, session.offers.dsn)
             self._accept(held, [batch[index] for index in accepted], outcome)
 
-        replies = await session.transact(build_commands(message, entries, rendered, session.offers), on_accepted)
+        commands = build_commands(message, entries, rendered, session.offers)
+        replies = await session.transact(commands, on_accepted, self._job.is_held)
+        if replies.failure == LEASE_ENDED:
+            self.lease_ended = True
+            return []
         if replies.is_unanswered and session.transactions > 1:
             # The server had closed the idle connection. A new one is opened for the same entries.
             return deliverable

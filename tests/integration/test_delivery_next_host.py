@@ -4,10 +4,12 @@ import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import trustme
 
+from relay.content_file import ContentFile
 from relay.delivery import SmtpDelivery
 from relay.mail.reply import Reply
 from relay.queue.outcome import Deferred, Delivered, Refused
@@ -165,3 +167,19 @@ async def test_nothing_leaves_after_the_lease_of_its_entries_ended(transactions:
         outcomes = await there.delivery.deliver("mx:site.test", given)
         assert [len(host.said("MAIL")) for host in there.hosts] == [transactions, 0]
         assert [str(one.reply) for one in outcomes] == ["450 4.2.1 busy"] * transactions
+
+
+@pytest.mark.parametrize(
+    "content", [b"Subject: x\r\n\r\nHello\r\n", b"Subject: x\r\n\r\n" + b"y" * 998 + b"\r\n" * 200_000]
+)
+async def test_content_is_not_finished_after_the_lease_ended(content: bytes, tmp_path: Path) -> None:
+    """The node may have been stopped after MAIL, or while it sent the content."""
+    left = [True] * (1 if len(content) < 1000 else 2)
+    async with site(1) as there:
+        given = job("b@site.test", content=content if len(left) == 1 else ContentFile.of(content, tmp_path))
+        outcomes = await there.delivery.deliver(
+            "mx:site.test", replace(given, is_held=lambda: bool(left) and left.pop())
+        )
+        assert (outcomes, left) == ((), [])
+        assert len(there.hosts[0].said("RCPT")) == 1
+        assert there.hosts[0].messages == []

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from relay.content_file import Content
 from relay.limits.priority import Flow
 from relay.mail.transaction import Notify
 from relay.queue.entry import Entry, State
@@ -15,7 +16,7 @@ NOBODY = Flow()
 
 def job(
     *recipients: str,
-    content: bytes = TEXT,
+    content: Content = TEXT,
     seven_bit: bytes | None = None,
     reverse_path: str = "bounces@acme.test",
     notify: tuple[Notify, ...] = (),
