@@ -9,6 +9,7 @@ from relay.app.maintenance import Maintenance
 from relay.app.measurements import Measurements
 from relay.app.nightly_audit import NightlyAudit
 from relay.app.outbound_side import OutboundSide
+from relay.app.search_index import SearchIndexer
 from relay.app.supervisor import Supervisor
 from relay.app.tallies import TallyWriter
 from relay.inbound.imap_poller import Poller
@@ -64,6 +65,7 @@ def _keep_own_tasks(supervisor: Supervisor, context: AppContext, inbound: Inboun
     audit = NightlyAudit(context.settings, store.audits, store.nodes, observer, context.clock)
     supervisor.keep("housekeeping", maintenance.run)
     supervisor.keep("audit", audit.run)
+    supervisor.keep("search index", SearchIndexer(store.searches, store.nodes, observer, context.clock).run)
     supervisor.keep("domain watch", outbound.signing.watch.run)
     supervisor.keep("credentials", partial(inbound.credential_keys.keep_fresh, observer.store_trouble))
     supervisor.keep("certificates", inbound.certificates.run)

@@ -44,7 +44,7 @@ class ConsoleSide:
         return Pages(
             shell=shell,
             overview=overview,
-            messages=MessagesPage(shell=shell, stories=self.context.store.reports),
+            messages=self._messages(shell, overview),
             message=self._message(shell),
             queue=self._queue(shell, queue),
             bounces=self._bounces(shell),
@@ -80,6 +80,17 @@ class ConsoleSide:
             domains=self.outbound.signing.watch.watched,
             lanes=pauses.lanes,
             holds=pauses.holds,
+            clock=self.context.clock,
+        )
+
+    def _messages(self, shell: Shell, overview: OverviewPage) -> MessagesPage:
+        return MessagesPage(
+            shell=shell,
+            settings=self.context.settings,
+            stories=self.context.store.reports,
+            searches=self.context.store.searches,
+            figures=overview.figures,
+            waiting=shell.waiting,
             clock=self.context.clock,
         )
 

@@ -58,6 +58,7 @@ def routes(pages: Pages) -> Sequence[Route]:
         Route("GET", "/static/{name}", static_files.serve, None),
         Route("GET", "/", pages.overview.show, Role.VIEWER),
         Route("GET", "/messages", pages.messages.show, Role.VIEWER),
+        Route("GET", "/messages.csv", pages.messages.export, Role.VIEWER),
         Route("GET", "/messages/{queue_id}", pages.message.show, Role.VIEWER),
         Route("GET", "/messages/{queue_id}/preview", pages.message.preview, Role.VIEWER),
         Route("GET", "/message/{queue_id}", former_message, Role.VIEWER),

@@ -22,6 +22,7 @@ from relay.storage.pauses import PauseTable
 from relay.storage.queue_store import BaseQueueStore
 from relay.storage.quotas import QuotaTable
 from relay.storage.report_queries import ReportQueries
+from relay.storage.search import SearchTable
 from relay.storage.sent_copies import SentCopyTable
 from relay.storage.sessions import SessionTable
 from relay.storage.sites import SiteRateTable
@@ -57,6 +58,8 @@ class Store(ABC):
         """Implements OutcomeStore."""
         self.tallies = TallyTable(database)
         """Implements TallyStore."""
+        self.searches = SearchTable(database)
+        """Implements SearchStore."""
         self.pauses = PauseTable(database)
         """Implements PauseStore."""
         self.sites = SiteRateTable(database)

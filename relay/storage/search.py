@@ -1,0 +1,237 @@
+"""Search of messages: from the most selective source of candidates, each checked, newest first."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+from relay.mail.canonical_address import canonical, domain_of, keys_of
+from relay.mail.queue_id import queue_id
+from relay.reports.ports import MessageQuery, Story
+from relay.reports.search import Found, Search, Term, has
+from relay.storage import timelines
+from relay.storage.database import Connection, Database
+from relay.storage.message_queries import OPEN, equals
+from relay.storage.rows import text
+from relay.storage.search_blocks import (
+    INDEXED,
+    LAST,
+    Part,
+    SearchRow,
+    candidates,
+    extend,
+    forget,
+    full_terms,
+    rows,
+)
+
+LOOKED_AT = 2000
+"""Messages that one search compares, at most: it takes some hundredths of a second, and the next one goes on."""
+
+_CHUNK = 250
+
+MOST_OPEN = 5000
+"""Open entries up to which they are the source for their status; of more there are enough among the newest messages."""
+
+MOST_FAILED = 20_000
+"""Failures that are read for a category, at most: the newest."""
+
+MOST_OF_ADDRESS = 5000
+"""Messages to one recipient that are read, at most: the newest."""
+
+NEWEST = "SELECT queue_id FROM messages WHERE queue_id > ? AND queue_id < ? ORDER BY queue_id DESC LIMIT ?"
+
+LABELLED = (
+    "SELECT queue_id FROM labels WHERE name = ? AND value = ? AND queue_id > ? AND queue_id < ? "
+    "ORDER BY queue_id DESC LIMIT ?"
+)
+
+_OPEN_ROWS = f"SELECT count(*) FROM (SELECT 1 FROM entries WHERE {OPEN} LIMIT ?) AS counted"  # noqa: S608  names only
+
+OPEN_MESSAGES = f"SELECT DISTINCT queue_id FROM entries WHERE {OPEN}"  # noqa: S608  names only
+
+FAILED_MESSAGES = (
+    "SELECT DISTINCT queue_id FROM entries WHERE state IN ('bounced', 'dropped') AND state = ? "
+    "AND queue_id > ? AND queue_id < ? ORDER BY queue_id DESC LIMIT ?"
+)
+
+FAILURES = (
+    "SELECT queue_id FROM events INDEXED BY events_failed WHERE kind IN ('bounced', 'deferred', 'complaint') "
+    "AND kind IN (?, ?) AND at >= ? AND data LIKE ? ORDER BY at DESC LIMIT ?"
+)
+
+_WAITING = frozenset({"created", "deferred", "processed", "held"})
+
+
+class SearchTable:
+    """Implements SearchStore."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def search(self, search: Search) -> Found:
+        """Return the messages that match, newest first. A search that would take long stops, and says so."""
+        return await self._database.read(lambda raw: _Run(raw, search).found())
+
+    async def extend(self, before: float) -> int:
+        """Index a block of the oldest messages that are not indexed and came before that time; return their number."""
+        return await self._database.write(extend(before))
+
+    async def forget(self) -> int:
+        """Delete the blocks whose messages are all gone; return the number of rows."""
+        return await self._database.write(forget)
+
+
+@dataclass(slots=True)
+class _Run:
+    """One search on one connection."""
+
+    raw: Connection
+    search: Search
+    newest: str = ""
+    oldest: str = ""
+    groups: list[tuple[Term, ...]] = field(default_factory=list)
+    failed: set[str] = field(default_factory=set)
+    """Messages with a failure of the category."""
+    late: set[str] = field(default_factory=set)
+    """Messages that bounced after their delivery."""
+
+    def __post_init__(self) -> None:
+        search = self.search
+        until = queue_id(search.until, 0) if search.until is not None else LAST
+        self.newest = min(search.before or LAST, until)
+        self.oldest = queue_id(search.since, 0) if search.since > 0 else ""
+        self.groups = [*search.groups]
+        if search.recipient and "@" not in search.recipient:
+            self.groups.append((Term(f"r:{domain_of(search.recipient)}"),))
+        if search.category:
+            self.failed = self._failures(f'%"category":"{search.category}"%', ("bounced", "deferred"))
+        if "bounced" in search.statuses:
+            self.late = self._failures('%"late":true%', ("bounced", "bounced"))
+
+    def found(self) -> Found:
+        """Return the page."""
+        matching: list[str] = []
+        looked_at = 0
+        for part in self._parts():
+            for start in range(0, len(part.ids), _CHUNK):
+                chunk = part.ids[start : start + _CHUNK]
+                looked_at += len(chunk)
+                for row in rows(self.raw, chunk):
+                    if self._matches(row):
+                        matching.append(row.queue_id)
+                        if len(matching) > self.search.limit:
+                            return self._page(matching[:-1], matching[-2])
+                if looked_at >= LOOKED_AT:
+                    return self._page(matching, chunk[-1], is_cut=True)
+        return self._page(matching, "")
+
+    def _page(self, matching: Sequence[str], following: str, *, is_cut: bool = False) -> Found:
+        stories = [story for one in matching for story in self._story(one)]
+        return Found(stories, following, is_cut)
+
+    def _story(self, name: str) -> Sequence[Story]:
+        return timelines.stories(MessageQuery(queue_id=name))(self.raw)
+
+    def _matches(self, row: SearchRow) -> bool:
+        search = self.search
+        if search.users_only and row.origin:
+            return False
+        if search.category and row.queue_id not in self.failed:
+            return False
+        if search.statuses and not self._has_status(row):
+            return False
+        if search.labels and not row.has_labels(search.labels):
+            return False
+        recipients = set(row.recipients)
+        if "@" in search.recipient and recipients.isdisjoint(keys_of(search.recipient)):
+            return False
+        terms = row.terms() if self.groups or search.address else set()
+        if search.address and recipients.isdisjoint(keys_of(search.address)):
+            return f"f:{canonical(search.address)}" in terms and all(has(terms, group) for group in self.groups)
+        return all(has(terms, group) for group in self.groups)
+
+    def _has_status(self, row: SearchRow) -> bool:
+        statuses = self.search.statuses
+        for state, is_tried in row.states:
+            name = {"waiting": "deferred" if is_tried else "created", "active": "processed"}.get(state, state)
+            if name in statuses:
+                return True
+        return row.queue_id in self.late
+
+    def _parts(self) -> Iterator[Part]:
+        """Yield candidates from the source that has the fewest, as far as that is known without counting."""
+        search = self.search
+        if "@" in search.recipient:
+            yield Part(self._of_recipient(search.recipient), "")
+        elif search.labels:
+            yield from self._paged(LABELLED, *map(text, search.labels[0]))
+        elif search.category:
+            yield Part(self._between(self.failed), "")
+        elif search.address:
+            yield from self._of_address(search.address)
+        elif self.groups:
+            yield from self._indexed([full_terms(self.raw, group) for group in self.groups])
+        elif search.statuses and search.statuses <= {"bounced", "dropped"}:
+            yield from self._failed_entries()
+        elif search.statuses and search.statuses <= _WAITING and self._has_few_open():
+            yield Part(self._between({row[0] for row in self.raw.execute(OPEN_MESSAGES)}), "")
+        else:
+            yield from self._paged(NEWEST)
+
+    def _indexed(self, groups: list[list[str]]) -> Iterator[Part]:
+        """Yield the messages that are not indexed yet, then those of the index."""
+        last = self.raw.execute(INDEXED).fetchone()[0] or ""
+        yield from self._paged(NEWEST, oldest=max(last, self.oldest))
+        if last > self.oldest:
+            yield from candidates(self.raw, groups, self.newest, self.oldest)
+
+    def _of_address(self, address: str) -> Iterator[Part]:
+        """Yield the messages to and from an address."""
+        to = self._of_recipient(address)
+        for part in self._indexed([[f"f:{canonical(address)}"]]):
+            here = [one for one in to if one >= part.reached]
+            to = to[len(here) :]
+            yield Part(sorted({*here, *part.ids}, reverse=True), part.reached)
+        yield Part(to, "")
+
+    def _of_recipient(self, address: str) -> list[str]:
+        keys = keys_of(address)
+        sql = (
+            f"SELECT DISTINCT queue_id FROM entries WHERE {equals('recipient_key', keys)} "  # noqa: S608  names only
+            "AND queue_id > ? AND queue_id < ? ORDER BY queue_id DESC LIMIT ?"
+        )
+        return [row[0] for row in self.raw.execute(sql, [*keys, self.oldest, self.newest, MOST_OF_ADDRESS])]
+
+    def _paged(self, sql: str, *values: str, oldest: str = "") -> Iterator[Part]:
+        """Yield the queue ids of a statement that ends with bounds and a limit, page by page."""
+        lowest, highest = oldest or self.oldest, self.newest
+        while ids := [row[0] for row in self.raw.execute(sql, [*values, lowest, highest, _CHUNK])]:
+            yield Part(ids, ids[-1])
+            highest = ids[-1]
+
+    def _failed_entries(self) -> Iterator[Part]:
+        statuses = sorted(self.search.statuses)
+        if len(statuses) == 1 and not self.late:
+            yield from self._paged(FAILED_MESSAGES, statuses[0])
+            return
+        highest = self.newest
+        while True:
+            bounds = [self.oldest, highest, _CHUNK]
+            found = {row[0] for one in statuses for row in self.raw.execute(FAILED_MESSAGES, [one, *bounds])}
+            ids = sorted(found, reverse=True)[:_CHUNK]
+            reached = ids[-1] if len(ids) == _CHUNK else ""
+            late = [one for one in self._between(self.late) if reached <= one < highest]
+            yield Part(sorted({*ids, *late}, reverse=True), reached)
+            if not reached:
+                return
+            highest = reached
+
+    def _failures(self, pattern: str, kinds: tuple[str, str]) -> set[str]:
+        found = self.raw.execute(FAILURES, (*kinds, self.search.since, pattern, MOST_FAILED))
+        return {row[0] for row in found}
+
+    def _has_few_open(self) -> bool:
+        count: int = self.raw.execute(_OPEN_ROWS, (MOST_OPEN + 1,)).fetchone()[0]
+        return count <= MOST_OPEN
+
+    def _between(self, ids: set[str]) -> list[str]:
+        return sorted((one for one in ids if self.oldest < one < self.newest), reverse=True)
