@@ -28,10 +28,10 @@ _DIRECT_FIELD = re.compile(
     r"host|connection|keep-alive|user-agent|accept(?:-.*)?|cache-control|pragma|cookie|authorization|origin|referer|"
     r"if-.*|range|te|trailer|upgrade|upgrade-insecure-requests|http2-settings|priority|dnt|sec-.*|save-data|purpose|"
     r"x-purpose|x-moz|x-requested-with|content-(?:length|type|encoding)|transfer-encoding|expect|date|from|"
-    r"device-memory|dpr|width|viewport-width|rtt|ect|downlink",
+    r"device-memory|dpr|width|viewport-width|rtt|ect|downlink|hx-(?:request|current-url|target|trigger|trigger-name|boosted)",
     re.IGNORECASE,
 )
-"""Fields of browsers and command-line clients. Proxies, gateways and content delivery networks add others."""
+"""Fields of browsers, htmx and command-line clients. Proxies, gateways and content delivery networks add others."""
 
 POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; frame-src 'self'; connect-src 'self'; "

@@ -12,7 +12,7 @@ from relay.console.formats import in_words, minute, sentence
 from relay.console.mail_preview import MAX_OCTETS, POLICY, Link, header_of, visible_body
 from relay.console.message_rows import last_failure, status_of, why_of
 from relay.console.shell import Shell
-from relay.console.timeline import ShownEvent, Station, shown, stations
+from relay.console.timeline import ShownEvent, Station, folded, shown, stations
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event
 from relay.mail.queue_id import is_queue_id
@@ -44,6 +44,7 @@ class RecipientWay:
     why: str
     advice: str
     events: Sequence[ShownEvent]
+    event_count: int
     is_copy: bool
 
 
@@ -101,7 +102,7 @@ class MessagePages:
         return web.Response(text=text, content_type="text/html", charset="utf-8", headers=headers)
 
     def _way(self, story: Story, entry: Entry, events: Sequence[Event], now: float) -> RecipientWay:
-        status = status_of(story, entry)
+        status, own = status_of(story, entry), [one for one in events if one.number == entry.number]
         failure = last_failure(story, entry) if status in ("bounced", "deferred") else None
         about = CATEGORIES.get(str(failure.data.get("category", ""))) if failure else None
         return RecipientWay(
@@ -110,7 +111,8 @@ class MessagePages:
             stations=stations(story, entry, now),
             why=about.title if about else why_of(story, entry),
             advice=" ".join([*(about.guidance if about else ()), *self._wait(story.message, entry, now)]),
-            events=[shown(one, now) for one in events if one.number == entry.number],
+            events=folded([shown(one, now) for one in own]),
+            event_count=len(own),
             is_copy=entry.number in story.message.policy.copies,
         )
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import assert_never
 
 from relay.console.formats import counted, duration, minute, moment, sentence
@@ -115,6 +116,22 @@ def shown(event: Event, now: float) -> ShownEvent:
             return ShownEvent(event.at, "Report of a mailbox provider", _text(data, "feedback_type"))
         case _:
             assert_never(event.kind)
+
+
+ALIKE = 3
+"""Events alike in a row that are shown; of more, the first and the last."""
+
+
+def folded(events: Sequence[ShownEvent]) -> Sequence[ShownEvent]:
+    """Return the events; those between the first and the last of many alike as one, with their number."""
+    shown_events: list[ShownEvent] = []
+    for _, group in groupby(events, key=lambda one: (one.title, one.code)):
+        alike = list(group)
+        if len(alike) > ALIKE:
+            more = ShownEvent(alike[1].at, f"{len(alike) - 2} times more", state=alike[0].state, is_quiet=True)
+            alike = [alike[0], more, alike[-1]]
+        shown_events += alike
+    return shown_events
 
 
 def _read(event: Event) -> ShownEvent:

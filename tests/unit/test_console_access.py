@@ -73,7 +73,8 @@ def test_a_browser_is_no_proxy() -> None:
         "Pragma",
     )
     client_hints = ("Sec-CH-UA", "Sec-CH-UA-Mobile", "Save-Data", "Device-Memory", "If-None-Match", "Range", "TE")
-    assert not proxy_reason(dict.fromkeys((*sent, *more, *client_hints), "1"))
+    htmx = ("HX-Request", "HX-Current-URL", "HX-Target", "HX-Trigger", "HX-Trigger-Name", "HX-Boosted")
+    assert not proxy_reason(dict.fromkeys((*sent, *more, *client_hints, *htmx), "1"))
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ from relay.storage import (
     queue_writes,
     report_queries,
     rows,
+    search,
+    search_blocks,
+    tallies,
     timelines,
     unsubscribes,
 )
@@ -62,6 +65,21 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         message_queries.ENTRIES_OF,
         timelines.EVENTS_OF,
         timelines.EVENT_PAGE,
+        timelines.MESSAGES,
+        timelines.ENTRIES,
+        timelines.FAILURES,
+        timelines.READERS,
+        search_blocks.INDEXED,
+        search_blocks.UNINDEXED,
+        search_blocks.ROWS,
+        search_blocks.ENTRIES,
+        search.NEWEST,
+        search.LABELLED,
+        search.FAILED_MESSAGES,
+        search.FAILURES,
+        tallies.READERS,
+        tallies.READ_MESSAGES,
+        tallies.sums_statement(0, 1, ("delivered", "bounced:"), "acme.test", 300)[0],
         purge.OLD_MESSAGES,
         purge.OLD_EVENTS,
         *purge.DELETES,
@@ -86,7 +104,16 @@ def test_seeks_and_does_not_scan(database: sqlite3.Connection, sql: str) -> None
 
 @pytest.mark.parametrize(
     "sql",
-    [claim_source.DUE, due_lanes.FIRST_DUE, due_lanes.NEXT_FLOW, purge.OLD_MESSAGES, purge.OLD_EVENTS, *audit.BOUNDS],
+    [
+        claim_source.DUE,
+        due_lanes.FIRST_DUE,
+        due_lanes.NEXT_FLOW,
+        search.NEWEST,
+        search.LABELLED,
+        purge.OLD_MESSAGES,
+        purge.OLD_EVENTS,
+        *audit.BOUNDS,
+    ],
 )
 def test_comes_in_order_without_sorting(database: sqlite3.Connection, sql: str) -> None:
     assert not [step for step in plan(database, sql) if "TEMP B-TREE" in step]
