@@ -20,11 +20,12 @@ from relay.clock import Clock
 from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore
 from relay.mail.queue_id import is_queue_id
+from relay.queue.changes import EntryChange, ReportsOf
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.nodes import NodeState
-from relay.queue.operator_actions import delete, deletion_event, flush, hold, release
-from relay.queue.ports import ChangedEntries, EntryChange, EntryQuery, NodeStore, QueueAdminStore
+from relay.queue.operator_actions import bounce, bounce_event, delete, deletion_event, flush, hold, release
+from relay.queue.ports import ChangedEntries, EntryQuery, NodeStore, QueueAdminStore
 from relay.reports.ports import MessageQuery, Story, StoryStore
 from relay.reports.serialize import listing_json, story_json, time_json
 from relay.tracker import responses
@@ -142,13 +143,15 @@ class QueueRoutes:
     """Wakes the runner to claim due entries."""
     slots_released: Callable[[], None]
     """Called after slots were released: waiting entries may take them."""
+    bounce_reports: ReportsOf | None = None
+    """Composes the notifications about entries that an operator bounced."""
 
     def table(self) -> Sequence[web.RouteDef]:
         """Return the routes."""
         return [
             web.get("/queue", self.queue),
             web.get("/queue/{queue_id}", self.message),
-            web.post("/queue/{action:flush|hold|release|delete}", self.change),
+            web.post("/queue/{action:flush|hold|release|delete|bounce}", self.change),
             web.get("/trace/{key:.+}", self.trace),
         ]
 
@@ -185,17 +188,20 @@ class QueueRoutes:
         return web.json_response({"entries": entries, "next": following})
 
     async def apply(self, action: str, query: EntryQuery) -> ChangedEntries:
-        """Change the matching entries: flush, hold, release or delete. Raises StoreError."""
+        """Change the matching entries: flush, hold, release, delete or bounce. Raises StoreError."""
         now = self.clock()
         actions: dict[str, EntryChange] = {
             "hold": hold,
             "release": release(now),
             "flush": flush(now),
             "delete": delete(now),
+            "bounce": bounce(now),
         }
-        done = await self.store.change(query, actions[action])
-        if action == "delete":
-            self.publish([deletion_event(message, entry, now) for message, entry in done.entries])
+        done = await self.store.change(query, actions[action], self.bounce_reports if action == "bounce" else None)
+        if action in _ENDING:
+            made = _ENDING[action]
+            self.publish([made(message, entry, now) for message, entry in done.entries])
+            self.publish([event for report in done.reports for event in report.events])
             await self._release_slots(done.entries)
             self.slots_released()
         self.wake()
@@ -229,6 +235,9 @@ class QueueRoutes:
 
         await asyncio.gather(*(self.limits.release(queue_id, cancelled) for queue_id, cancelled in numbers.items()))
 
+
+_ENDING = {"delete": deletion_event, "bounce": bounce_event}
+"""The event of an entry that an action ends."""
 
 MOST_STORIES = 100
 """Timelines of one response, at most: the newest."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
@@ -51,6 +52,10 @@ from relay.console.routes import console_application
 from relay.events.sink import EventSink
 from relay.http_tracker import Tracker
 from relay.inbound.imap_folders import folders_json
+from relay.queue.changes import Changed
+from relay.queue.due_dsns import dsn_sender
+from relay.queue.message import NewMessage
+from relay.queue.operator_actions import bounce_reports
 from relay.tracker.link_blocks import BlockParser
 from relay.tracker.server import Limits
 from relay.webhooks.control import WebhookControl
@@ -282,4 +287,10 @@ class HttpSide:
             publish=context.observer.publish,
             wake=self.outbound.runner.wake,
             slots_released=self.outbound.advancer.request,
+            bounce_reports=self._bounce_reports,
         )
+
+    def _bounce_reports(self, changed: Changed, content_of: Callable[[str], bytes]) -> Sequence[NewMessage]:
+        settings, new_id, now = self.context.settings(), self.context.new_id, self.context.clock()
+        sender, lifetime = partial(dsn_sender, settings), settings.queue.lifetime
+        return bounce_reports(changed, content_of, sender=sender, new_id=new_id, now=now, lifetime=lifetime)

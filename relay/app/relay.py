@@ -79,7 +79,7 @@ class App:
         self.broken = asyncio.Event()
         """Set if the queue runner has failed: the process must be restarted."""
         prepare_data_dir(settings.server)
-        self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
+        self.log = open_log(settings.log_file, settings.log.form, settings.log.level)
         self.alerts = AlertQueue(self.settings, clock)
         self.observer = Observer(self.log, clock, self.alerts.send)
 

@@ -30,7 +30,7 @@ class TrackerApp:
         self._config = config
         self._stack = AsyncExitStack()
         prepare_data_dir(settings.server)
-        self.log = open_log(settings.log_file, settings.log.format, settings.log.level)
+        self.log = open_log(settings.log_file, settings.log.form, settings.log.level)
         self.broken = asyncio.Event()
 
     async def start(self) -> None:

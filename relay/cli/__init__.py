@@ -37,6 +37,7 @@ COMMANDS = {
     "unsubscribe": "relay.cli.unsubscribe:unsubscribe",
     "report": "relay.cli.report:report",
     "status": "relay.cli.status:status",
+    "top": "relay.cli.top:top",
     "nodes": "relay.cli.status:nodes",
     "audit": "relay.cli.audit:audit",
     "storage": "relay.cli.storage:storage",

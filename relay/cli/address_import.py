@@ -13,6 +13,7 @@ from relay.cli.address_files import AddressFile, LineFault, Row
 from relay.cli.client import AdminClient
 from relay.cli.common import EX_DATAERR, printable
 from relay.cli.output import use_utf_8
+from relay.cli.progress import with_progress
 
 PAGE = 1000
 """Addresses in one request, at most."""
@@ -61,7 +62,7 @@ class Import:
         """Let the server parse the rows; return their entries as it would add them, and the faults."""
         entries: list[dict[str, Any]] = []
         faults: list[LineFault] = []
-        for page in _pages(rows):
+        for page in with_progress(list(_pages(rows)), "checking"):
             answer = self.client.post(f"/{self.name}/check", body={self.name: [row.fields for row in page]})
             entries += answer[self.name]
             faults += (LineFault(page[one["entry"]].line, one["fault"]) for one in answer["faults"])
@@ -71,7 +72,7 @@ class Import:
         """Add valid rows, page by page, and return their number. A failed page ends the command."""
         done = 0
         try:
-            for page in _pages(rows):
+            for page in with_progress(list(_pages(rows)), "importing"):
                 self.client.post(f"/{self.name}", body={self.name: [row.fields for row in page]})
                 done += len(page)
         except SystemExit:

@@ -12,6 +12,7 @@ from relay.cli.address_files import read_address_file
 from relay.cli.address_import import PAGE, Import, write_csv
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, show
+from relay.cli.progress import with_progress
 
 Row = Mapping[str, Any]
 
@@ -67,9 +68,9 @@ class AddressList:
         """Write the whole list as CSV, or as JSON lines."""
         found = self._pages(path, {})
         if as_json:
-            show(found, self.columns, as_json=True)
+            show(with_progress(found, "exporting"), self.columns, as_json=True)
             return
-        write_csv(found, self.fields)
+        write_csv(with_progress(found, "exporting"), self.fields)
 
     def _pages(self, path: Path, query: Mapping[str, str]) -> Iterator[dict[str, Any]]:
         """Yield all matching entries, reading them page by page."""

@@ -147,6 +147,7 @@ for _command in (
     _change_command("hold", "held", "Hold entries until they are released."),
     _change_command("release", "released", "Release held entries."),
     _change_command("delete", "dropped", "Delete entries: they become dropped, without a DSN."),
+    _change_command("bounce", "bounced", "Bounce entries now: their senders get a DSN."),
 ):
     queue.add_command(_command)
 

@@ -23,6 +23,7 @@ from relay.cli.sd_notify import sd_notify
 from relay.cli.serve_nodes import MAX_NODES, refuse_sqlite, run_nodes
 from relay.cli.start_faults import print_start_faults
 from relay.cli.startup import no_collection
+from relay.cli.watchdog import interval, keep_alive
 from relay.config import Settings
 from relay.config.certificates import CertificateError
 from relay.config.node_settings import settings_of_node
@@ -122,6 +123,8 @@ async def serve_until_signal(
     if end_with_parent:
         _listen_to_parent()
     sd_notify("READY=1")
+    every = interval()
+    watchdog = asyncio.create_task(keep_alive(every), name="watchdog") if every else None
 
     broken = asyncio.ensure_future(app.broken.wait())
     stopping = asyncio.ensure_future(stop_requested.wait())
@@ -131,7 +134,10 @@ async def serve_until_signal(
     failed = app.broken.is_set()
     for task in (stopping, broken):
         task.cancel()
+    # While it stops, TimeoutStopSec counts; the signs of life go on, because a busy stop is no hang.
     await app.stop()
+    if watchdog is not None:
+        watchdog.cancel()
     return EX_UNAVAILABLE if failed else 0
 
 

@@ -55,7 +55,7 @@ def run_nodes(settings: Settings, path: Path, count: int) -> int:
         return await asyncio.create_subprocess_exec(*command, stdin=asyncio.subprocess.PIPE, env={**os.environ, **more})
 
     async def main() -> int:
-        log = open_log(settings.log_file, settings.log.format, settings.log.level)
+        log = open_log(settings.log_file, settings.log.form, settings.log.level)
         return await NodeProcesses(count, spawn, log, log.reopen).run()
 
     return asyncio.run(main())

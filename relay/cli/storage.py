@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from relay.cli.common import EX_CONFIG, EX_TEMPFAIL, EX_UNAVAILABLE, config_option, json_option, settings_or_exit
+from relay.cli.progress import with_progress
 from relay.clock import system_clock
 from relay.config import Settings
 from relay.config.masking import mask_url
@@ -111,12 +112,16 @@ def _exit_on_error() -> Iterator[None]:
 
 def _survey(settings: Settings) -> StoreStats:
     if settings.sqlite_path is not None:
-        return survey_sqlite(settings.sqlite_path)
+        return survey_sqlite(settings.sqlite_path, _counting)
     try:
         from relay.storage.postgres.stats import survey_postgres
     except ModuleNotFoundError:
         raise StoreError(_NO_PSYCOPG) from None
-    return survey_postgres(_target(settings.storage.url, settings), mask_url(settings.storage.url))
+    return survey_postgres(_target(settings.storage.url, settings), mask_url(settings.storage.url), _counting)
+
+
+def _counting(tables: Sequence[str]) -> Iterator[str]:
+    return with_progress(tables, "counting")
 
 
 def _transfer(source: SqliteExport, settings: Settings, url: str, *, anew: bool, batch: int) -> "SqliteImport":
@@ -150,8 +155,8 @@ def _run(transfer: "SqliteImport") -> None:
     if before:
         click.echo(f"continuing the last run: {before} of {total} rows are copied")
 
-    if sys.stdout.isatty():
-        with click.progressbar(length=total, label="copying", show_pos=True) as bar:
+    if sys.stderr.isatty():
+        with click.progressbar(length=total, label="copying", show_pos=True, file=sys.stderr) as bar:
             bar.update(before)
             for _, rows in transfer.run():
                 bar.update(rows)

@@ -199,8 +199,14 @@ class Log(Section):
     """`[log]`: an empty `file` means standard error; a relative name is in the data directory."""
 
     format: Literal["json", "console", "postfix"] = "json"
+    schema_: Literal["relay", "ecs"] = Field(default="relay", alias="schema")
     level: Literal["debug", "info", "warning", "error"] = "info"
     file: Text = ""
+
+    @property
+    def form(self) -> Literal["json", "console", "postfix", "ecs"]:
+        """The form of lines: JSON has two schemas."""
+        return "ecs" if self.format == "json" and self.schema_ == "ecs" else self.format
 
 
 class Alerts(Section):

@@ -8,6 +8,7 @@ from functools import lru_cache
 from time import time
 from typing import Any
 
+from relay.log.ecs import as_ecs
 from relay.log.encoded_fields import EncodedFields
 
 Fields = dict[str, Any]
@@ -75,5 +76,5 @@ def _local_time() -> datetime:
     return datetime.now(UTC).astimezone()
 
 
-FORMS: Mapping[str, Form] = {"json": as_json, "console": as_console, "postfix": as_postfix}
-"""The forms by the value of `log.format`."""
+FORMS: Mapping[str, Form] = {"json": as_json, "console": as_console, "postfix": as_postfix, "ecs": as_ecs}
+"""The forms by their name in the settings (`Log.form`)."""

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from relay.config.settings import Settings
 from relay.content_file import head_of
 from relay.dsn.compose import Action, OriginalMessage, RecipientStatus, compose
 from relay.mail.address import is_ascii
@@ -32,6 +33,14 @@ class DsnSender:
     domain: str = ""
     """Sending domain whose keys sign notifications, "" for none."""
     fallback_providers: tuple[str, ...] = ()
+
+
+def dsn_sender(settings: Settings, message: Message) -> DsnSender:
+    """Return the sender and the provider of notifications about a message."""
+    hostname = settings.server.hostname
+    domain = settings.domain_for(message.reverse_path)
+    keys = hostname if hostname in settings.domains else ""
+    return DsnSender(hostname, domain.provider, keys, domain.fallback_providers)
 
 
 NumberedStatus = tuple[int, RecipientStatus]
@@ -159,6 +168,13 @@ def _would_be_backscatter(message: Message, classified: Classified) -> bool:
     """Whether a notification may go to an address that did not send the mail: spam often has a forged reverse-path."""
     meaning = classified.meaning
     return bool(message.policy.forward_domain) and meaning is not None and meaning.category in _FORGED
+
+
+def operator_status(entry: Entry, now: float) -> RecipientStatus:
+    """Return the status of a recipient that an operator bounced."""
+    last = f"; the last reply was: {entry.last_reply}" if entry.last_reply else ""
+    reply = Reply(550, "5.0.0", f"The operator of this server returned the message{last}")
+    return RecipientStatus(entry.recipient, reply, entry.orcpt, "", now)
 
 
 def _recipient_status(entry: Entry, classified: Classified, now: float) -> RecipientStatus:

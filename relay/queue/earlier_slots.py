@@ -7,10 +7,11 @@ from dataclasses import dataclass, replace
 from relay.limits.ports import Slot
 from relay.log import Emit
 from relay.mail.lane import BUILT_IN, lane_of
+from relay.queue.changes import EntryChange
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
-from relay.queue.ports import EntryChange, EntryQuery, QueueAdminStore
+from relay.queue.ports import EntryQuery, QueueAdminStore
 from relay.queue.routing import LanePause, Route, candidates, ledgers_of, provider_of
 
 BATCH = 200

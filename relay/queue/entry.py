@@ -24,8 +24,8 @@ FINAL = frozenset({State.DELIVERED, State.BOUNCED, State.DROPPED})
 """States that an entry never leaves."""
 
 MOVES: dict[State, frozenset[State]] = {
-    State.WAITING: frozenset({State.ACTIVE, State.HELD, State.DROPPED}),
-    State.HELD: frozenset({State.WAITING, State.DROPPED}),
+    State.WAITING: frozenset({State.ACTIVE, State.HELD, State.BOUNCED, State.DROPPED}),
+    State.HELD: frozenset({State.WAITING, State.BOUNCED, State.DROPPED}),
     State.ACTIVE: frozenset({State.WAITING, State.HELD, State.DELIVERED, State.BOUNCED, State.DROPPED}),
     State.DELIVERED: frozenset(),
     State.BOUNCED: frozenset(),
@@ -33,8 +33,8 @@ MOVES: dict[State, frozenset[State]] = {
 }
 """States that may follow each state.
 
-Claim and hand-over: waiting → active. Operator: waiting ↔ held, either → dropped. Settle: active → delivered, bounced,
-dropped or waiting; held if the stored message is damaged. Recovery after a crash: active → waiting.
+Claim and hand-over: waiting → active. Operator: waiting ↔ held, either → bounced or dropped. Settle: active →
+delivered, bounced, dropped or waiting; held if the stored message is damaged. Recovery after a crash: active → waiting.
 """
 
 

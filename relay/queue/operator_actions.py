@@ -1,12 +1,19 @@
 """Operator actions on entries: pure changes for `QueueAdminStore.change`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import groupby
+from operator import itemgetter
 
+from relay.dsn.compose import Action
 from relay.events.event import Event, Kind
+from relay.queue.changes import Changed, EntryChange
+from relay.queue.due_dsns import DsnSender, build_dsn, operator_status
 from relay.queue.entry import Entry, State, move
-from relay.queue.message import Message, owner_fields
-from relay.queue.ports import EntryChange
+from relay.queue.message import ClaimedBatch, Message, NewMessage, owner_fields
+
+BOUNCED_BY_OPERATOR = "bounced by the operator"
+"""Reason of entries that an operator bounced."""
 
 
 def hold(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
@@ -72,6 +79,43 @@ def delete(now: float) -> EntryChange:
         return dropped, (deletion_event(message, dropped, now),)
 
     return change
+
+
+def bounce(now: float) -> EntryChange:
+    """Return the change that bounces entries. `bounce_reports` composes the notifications."""
+
+    def change(message: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
+        if entry.state not in (State.WAITING, State.HELD):
+            return None
+        bounced = replace(move(entry, State.BOUNCED), reason=BOUNCED_BY_OPERATOR)
+        return bounced, (bounce_event(message, bounced, now),)
+
+    return change
+
+
+def bounce_event(message: Message, entry: Entry, now: float) -> Event:
+    """Return the event of an entry that `bounce` ended. It is no result of an attempt, so that it has no lane."""
+    data = owner_fields(message, entry.number) | {"reason": entry.reason, "status": "5.0.0", "attempt": entry.attempts}
+    return Event(Kind.BOUNCED, now, entry.queue_id, entry.number, entry.recipient, data, message.labels)
+
+
+def bounce_reports(
+    changed: Changed,
+    content_of: Callable[[str], bytes],
+    *,
+    sender: Callable[[Message], DsnSender],
+    new_id: Callable[[float], str],
+    now: float,
+    lifetime: float,
+) -> list[NewMessage]:
+    """Return one notification for each message whose recipients were bounced, to a sender that wants one."""
+    found: list[NewMessage] = []
+    for message, several in groupby(changed, key=itemgetter(0)):
+        statuses = [operator_status(one, now) for _, one in several if one.envelope_recipient.requests_dsn("FAILURE")]
+        if statuses and message.reverse_path and not message.policy.unproven_sender:
+            claimed = ClaimedBatch(message, content_of(message.queue_id), ())
+            found.append(build_dsn(claimed, Action.FAILED, statuses, sender(message), new_id(now), now, lifetime))
+    return found
 
 
 def deletion_event(message: Message, entry: Entry, now: float) -> Event:

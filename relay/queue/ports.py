@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from relay.content_file import Content
-from relay.events.event import Event
 from relay.events.ports import StoreError
 from relay.limits.priority import Flow
+from relay.queue.changes import Changed, EntryChange, ReportsOf
 from relay.queue.claim_limits import NO_HOLDERS, ClaimLimits, Holders
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
@@ -107,15 +107,12 @@ class EntryQuery:
     limit: int = 1000
 
 
-EntryChange = Callable[[Message, Entry], tuple[Entry, Sequence[Event]] | None]
-"""A pure change by an operator: the new entry with its events, or None for no change."""
-
-
 @dataclass(frozen=True, slots=True)
 class ChangedEntries:
-    """The entries that one call of `QueueAdminStore.change` changed."""
+    """The entries that one call of `QueueAdminStore.change` changed, and the notifications about them."""
 
-    entries: Sequence[tuple[Message, Entry]] = ()
+    entries: Changed = ()
+    reports: Sequence[NewMessage] = ()
     rest: EntryQuery | None = None
     """The query of the matching entries beyond the limit, None when there are none."""
 
@@ -137,8 +134,8 @@ class QueueAdminStore(Protocol):
     async def entries(self, query: EntryQuery) -> Sequence[tuple[Message, Entry]]:
         """Return the entries that match, in order of queue id and number."""
 
-    async def change(self, query: EntryQuery, change: EntryChange) -> ChangedEntries:
-        """Apply the change to entries that match and are neither leased nor final, in one transaction.
+    async def change(self, query: EntryQuery, change: EntryChange, reports: ReportsOf | None = None) -> ChangedEntries:
+        """Apply the change to entries that match and are neither leased nor final, in one transaction with reports.
 
         At most `query.limit` entries are read: the caller repeats the call with `rest` until it is None.
         """

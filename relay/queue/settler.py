@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from relay.events.ports import RejectedError, StoreError
 from relay.queue.bounce_policy import Classified
 from relay.queue.context import ErrorBoundary, QueueContext, pause, pause_after
-from relay.queue.due_dsns import DsnSender
+from relay.queue.due_dsns import DsnSender, dsn_sender
 from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.ports import JournalRecord
 from relay.queue.retry import RetrySchedule
@@ -163,11 +163,7 @@ class Settler:
 
     def _dsn_sender(self, message: Message) -> DsnSender:
         """Return the sender and the provider of notifications about this message."""
-        settings = self._context.settings()
-        hostname = settings.server.hostname
-        domain = settings.domain_for(message.reverse_path)
-        keys = hostname if hostname in settings.domains else ""
-        return DsnSender(hostname, domain.provider, keys, domain.fallback_providers)
+        return dsn_sender(self._context.settings(), message)
 
     def _scope(self, claimed: ClaimedBatch) -> str | None:
         """Return the scope in which replies count against the recipients, None if they do not count."""

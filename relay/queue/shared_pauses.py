@@ -9,13 +9,14 @@ from dataclasses import replace
 
 from relay.events.ports import StoreError
 from relay.mail.lane import DIRECT
+from relay.queue.changes import EntryChange
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State
 from relay.queue.lanes import LaneTable
 from relay.queue.message import Message
 from relay.queue.operator_actions import release_held, retry_after_pause
 from relay.queue.pause import Pause, hold_subjects, paused_outcome
-from relay.queue.ports import EntryChange, EntryQuery
+from relay.queue.ports import EntryQuery
 from relay.queue.routing import LanePause, provider_of
 
 REFRESH = 3.0

@@ -1,18 +1,19 @@
 """The part of the queue common to both databases: operator queries and changes, purge, due times."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import BinaryIO, ClassVar, TypeVar
 
 from relay.limits.priority import Flow
+from relay.queue.changes import Changed, EntryChange, ReportsOf
 from relay.queue.claim_limits import NO_HOLDERS, ClaimLimits, Holders
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
-from relay.queue.ports import ChangedEntries, Depth, EntryChange, EntryQuery
+from relay.queue.ports import ChangedEntries, Depth, EntryQuery
 from relay.storage import claim, content_copy, message_queries, purge, queue_writes, suppressions
-from relay.storage.database import Operation
+from relay.storage.database import Connection, Operation
 from relay.storage.due_lanes import DueLanes
 from relay.storage.integrity import Unreadable, leaving_out
 from relay.storage.message_queries import EntryKey
@@ -108,20 +109,28 @@ class BaseQueueStore(ABC):
         """Return the number of entries that are held because their stored message is damaged."""
         return await self._database.read(message_queries.damaged)
 
-    async def change(self, query: EntryQuery, change: EntryChange) -> ChangedEntries:
-        """Apply the change to matching entries that are neither leased nor final, in one transaction."""
+    async def change(self, query: EntryQuery, change: EntryChange, reports: ReportsOf | None = None) -> ChangedEntries:
+        """Apply the change to matching entries that are neither leased nor final, in one transaction with reports."""
         changing = queue_writes.changeable_query(query)
         if changing is None:
             return ChangedEntries()
 
         # Finding the keys may take long and must not block the writer.
         keys = await self._database.read(message_queries.find(changing))
-        operation = queue_writes.apply_change(self._lanes, keys, changing, change)
-        changed = await self._database.write(self._locking(keys, operation))
+        compose = None if reports is None else self._composing(reports)
+        operation = queue_writes.apply_change(self._lanes, keys, changing, change, compose)
+        done = await leaving_out(lambda: self._database.write(self._locking(keys, operation)))
 
-        self._announce(entry for _, entry in changed)
-        rest = replace(query, after=keys[-1]) if len(keys) == query.limit else None
-        return ChangedEntries(changed, rest)
+        self._announce([*(entry for _, entry in done.entries), *(one for made in done.reports for one in made.entries)])
+        return replace(done, rest=replace(query, after=keys[-1]) if len(keys) == query.limit else None)
+
+    def _composing(self, reports: ReportsOf) -> Callable[[Connection, Changed], Sequence[NewMessage]]:
+        """Return the function that composes reports in a transaction, with the contents of the store."""
+
+        def compose(raw: Connection, changed: Changed) -> Sequence[NewMessage]:
+            return reports(changed, lambda queue_id: message_queries.content(queue_id, self._unreadable)(raw) or b"")
+
+        return compose
 
     async def purge(self, before: float) -> int:
         """Delete finished messages created before that time, and old events, batch by batch.

@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from relay.events.event import Event
+from relay.queue.changes import Changed, EntryChange
 from relay.queue.entry import Entry, State, StateError
 from relay.queue.message import Message, NewMessage, Settlement
-from relay.queue.ports import EntryChange, EntryQuery
+from relay.queue.ports import ChangedEntries, EntryQuery
 from relay.storage import suppressions
 from relay.storage.content_pieces import insert_contents
 from relay.storage.database import Connection
@@ -151,14 +152,18 @@ def changeable_query(query: EntryQuery) -> EntryQuery | None:
 
 
 def apply_change(
-    lanes: DueLanes, keys: Sequence[EntryKey], query: EntryQuery, rule: EntryChange
-) -> Callable[[Connection], Sequence[tuple[Message, Entry]]]:
-    """Apply the rule to the entries with these keys; return the changed entries.
+    lanes: DueLanes,
+    keys: Sequence[EntryKey],
+    query: EntryQuery,
+    rule: EntryChange,
+    compose: Callable[[Connection, Changed], Sequence[NewMessage]] | None = None,
+) -> Callable[[Connection], ChangedEntries]:
+    """Apply the rule to the entries with these keys; return the changed entries, and what is composed about them.
 
     The keys were found before the transaction, because that may take long: entries changed since are skipped.
     """
 
-    def operation(raw: Connection) -> Sequence[tuple[Message, Entry]]:
+    def operation(raw: Connection) -> ChangedEntries:
         changed: list[tuple[Message, Entry]] = []
         events: list[Event] = []
         for found in filter(None, (entry_at(raw, key) for key in keys)):
@@ -170,7 +175,10 @@ def apply_change(
                 changed.append((message, result[0]))
                 events.extend(result[1])
 
+        # Before the update, which drops contents that no entry needs any more.
+        reports = compose(raw, changed) if compose is not None else ()
         update(raw, lanes, [entry for _, entry in changed], events)
-        return changed
+        insert(raw, lanes, reports)
+        return ChangedEntries(changed, reports)
 
     return operation

@@ -100,7 +100,7 @@ def test_describe_shows_default_text_and_the_name_in_the_environment() -> None:
 
 
 def test_describe_shows_a_table_with_its_keys_and_everything_without_a_name() -> None:
-    assert invoke("describe", "log").output.count(" = ") == 3
+    assert invoke("describe", "log").output.count(" = ") == 4
     assert "webhook.retry" in invoke("describe").output
     assert json.loads(invoke("describe", "log.level", "--json").output)["value"] == '"info"'
 

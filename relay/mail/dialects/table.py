@@ -1,5 +1,6 @@
 """All dialects, and the statements of a message in them. Pure."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -52,6 +53,11 @@ _PREFIXES = {generic.METADATA_PREFIX.encode(): "generic", postmark.METADATA_PREF
 
 Unknown fields of a service belong to no dialect and stay: on their way its servers add such fields (`X-SES-Outgoing`).
 """
+
+TRACE_FIELD = b"traceparent"
+
+TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+"""A traceparent (W3C Trace Context section 3.2.2)."""
 
 _OWNER = {name.encode(): dialect for dialect, readers in _READERS.items() for name in readers}
 
@@ -108,6 +114,7 @@ def read_statements(
         if dialect in by_dialect:
             yield from dialect_statements(dialect, by_dialect[dialect], context)
     yield from _own_metadata(content, found, rules.metadata_fields)
+    yield from _trace(content, found)
 
 
 def dialect_statements(dialect: str, found: Sequence[VendorField], context: DialectContext) -> Iterator[Statement]:
@@ -137,6 +144,15 @@ def _own_metadata(content: bytes, found: Sequence[Field], names: Mapping[bytes, 
         if one.name in names:
             field = _vendor_field(one, content)
             yield field.says(Metadata(names[one.name], field.text))
+
+
+def _trace(content: bytes, found: Sequence[Field]) -> Iterator[Statement]:
+    """Yield the trace that a valid traceparent names. One of another form is a field like any other."""
+    for one in found:
+        if one.name == TRACE_FIELD:
+            text = one.value(content).decode("ascii", "replace")
+            if TRACEPARENT.fullmatch(text):
+                yield Statement("traceparent", Metadata("traceparent", text))
 
 
 def _is_key(name: bytes, prefix: bytes) -> bool:

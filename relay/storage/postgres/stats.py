@@ -4,7 +4,7 @@ import psycopg
 
 from relay.storage.postgres.connection import Raw, Target, connect
 from relay.storage.postgres.errors import store_error
-from relay.storage.sqlite.stats import StoreStats
+from relay.storage.sqlite.stats import Each, StoreStats
 
 _SCHEMA = "SELECT max(version) FROM relay_schema"
 
@@ -19,7 +19,7 @@ _OCTETS = (
 )
 
 
-def survey_postgres(target: Target, shown: str) -> StoreStats:
+def survey_postgres(target: Target, shown: str, each: Each = iter) -> StoreStats:
     """Survey a database; `shown` is its URL without the password. Raises StoreError when it does not respond."""
     try:
         with connect(target) as raw:
@@ -28,7 +28,7 @@ def survey_postgres(target: Target, shown: str) -> StoreStats:
             (number,) = raw.execute(_SCHEMA).fetchone() or (0,)
             (octets,) = raw.execute(_OCTETS).fetchone() or (0,)
             names = [name for (name,) in raw.execute(_TABLES)]
-            rows = {name: _count(raw, name) for name in names}
+            rows = {name: _count(raw, name) for name in each(names)}
             version = str(raw.info.parameter_status("server_version"))
     except psycopg.Error as error:
         raise store_error(error) from error

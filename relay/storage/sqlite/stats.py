@@ -1,7 +1,7 @@
 """Figures of a store: database, schema, size, rows of each table. Blocking; a server may be running."""
 
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,7 +33,11 @@ class StoreStats:
         return {"database": self.database, "version": self.version, "schema": self.schema, "octets": self.octets}
 
 
-def survey_sqlite(path: Path) -> StoreStats:
+Each = Callable[[Sequence[str]], Iterable[str]]
+"""Yields the names of the tables that are counted: a place for a progress bar."""
+
+
+def survey_sqlite(path: Path, each: Each = iter) -> StoreStats:
     """Survey a database file. Raises StoreErrors that name its fault."""
     if not path.exists():
         raise StoreError(f"{path}: there is no database; the first start of the server makes it")
@@ -43,7 +47,7 @@ def survey_sqlite(path: Path) -> StoreStats:
             schema.check_database(raw, path)
             version = schema.check_version(raw, path, max(schema.migrations()))
             names = [name for (name,) in raw.execute(TABLES)]
-            rows = {name: raw.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in names}  # noqa: S608
+            rows = {name: raw.execute(f"SELECT count(*) FROM {name}").fetchone()[0] for name in each(names)}  # noqa: S608
     except sqlite3.Error as error:
         raise store_error(error, path) from error
 
