@@ -26,30 +26,31 @@ class Client:
         while self._source.left > 0:
             reader, writer = await asyncio.open_connection("127.0.0.1", self._source.port, limit=1 << 20)
             await reader.readline()
-            await _say(reader, writer, b"EHLO source.bench\r\n")
+            await say(reader, writer, b"EHLO source.bench\r\n")
             sent = 0
             while self._source.left > 0 and sent != (self._source.per_connection or -1):
                 self._source.left -= 1
                 await self._source.turn()
                 await self._send(reader, writer)
                 sent += 1
-            await _say(reader, writer, b"QUIT\r\n")
+            await say(reader, writer, b"QUIT\r\n")
             writer.close()
 
     async def _send(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         begun = time.monotonic()
         content = message(self._source.template, f"{int(begun * 1e6):016d}{self._source.serial():016d}")
-        await _say(reader, writer, b"MAIL FROM:<%s>\r\n" % FROM.encode())
-        await _say(reader, writer, b"RCPT TO:<reader%d@rcpt.bench>\r\n" % self._source.number)
-        await _say(reader, writer, b"DATA\r\n")
+        await say(reader, writer, b"MAIL FROM:<%s>\r\n" % FROM.encode())
+        await say(reader, writer, b"RCPT TO:<reader%d@rcpt.bench>\r\n" % self._source.number)
+        await say(reader, writer, b"DATA\r\n")
         writer.write(content)
         asked = time.monotonic()
-        await _say(reader, writer, b".\r\n")
+        await say(reader, writer, b".\r\n")
         self._source.waits.append(time.monotonic() - asked)
         self._source.last = time.monotonic()
 
 
-async def _say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, command: bytes) -> None:
+async def say(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, command: bytes) -> None:
+    """Send a command, or several octets that end one, and wait for the reply. A refusal ends the program."""
     writer.write(command)
     line = await reader.readline()
     while line[3:4] == b"-":

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from relay.admin.api import EVENTS
-from relay.api.mime import compose
+from relay.api.composer import compose
 from relay.api.outgoing_message import OutgoingMessage, parse_mailbox
 from relay.api.substitutions import copies
 from relay.config.settings import Settings

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from relay.api.mime import compose
+from relay.api.composer import compose
 from relay.api.outgoing_message import OutgoingMessage
 from relay.api.substitutions import copies, replacer
 from relay.mail.headers import fields
