@@ -33,12 +33,9 @@ from relay.api.messages import MessageRoutes
 from relay.api.request_log import RequestLog
 from relay.api.server import api_application
 from relay.api.submitter import Submitter
-from relay.api.vendors import mailgun, postmark_routes, sendgrid_routes
-from relay.api.vendors.mailgun import MailgunRoutes
 from relay.api.vendors.mailgun_lists import Lists
-from relay.api.vendors.postmark_routes import PostmarkRoutes
-from relay.api.vendors.routes import Sending, table
-from relay.api.vendors.sendgrid_routes import SendGridRoutes
+from relay.api.vendors.routes import Sending
+from relay.api.vendors.services import service_routes, services
 from relay.app.console import ConsoleSide
 from relay.app.context import AppContext
 from relay.app.dev_pages import open_dev_pages
@@ -261,12 +258,7 @@ class HttpSide:
         settings, store = self.context.settings, self.context.store
         sending = Sending(settings, messages.submitter, messages.memory, self.context.clock)
         lists = Lists(store.suppressions, store.unsubscribes)
-        own = MailgunRoutes(settings, sending, self.webhooks.feed, lists)
-        return [
-            *table(access, own.routes(), mailgun.failed),
-            *table(access, SendGridRoutes(sending).routes(), sendgrid_routes.failed),
-            *table(access, PostmarkRoutes(sending).routes(), postmark_routes.failed, postmark_routes.server_token),
-        ]
+        return service_routes(access, services(settings, sending, self.webhooks.feed, lists))
 
     def _access(self) -> Access:
         keys = self.inbound.credential_keys

@@ -26,7 +26,11 @@ class FeedSql:
     """Columns of the position of an event."""
     after: str
     """Condition: the event is after the position, and no event before it can appear any more."""
+    until: str
+    """Condition: the event is at the position or before it, and no event before it can appear any more."""
     order: str
+    back: str
+    """The order from the newest on."""
     same: str
     """Condition: the event is at the position."""
     end: str
@@ -37,6 +41,11 @@ class FeedSql:
     def page(self) -> str:
         """The statement of a page; ?3 is its size."""
         return f"SELECT {self.place}, {_EVENT}, {_MESSAGE} {_JOINED} WHERE {self.after} ORDER BY {self.order} LIMIT ?3"
+
+    @property
+    def page_back(self) -> str:
+        """The statement of a page from the newest on; ?3 is its size."""
+        return f"SELECT {self.place}, {_EVENT}, {_MESSAGE} {_JOINED} WHERE {self.until} ORDER BY {self.back} LIMIT ?3"
 
     @property
     def one(self) -> str:
@@ -71,6 +80,15 @@ class EventFeedTable:
                 raise PositionError(f"{after} is beyond {end}, the end of the feed: it is of another database")
             end = _position(rows[-1]) if rows else after
             return FeedPage(tuple(_stored(rows)), end, len(rows) == limit)
+
+        return await self._database.read(operation)
+
+    async def read_back(self, last: Position, limit: int) -> FeedPage:
+        """Return the events at a position and before it, the newest first."""
+
+        def operation(raw: Connection) -> FeedPage:
+            rows = raw.execute(self._sql.page_back, (*last, limit)).fetchall()
+            return FeedPage(tuple(_stored(rows)), _position(rows[-1]) if rows else last, len(rows) == limit)
 
         return await self._database.read(operation)
 

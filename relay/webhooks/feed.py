@@ -64,6 +64,9 @@ class EventFeed(Protocol):
     async def read(self, after: Position, limit: int) -> FeedPage:
         """Return the events after a position. Raises PositionError for one that this database never gave."""
 
+    async def read_back(self, last: Position, limit: int) -> FeedPage:
+        """Return the events at a position and before it, the newest first. `end` is that of the oldest one read."""
+
     async def end(self) -> Position:
         """Return the position after all events that are stored now."""
 

@@ -61,6 +61,21 @@ async def test_a_reader_that_begins_at_the_end_gets_what_comes_after(store: Stor
     assert await store.feed.behind(Position(), 1) == 1
 
 
+async def test_a_reader_that_goes_back_gets_the_same_events_the_newest_first(store: Store) -> None:
+    for number in range(7):
+        await store.queue.enqueue(accepted(f"Q{number}"))
+    forward = await read_all(store, Position())
+    found: list[StoredEvent] = []
+    last, more = await store.feed.end(), True
+    while more:
+        page = await store.feed.read_back(last, 2)
+        found += page.events
+        last, more = Position(page.end.transaction, page.end.row - 1), page.is_full
+    assert found == forward[::-1]
+    assert len(found) == 7
+    assert (await store.feed.read_back(last, 2)).events == ()
+
+
 async def test_a_position_outlasts_the_process(opener: Opener) -> None:
     store = await opener(NOW)
     await store.queue.enqueue(accepted("Q1"))

@@ -42,6 +42,7 @@ class VendorClient:
         values: Mapping[str, str | Sequence[str]],
         files: Sequence[tuple[str, str, str, bytes]] = (),
         key: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> VendorAnswer:
         """Post a form. A file has field, name, type and content."""
         body = aiohttp.FormData(quote_fields=False, default_to_multipart=True)
@@ -50,14 +51,18 @@ class VendorClient:
                 body.add_field(name, one)
         for field, name, kind, content in files:
             body.add_field(field, content, filename=name, content_type=kind)
-        return await self.request("POST", path, body, key)
+        return await self.request("POST", path, body, key, headers)
 
-    async def request(self, method: str, path: str, body: Any = None, key: str = "") -> VendorAnswer:
-        """Send a request, to the path as it is written."""
+    async def request(
+        self, method: str, path: str, body: Any = None, key: str = "", headers: Mapping[str, str] | None = None
+    ) -> VendorAnswer:
+        """Send a request, to the path as it is written. A list or an object is sent as JSON."""
         login = b64encode(f"api:{key or self.key}".encode()).decode()
-        headers = {"Authorization": f"Basic {login}"}
+        sent = {"Authorization": f"Basic {login}", "X-Postmark-Server-Token": key or self.key, **(headers or {})}
+        if isinstance(body, list | dict):
+            body, sent["Content-Type"] = json.dumps(body), "application/json"
         url = URL(self.url + path, encoded=True)
-        async with aiohttp.ClientSession() as client, client.request(method, url, data=body, headers=headers) as answer:
+        async with aiohttp.ClientSession() as client, client.request(method, url, data=body, headers=sent) as answer:
             return VendorAnswer(answer.status, await answer.text())
 
 

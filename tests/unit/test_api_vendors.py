@@ -11,7 +11,7 @@ from relay.api.outgoing_message import OutgoingMessage
 from relay.api.vendors import mailgun_messages, postmark, sendgrid
 from relay.api.vendors.form_data import Form, parse_form
 from relay.api.vendors.forms import FormError
-from relay.api.vendors.mailgun import related
+from relay.api.vendors.mailgun_domains import related
 from relay.api.vendors.mailgun_events import Query, parse_query, parse_token
 from relay.events.event import Kind
 from relay.mail.dialects.field_values import DialectContext
@@ -148,7 +148,7 @@ class TestMailgunEvents:
             {"limit": "x"},
             {"event": "sent"},
             {"begin": "soon"},
-            {"ascending": "no"},
+            {"ascending": "maybe"},
             {"severity": "odd"},
         ],
     )

@@ -48,11 +48,15 @@ _SEVERITIES: Mapping[str, frozenset[Kind]] = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a request asks for. Times are Unix seconds, `end` 0.0 for none. `after` is a position, "" for the begin."""
+    """What a request asks for. Times are Unix seconds, `end` 0.0 for none: the range, in whichever order it is read.
+
+    `after` is a position, "" for the first page.
+    """
 
     after: str = ""
     begin: float = 0.0
     end: float = 0.0
+    ascending: bool = True
     limit: int = 100
     kinds: tuple[str, ...] = tuple(sorted(kind.value for kinds in _KINDS.values() for kind in kinds))
     tags: tuple[str, ...] = ()
@@ -69,6 +73,10 @@ class Query:
         if self.message_id and (message is None or message.message_id.strip("<>") != self.message_id):
             return False
         return not self.tags or (message is not None and set(self.tags) <= set(message.tags))
+
+    def ends_before(self, at: float) -> bool:
+        """Whether no event of the range comes behind one of that time."""
+        return bool(self.end and at > self.end + LATE) if self.ascending else at < self.begin - LATE
 
     @property
     def token(self) -> str:
@@ -96,23 +104,19 @@ def _checked(query: Query) -> None:
     texts = (query.after, query.recipient, query.message_id, *query.kinds, *query.tags)
     if not all(isinstance(one, int | float) for one in numbers) or not all(isinstance(one, str) for one in texts):
         raise ValueError
-    if not 1 <= query.limit <= MOST:
+    if not 1 <= query.limit <= MOST or not isinstance(query.ascending, bool):
         raise ValueError
 
 
 def parse_query(given: Mapping[str, str]) -> Query:
     """Return the query of a first page. Raises FormError."""
-    begin, end = _time(given, "begin"), _time(given, "end")
-    if given.get("ascending", "no" if begin > end > 0 else "yes") not in ("yes", "true", "1"):
-        raise FormError("ascending: only yes is supported: events come oldest first", "ascending")
-    limit = given.get("limit", "100")
-    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= MOST):
-        raise FormError(f"limit must be a number from 1 to {MOST}", "limit")
-    kinds = _kinds(given)
+    begin, end, ascending = _range(given)
+    kinds = parse_kinds(given)
     return Query(
         begin=begin,
         end=end,
-        limit=int(limit),
+        ascending=ascending,
+        limit=parse_limit(given, 100, MOST),
         kinds=tuple(sorted(kind.value for kind in kinds)),
         tags=tuple(one.strip() for one in given.get("tags", "").split(" AND ") if one.strip()),
         recipient=given.get("recipient", ""),
@@ -120,7 +124,33 @@ def parse_query(given: Mapping[str, str]) -> Query:
     )
 
 
-def _kinds(given: Mapping[str, str]) -> frozenset[Kind]:
+def parse_limit(given: Mapping[str, str], default: int, most: int) -> int:
+    """Return the size of a page. Raises FormError."""
+    limit = given.get("limit", str(default))
+    if not (limit.isascii() and limit.isdigit() and 1 <= int(limit[:9]) <= most):
+        raise FormError(f"limit must be a number from 1 to {most}", "limit")
+    return int(limit)
+
+
+def _range(given: Mapping[str, str]) -> tuple[float, float, bool]:
+    """Return the first and the last time of the range, and whether it is read from the first one on.
+
+    `begin` is where the reader begins: from the newest on it is the later time, and without it that is now.
+    """
+    begin, end = parse_date(given, "begin"), parse_date(given, "end")
+    text = given.get("ascending") or ("yes" if (begin and begin <= end) or (begin and not end) else "no")
+    if text not in ("yes", "true", "1", "no", "false", "0"):
+        raise FormError("ascending must be yes or no", "ascending")
+    ascending = text in ("yes", "true", "1")
+    if not ascending:
+        begin, end = end, begin
+    if end and begin > end:
+        begin, end = end, begin
+    return begin, end, ascending
+
+
+def parse_kinds(given: Mapping[str, str]) -> frozenset[Kind]:
+    """Return the kinds of `event` and `severity`. Raises FormError."""
     words = [one.strip() for one in given.get("event", "").split(" OR ") if one.strip()] or list(_KINDS)
     if unknown := [one for one in words if one not in _KINDS]:
         raise FormError(f"event: {unknown[0][:50]!r} is unknown; known are {', '.join(_KINDS)}", "event")
@@ -131,7 +161,7 @@ def _kinds(given: Mapping[str, str]) -> frozenset[Kind]:
     return kinds & _SEVERITIES[severity] if severity else kinds
 
 
-def _time(given: Mapping[str, str], key: str) -> float:
+def parse_date(given: Mapping[str, str], key: str) -> float:
     """Return Unix seconds of a number, or of a date by RFC 2822; 0.0 without."""
     text = given.get(key, "")
     if not text:
@@ -145,11 +175,12 @@ def _time(given: Mapping[str, str], key: str) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """Items of one page, and the queries of this page and of the next one."""
+    """Items of one page, the queries of the next one and of an empty one, and whether there may be more items."""
 
     items: Sequence[Mapping[str, Any]]
     following: Query
     last: Query
+    more: bool
 
 
 async def read_page(feed: EventFeed, query: Query, allowed: Filter) -> Page:
@@ -158,26 +189,35 @@ async def read_page(feed: EventFeed, query: Query, allowed: Filter) -> Page:
     Raises StoreError, and PositionError for a position of another database.
     """
     allowed = replace(allowed, kinds=frozenset(query.kinds))
-    after = parse_position(query.after) if query.after else await _start(feed, query.begin)
+    read = feed.read if query.ascending else feed.read_back
+    after = parse_position(query.after) if query.after else await _start(feed, query)
     items: list[Mapping[str, Any]] = []
     scanned, more = 0, True
     while more and len(items) < query.limit and not (items and scanned > SCANNED):
-        page = await feed.read(after, min(PAGE, max(query.limit - len(items), 100)))
+        page = await read(after, min(PAGE, max(query.limit - len(items), 100)))
         more, scanned = page.is_full, scanned + len(page.events)
         for stored in page.events:
-            after = stored.position
-            if query.end and stored.event.at > query.end + LATE:
+            after = _beyond(stored.position, query)
+            if query.ends_before(stored.event.at):
                 more = False
                 break
             if allowed.passes(stored) and query.passes(stored):
                 items.append(event_data(build(stored, subject=True)))
                 if len(items) == query.limit:
+                    more = True
                     break
         else:
-            after = page.end
-    end = await feed.end()
-    return Page(items, replace(query, after=str(after)), replace(query, after=str(end)))
+            after = _beyond(page.end, query) if page.events or page.is_full else after
+    end = await feed.end() if query.ascending else Position()
+    return Page(items, replace(query, after=str(after)), replace(query, after=str(end)), more)
 
 
-async def _start(feed: EventFeed, begin: float) -> Position:
-    return await feed.since(begin) if begin else Position()
+def _beyond(position: Position, query: Query) -> Position:
+    """Return where a reader goes on behind an event: after it, or before it."""
+    return position if query.ascending else Position(position.transaction, max(position.row - 1, 0))
+
+
+async def _start(feed: EventFeed, query: Query) -> Position:
+    if query.ascending:
+        return await feed.since(query.begin) if query.begin else Position()
+    return await feed.since(query.end + 2 * LATE) if query.end else await feed.end()

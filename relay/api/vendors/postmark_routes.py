@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.api.messages import client_of
+from relay.api.messages import client_of, key_of
 from relay.api.problems import ProblemError
 from relay.api.request_bodies import read_json
-from relay.api.submitter import Client, Submitted
+from relay.api.submitter import Client, Submitted, derived
 from relay.api.vendors.forms import FormError, Translated
 from relay.api.vendors.postmark import (
     INVALID,
@@ -47,30 +47,31 @@ class PostmarkRoutes:
 
     async def send(self, request: web.Request) -> web.Response:
         """POST /email: 200 when the message is on disk, 422 with the code of the error."""
-        client, context = client_of(request), self.sending.context(request)
+        client, context, key = client_of(request), self.sending.context(request), key_of(request)
         async with self.sending.memory.body(request, self.sending.limit()) as body:
-            answer = await self._answer(client, context, await read_json(body))
+            answer = await self._answer(client, context, await read_json(body), key)
         return _json(422 if answer["ErrorCode"] else 200, answer)
 
     async def send_batch(self, request: web.Request) -> web.Response:
         """POST /email/batch: 200 with an answer for each message."""
-        client, context, turns = client_of(request), self.sending.context(request), asyncio.Semaphore(AT_ONCE)
+        client, context, key = client_of(request), self.sending.context(request), key_of(request)
+        turns = asyncio.Semaphore(AT_ONCE)
 
-        async def answer(one: object) -> Mapping[str, object]:
+        async def answer(number: int, one: object) -> Mapping[str, object]:
             async with turns:
-                return await self._answer(client, context, one)
+                return await self._answer(client, context, one, derived(key, str(number)))
 
         async with self.sending.memory.body(request, self.sending.limit()) as body:
             given = await read_json(body)
             if not isinstance(given, list) or not 1 <= len(given) <= MAX_BATCH:
                 raise FormError(f"a list of 1 to {MAX_BATCH} messages is needed")
-            answers = await asyncio.gather(*map(answer, given))
+            answers = await asyncio.gather(*(answer(number, one) for number, one in enumerate(given)))
         return _json(200, answers)
 
-    async def _answer(self, client: Client, context: DialectContext, given: object) -> Mapping[str, object]:
+    async def _answer(self, client: Client, context: DialectContext, given: object, key: str) -> Mapping[str, object]:
         try:
             translated = await self.sending.parsed(translate, given, context)
-            submitted = await self.sending.submit(client, translated)
+            submitted = await self.sending.submit(client, translated, key)
         except FormError as error:
             return failure(INVALID, str(error))
         except ProblemError as error:

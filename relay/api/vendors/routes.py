@@ -106,9 +106,9 @@ class Sending:
         """Return what a function reads from a body, in a thread: a large one would delay other mail."""
         return await asyncio.to_thread(read, *given)
 
-    async def submit(self, client: Client, translated: Translated) -> Sequence[Submitted]:
-        """Accept a message; raise ProblemError if it is refused for all recipients."""
-        submitted = await self.submitter.submit(client, translated.message, further=translated.instructions)
+    async def submit(self, client: Client, translated: Translated, key: str = "") -> Sequence[Submitted]:
+        """Accept a message; raise ProblemError if it is refused for all recipients. `key` is an idempotency key."""
+        submitted = await self.submitter.submit(client, translated.message, key, translated.instructions)
         if not any(isinstance(one.result, NewMessage) for one in submitted):
             raise refusal(next(one.result for one in submitted if isinstance(one.result, Reply)))
         return submitted

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.api.messages import client_of
+from relay.api.messages import client_of, key_of
 from relay.api.problems import ProblemError
 from relay.api.request_bodies import read_json
+from relay.api.submitter import derived
 from relay.api.vendors.forms import FormError
 from relay.api.vendors.routes import Failure, Sending, VendorRoute, accepted
 from relay.api.vendors.sendgrid import is_sandbox, translate
@@ -26,7 +27,7 @@ class SendGridRoutes:
 
     async def send(self, request: web.Request) -> web.Response:
         """POST /v3/mail/send: 202 when all messages are on disk; 200 in the sandbox, where none is."""
-        client, context = client_of(request), self.sending.context(request)
+        client, context, key = client_of(request), self.sending.context(request), key_of(request)
         async with self.sending.memory.body(request, self.sending.limit()) as body:
             given = await read_json(body)
             if not isinstance(given, dict):
@@ -38,7 +39,7 @@ class SendGridRoutes:
             done: list[str] = []
             for number, one in enumerate(translated):
                 try:
-                    submitted = await self.sending.submit(client, one)
+                    submitted = await self.sending.submit(client, one, derived(key, str(number)))
                 except ProblemError as error:
                     raise _partly(error, number, len(done)) from None
                 done.append(accepted(submitted)[0].message.queue_id)

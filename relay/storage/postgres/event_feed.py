@@ -24,7 +24,9 @@ def _since(raw: Connection, at: float) -> Position:
 POSTGRES_FEED = FeedSql(
     place="events.xid::text::bigint, events.id",
     after=f"(events.xid, events.id) > (?1::bigint::text::xid8, ?2::bigint) AND events.xid < {_HORIZON}",
+    until=f"(events.xid, events.id) <= (?1::bigint::text::xid8, ?2::bigint) AND events.xid < {_HORIZON}",
     order="events.xid, events.id",
+    back="events.xid DESC, events.id DESC",
     same="events.xid = ?1::bigint::text::xid8 AND events.id = ?2::bigint",
     end=_END,
     since=_since,

@@ -25,7 +25,9 @@ def _since(raw: Connection, at: float) -> Position:
 SQLITE_FEED = FeedSql(
     place="0, events.id",
     after="events.id > ?2",
+    until="events.id <= ?2",
     order="events.id",
+    back="events.id DESC",
     same="events.id = ?2",
     end="SELECT 0, coalesce(max(id), 0) FROM events",
     since=_since,
