@@ -49,6 +49,12 @@ scopes = ["send"]
 """
 
 
+    def failures(self) -> str:
+        """Return the lines of its log about unexpected errors."""
+        lines = (self.folder / "data" / "relay.log").read_text().splitlines()
+        return "\n".join(line for line in lines if '"level":"error"' in line)
+
+
 class Kept:
     """The receiving server, in a thread of this process: what arrived, by recipient."""
 
@@ -91,7 +97,7 @@ async def by_api(relay: RelayWithApi, readers: Sequence[Reader]) -> None:
     url = f"http://127.0.0.1:{relay.api}/v3/{DOMAIN}/messages"
     async with aiohttp.ClientSession() as client, client.post(url, data=body, headers=login) as answer:
         if answer.status != 200:
-            raise SystemExit(f"the API answers {answer.status}: {await answer.text()}")
+            raise SystemExit(f"the API answers {answer.status}: {await answer.text()}\n{relay.failures()}")
 
 
 async def by_smtp(relay: RelayWithApi, readers: Sequence[Reader]) -> None:

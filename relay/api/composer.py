@@ -11,6 +11,7 @@ from hashlib import blake2b
 from urllib.parse import quote
 
 from relay.api.outgoing_message import Attachment, OutgoingMessage, parse_mailbox
+from relay.mail.address_list import Mailbox, Unreadable, parse_address_list
 from relay.mail.dot_stuffing import normalise
 from relay.mail.header_lines import LINE_LIMIT
 from relay.rewrite.originator_fields import phrase
@@ -19,6 +20,22 @@ _LINE = 76
 """Characters after which a header field is folded, at a blank."""
 
 _BLANKS = re.compile(r"[ \t]+")
+
+_ADDRESS_FIELDS = frozenset(
+    {
+        "disposition-notification-to",
+        "errors-to",
+        "resent-bcc",
+        "resent-cc",
+        "resent-from",
+        "resent-reply-to",
+        "resent-sender",
+        "resent-to",
+        "return-receipt-to",
+        "sender",
+    }
+)
+"""Further fields of addresses, in lower case."""
 
 _PLAIN_NAME = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$&+-.^_`{|}~ ")
 """Characters of a file name that a quoted parameter has as they are."""
@@ -29,7 +46,7 @@ def compose(message: OutgoingMessage, message_id: str = "") -> bytes:
     header = [*_address_fields(message), f"Subject: {_unstructured('Subject', message.subject)}"]
     if message_id:
         header.append(f"Message-ID: {message_id}")
-    header += [f"{name}: {_unstructured(name, value)}" for name, value in message.headers.items()]
+    header += [f"{name}: {_further(name, value)}" for name, value in message.headers.items()]
     header.append("MIME-Version: 1.0")
     return "".join(f"{line}\r\n" for line in header).encode("utf-8") + _body(message)
 
@@ -50,9 +67,11 @@ def _mailboxes(texts: Iterable[str]) -> str:
 def _mailbox(text: str) -> str:
     """Return a mailbox as given; its name as encoded words if it is not ASCII, because not all servers take UTF-8."""
     found = parse_mailbox(text)
-    if found.name.isascii():
-        return text.strip()
-    return f"{phrase(_unquoted(found.name))} <{found.address}>"
+    return text.strip() if found.name.isascii() else _encoded(found)
+
+
+def _encoded(mailbox: Mailbox) -> str:
+    return f"{phrase(_unquoted(mailbox.name))} <{mailbox.address}>" if mailbox.name else mailbox.address
 
 
 def _unquoted(name: str) -> str:
@@ -60,6 +79,15 @@ def _unquoted(name: str) -> str:
     if len(bare) > 1 and bare.startswith('"') and bare.endswith('"'):
         return bare[1:-1].replace('\\"', '"').replace("\\\\", "\\")
     return bare
+
+
+def _further(name: str, value: str) -> str:
+    """Return the value of a further field. One of addresses may have encoded words in the names only (RFC 2047)."""
+    if name.lower() in _ADDRESS_FIELDS and not value.isascii():
+        parsed = parse_address_list(value)
+        if not isinstance(parsed, Unreadable):
+            return ",\r\n ".join(map(_encoded, parsed))
+    return _unstructured(name, value)
 
 
 def _unstructured(name: str, value: str) -> str:

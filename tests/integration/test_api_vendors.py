@@ -2,13 +2,10 @@
 
 import asyncio
 import json
-import os
-import shutil
 import sys
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,11 +20,6 @@ from tests.servers.vendor_client import VendorClient, leaves
 from tests.servers.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-GHOST = Path(__file__).parents[1] / "golden" / "clients" / "ghost.js"
-
-PACKAGES = [Path(one, "node_modules") for one in ("/usr/local/lib", "/usr/lib")]
-"""Folders of global packages of npm."""
 
 KEY, OTHER, READER = (new_key(name, bytes([number] * 32)) for number, name in enumerate(("app", "other", "reader"), 1))
 
@@ -75,22 +67,6 @@ class World:
     async def story(self, address: str) -> dict[str, Any]:
         """Return the trace of the last message to this address."""
         return (await self.relay.json("trace", address))[0]
-
-    async def node(self, *arguments: str) -> Any:
-        """Run Ghost's use of mailgun.js; skip without the library."""
-        node = shutil.which("node")
-        packages = next((one for one in PACKAGES if (one / "mailgun.js").exists()), None)
-        if node is None or packages is None:
-            pytest.skip("needs node, and `npm install --global mailgun.js form-data`")
-        process = await asyncio.create_subprocess_exec(
-            *(node, str(GHOST), self.client.url, KEY, "mg.acme.test", *arguments),
-            env=os.environ | {"NODE_PATH": str(packages)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate()
-        assert process.returncode == 0, errors.decode()
-        return json.loads(output)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -243,39 +219,6 @@ class TestMailgun:
         removed = (await world.client.request("DELETE", path)).json
         assert removed == {"message": "Bounced address has been removed", "address": "a+b@reader.test"}
         assert (await world.client.request("GET", path)).status == 404
-
-    async def test_the_client_of_ghost(self, world: World) -> None:
-        begin = str(time.time())
-        people = {
-            f"g{n}@reader.test": {
-                "name": f"G {n}",
-                "uuid": f"u-{n}",
-                "unsubscribe_url": f"https://blog.acme.test/unsubscribe/?uuid={n}&key=k",
-                "list_unsubscribe": f"https://blog.acme.test/unsubscribe/?uuid={n}",
-            }
-            for n in range(3)
-        }
-        answer = await world.node(json.dumps(people))
-        assert answer["message"] == "Queued. Thank you."
-        mail = await world.arrived("g2@reader.test")
-        assert b"List-Unsubscribe: <https://blog.acme.test/unsubscribe/?uuid=2>\r\n" in mail
-        assert b"Auto-Submitted: auto-generated\r\n" in mail
-        await world.arrived("g0@reader.test")
-        await world.arrived("g1@reader.test")
-
-        found: list[dict[str, Any]] = []
-        for _ in range(20):
-            if len(found) == 3:
-                break
-            found = (await world.node("events", begin))["found"]
-        assert {one["recipient"] for one in found} == set(people)
-        assert {one["user-variables"]["email-id"] for one in found} == {"6753f1a2"}
-        assert {f"<{one['message']['headers']['message-id']}>" for one in found} == {answer["id"]}
-        assert {one["event"] for one in found} == {"delivered"}
-
-        await world.relay.run("suppression", "add", "g1+x@reader.test")
-        assert (await world.node("remove g1+x@reader.test"))["address"] == "g1+x@reader.test"
-        assert (await world.node("remove g1+x@reader.test"))["status"] == 404
 
 
 async def test_the_library_of_sendgrid(world: World) -> None:

@@ -1,6 +1,7 @@
 """MIME of messages in JSON, as Python's parser reads it."""
 
 import email
+import email.header
 import email.policy
 from base64 import b64encode
 from typing import Any
@@ -131,3 +132,13 @@ def test_a_value_makes_no_second_header_field() -> None:
 def test_an_address_twice_gets_one_message() -> None:
     given = message(to=["ada@reader.test", "ADA@reader.test"], substitutions={"ada@reader.test": {"x": "y"}})
     assert [one.to for one in copies(given)] == [("ada@reader.test",)]
+
+
+@pytest.mark.parametrize("name", ["Sender", "Resent-From", "Disposition-Notification-To"])
+def test_a_further_field_of_addresses_has_encoded_words_in_names_only(name: str) -> None:
+    content = compose(message(headers={name: '"Größe & Söhne" <news@acme.test>, ada@acme.test'}))
+    (field,) = [one for one in fields(content) if content[one.start :].startswith(f"{name}:".encode())]
+    value = content[field.value_start : field.end]
+    assert value.isascii()
+    assert b"<news@acme.test>,\r\n ada@acme.test" in value
+    assert "Größe & Söhne" in str(email.header.make_header(email.header.decode_header(value.decode())))
