@@ -48,7 +48,6 @@ secret_hash = "{hash_secret(KEY, bytes(16))}"
 scopes = ["send"]
 """
 
-
     def failures(self) -> str:
         """Return the lines of its log about unexpected errors."""
         lines = (self.folder / "data" / "relay.log").read_text().splitlines()

@@ -159,7 +159,7 @@ async def test_the_test_mode_sends_nothing_and_is_delivered(world: World) -> Non
     message = {**MESSAGE, "tags": ["bulk-email", "tested"]}
     await world.ghost("send", message=message, recipients=people("t", 1), testmode=True)
     (event,) = await world.events(1, begin=begin, tags="bulk-email AND tested")
-    assert (event["type"], event["recipientEmail"]) == ("delivered", "t0@reader.test")
+    assert (event["type"], event["recipientEmail"], event["error"]["code"]) == ("delivered", "t0@reader.test", 650)
     assert not [one for one in world.sink.messages if "t0@reader.test" in one.recipients]
 
 

@@ -3,20 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relay.events.event import Event, Kind
+from relay.events.event import Kind
 from relay.mail.canonical_address import domain_of
 from relay.webhooks.bodies import Clicked, Engaged
 from relay.webhooks.build import Record, category_of
 from relay.webhooks.formats.post import JSON_TYPE, Post, PostFormat, Sender
-from relay.webhooks.formats.record_fields import (
-    DropCause,
-    attempted,
-    drop_cause,
-    encoded,
-    is_sandboxed,
-    mx_host,
-    used_tls,
-)
+from relay.webhooks.formats.record_fields import DropCause, attempted, drop_cause, encoded, mx_host, used_tls
 from relay.webhooks.signing import mailgun_signature
 
 _EVENTS: Mapping[Kind, str] = {
@@ -43,7 +35,7 @@ _DROPPED: Mapping[DropCause, tuple[str, int, str]] = {
 """Reason, code and description of dropped mail."""
 
 TEST_MODE = 650
-"""Code of a delivery in the test mode."""
+"""Code of a delivery in the test mode (documentation.mailgun.com, "Passing Sending Options")."""
 
 _UNKNOWN = {"city": "Unknown", "country": "Unknown", "region": "Unknown"}
 
@@ -65,9 +57,9 @@ def event_data(record: Record) -> dict[str, Any]:
     headers = {"message-id": data.message_id.strip("<>"), "from": data.from_, "to": data.recipient}
     return {
         "id": record.id,
-        "event": _EVENTS[kind_of(event)],
+        "event": _EVENTS[event.kind],
         "timestamp": round(event.at, 3),
-        "log-level": _LEVELS.get(kind_of(event), "info"),
+        "log-level": _LEVELS.get(event.kind, "info"),
         "recipient": data.recipient,
         "recipient-domain": domain_of(data.recipient),
         "message": {
@@ -82,15 +74,10 @@ def event_data(record: Record) -> dict[str, Any]:
             "is-authenticated": True,
             "is-routed": False,
             "is-system-test": False,
-            "is-test-mode": bool(data.test) or is_sandboxed(event),
+            "is-test-mode": bool(data.test) or message.policy.sandbox,
         },
         **_specific(record),
     }
-
-
-def kind_of(event: Event) -> Kind:
-    """Return the kind that an event has for Mailgun: mail in its test mode is delivered."""
-    return Kind.DELIVERED if is_sandboxed(event) else event.kind
 
 
 def _specific(record: Record) -> dict[str, Any]:
@@ -99,7 +86,8 @@ def _specific(record: Record) -> dict[str, Any]:
         case Kind.PROCESSED:
             return {"method": "SMTP", "envelope": _envelope(record)}
         case Kind.DELIVERED:
-            return {"envelope": _envelope(record), "delivery-status": _status(record)}
+            status = _status(record) | ({"code": TEST_MODE} if record.message.policy.sandbox else {})
+            return {"envelope": _envelope(record), "delivery-status": status}
         case Kind.DEFERRED:
             status = {**_status(record), "retry-seconds": _retry_seconds(record)}
             about = {"severity": "temporary", "reason": "generic"}
@@ -109,8 +97,6 @@ def _specific(record: Record) -> dict[str, Any]:
             status = _status(record) | ({"description": "Too old"} if expired else {})
             about = {"severity": "permanent", "reason": "old" if expired else "bounce"}
             return {**about, "envelope": _envelope(record), "delivery-status": status}
-        case Kind.DROPPED if is_sandboxed(record.event):
-            return {"delivery-status": {"attempt-no": 1, "code": TEST_MODE, "message": "Test mode", "description": ""}}
         case Kind.DROPPED:
             reason, code, text = _DROPPED[drop_cause(record)]
             status = {"attempt-no": 1, "code": code, "message": "", "description": text, "session-seconds": 0.0}

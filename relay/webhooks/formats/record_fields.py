@@ -3,7 +3,6 @@
 import json
 from typing import Literal
 
-from relay.events.event import Event, Kind
 from relay.webhooks.bodies import Attempted
 from relay.webhooks.build import Record
 
@@ -20,11 +19,6 @@ def drop_cause(record: Record) -> DropCause:
     if reason.startswith("the provider has suppressed"):
         return "bounce"
     return "spam" if record.event.data.get("category") == "spam_content" else "other"
-
-
-def is_sandboxed(event: Event) -> bool:
-    """Whether a recipient was dropped because the application asked for a delivery to nobody."""
-    return event.kind is Kind.DROPPED and str(event.data.get("reason", "")).startswith("sandbox:")
 
 
 def attempted(record: Record) -> Attempted:
