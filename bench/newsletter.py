@@ -19,7 +19,6 @@ import aiohttp
 import click
 
 from bench import cpu
-from bench.mail import DRAIN
 from bench.newsletter_mail import Reader, faults, form, mail
 from bench.sink import Session
 from bench.source import say
@@ -29,6 +28,9 @@ from relay.config.credentials import new_key
 from relay.config.secret_hash import hash_secret
 
 KEY = new_key("bench", bytes(range(32)))
+
+DRAIN = 300.0
+"""Seconds the last delivery may take."""
 
 SESSIONS = 20
 """Connections by SMTP."""
