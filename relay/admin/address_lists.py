@@ -84,6 +84,18 @@ class AddressListRoutes(ABC, Generic[T]):
             raise web.HTTPBadRequest(text='a body {"addresses": ["a@example.com"], "domain": "acme.test"} is needed')
         return self._response(await self._remove(addresses, scope))
 
+    def read_entry(self, given: Mapping[str, str]) -> T:
+        """Return the entry of these texts; raise ValueError for a fault."""
+        return self._parse(parse_fields(given, self.keys), self._clock())
+
+    async def put(self, entries: Sequence[T]) -> None:
+        """Store entries. Raises StoreError."""
+        await self._add(entries)
+
+    async def take_off(self, addresses: Sequence[str], scope: Mapping[str, str | None]) -> Sequence[T]:
+        """Remove addresses from the list of a scope; return their entries. Raises StoreError."""
+        return await self._remove(addresses, {**self.scope, **scope})
+
     def _response(self, entries: Sequence[T]) -> web.Response:
         return web.json_response({self.name: [self._json(one) for one in entries]})
 

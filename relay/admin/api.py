@@ -190,14 +190,20 @@ class QueueRoutes:
     async def apply(self, action: str, query: EntryQuery) -> ChangedEntries:
         """Change the matching entries: flush, hold, release, delete or bounce. Raises StoreError."""
         now = self.clock()
-        actions: dict[str, EntryChange] = {
-            "hold": hold,
-            "release": release(now),
-            "flush": flush(now),
-            "delete": delete(now),
-            "bounce": bounce(now),
-        }
-        done = await self.store.change(query, actions[action], self.bounce_reports if action == "bounce" else None)
+        done = await self.store.change(query, _change(action, now), self._reports(action))
+        return await self._followed(action, done, now)
+
+    async def apply_to(self, action: str, keys: Sequence[tuple[str, int]]) -> ChangedEntries:
+        """Change the entries with these keys: flush, hold, release, delete or bounce. Raises StoreError."""
+        now = self.clock()
+        done = await self.store.change_keys(keys, _change(action, now), self._reports(action))
+        return await self._followed(action, done, now)
+
+    def _reports(self, action: str) -> ReportsOf | None:
+        return self.bounce_reports if action == "bounce" else None
+
+    async def _followed(self, action: str, done: ChangedEntries, now: float) -> ChangedEntries:
+        """Do what follows from changed entries."""
         if action in _ENDING:
             made = _ENDING[action]
             self.publish([made(message, entry, now) for message, entry in done.entries])
@@ -238,6 +244,18 @@ class QueueRoutes:
 
 _ENDING = {"delete": deletion_event, "bounce": bounce_event}
 """The event of an entry that an action ends."""
+
+
+def _change(action: str, now: float) -> EntryChange:
+    actions: dict[str, EntryChange] = {
+        "hold": hold,
+        "release": release(now),
+        "flush": flush(now),
+        "delete": delete(now),
+        "bounce": bounce(now),
+    }
+    return actions[action]
+
 
 MOST_STORIES = 100
 """Timelines of one response, at most: the newest."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -52,11 +53,11 @@ class AdminServer:
         finally:
             os.umask(before)
 
-    async def start_tcp(self, hosts: Sequence[str], port: int) -> None:
+    async def start_tcp(self, hosts: Sequence[str], port: int, tls: ssl.SSLContext | None = None) -> None:
         """Listen on a port of these hosts."""
         await self._runner.setup()
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._new_connection, hosts, port, reuse_address=True)
+        self._listener = await loop.create_server(self._new_connection, hosts, port, reuse_address=True, ssl=tls)
 
     async def stop(self) -> None:
         """Stop listening, and end the requests in progress."""

@@ -36,12 +36,16 @@ class ConsoleSide:
 
     def pages(self) -> Pages:
         """Return the pages."""
+        return self.pages_and_queue()[0]
+
+    def pages_and_queue(self) -> tuple[Pages, Cached[QueueState]]:
+        """Return the pages, and the state of the queue that they share."""
         queue = queue_state(self.context.store.queue, self.outbound.explainer.sites, self.context.clock)
         shell = self._shell(queue)
         overview = self._overview(shell, queue)
         self.context.stack.push_async_callback(queue.close)
         self.context.stack.push_async_callback(overview.figures.close)
-        return Pages(
+        pages = Pages(
             shell=shell,
             overview=overview,
             messages=self._messages(shell, overview),
@@ -54,6 +58,7 @@ class ConsoleSide:
             suppressions=self._suppressions(shell),
             webhooks=WebhookPages(shell=shell, control=self.webhooks),
         )
+        return pages, queue
 
     def _shell(self, queue: Cached[QueueState]) -> Shell:
         async def waiting() -> int:
@@ -101,6 +106,7 @@ class ConsoleSide:
             store=self.context.store.queue,
             explain=self.outbound.explainer.explain,
             keyring=self.outbound.signing.keyring,
+            suppressions=self.context.store.suppressions,
             retention=lambda: self.context.settings().queue.retention,
             clock=self.context.clock,
         )

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
 from aiohttp import web
 
@@ -36,6 +37,7 @@ from relay.api.submitter import Submitter
 from relay.api.vendors.mailgun_lists import Lists
 from relay.api.vendors.routes import Sending
 from relay.api.vendors.services import service_routes, services
+from relay.app.acting_console import ActingSide
 from relay.app.console import ConsoleSide
 from relay.app.context import AppContext
 from relay.app.dev_pages import open_dev_pages
@@ -79,6 +81,8 @@ class HttpSide:
     configuration: Answer
     exposition: Callable[[], Awaitable[bytes]]
     """Returns the metrics for Prometheus."""
+    config: Path | None = None
+    """The configuration file, None for a relay without one."""
 
     async def start_tracker(self, sink: EventSink) -> Tracker | None:
         """Open the tracker if it has an address."""
@@ -124,6 +128,10 @@ class HttpSide:
             app = console_application(self._console().pages(), settings.admin.secret.get_secret_value())
             server = self._server(AdminServer(app))
             await server.start_tcp(bind_hosts(settings, settings.admin), settings.admin.port)
+        if settings.console.address:
+            acting = self._acting_console()
+            server = self._server(AdminServer(acting.application(self._console())))
+            await server.start_tcp(bind_hosts(settings, settings.console), settings.console.port, acting.tls())
         if settings.api.address:
             events, messages, access = self._event_routes(), self._message_routes(), self._access()
             managed = management_routes(self._admin_routes())
@@ -136,6 +144,16 @@ class HttpSide:
         if settings.metrics.address:
             exporter = self._server(AdminServer(metrics_application(self.exposition, self.readiness)))
             await exporter.start_tcp(bind_hosts(settings, settings.metrics), settings.metrics.port)
+
+    def _acting_console(self) -> ActingSide:
+        """Return the console of people who log in."""
+        return ActingSide(
+            context=self.context,
+            people=self._people_routes(),
+            queue=self._queue_routes(),
+            config=self.config,
+            reload=self.reload,
+        )
 
     def provider_routes(self) -> ProviderRoutes:
         """Return the routes of providers."""

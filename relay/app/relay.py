@@ -188,6 +188,7 @@ class App:
             reload=nodes.reload,
             configuration=self.shown_configuration,
             exposition=nodes.exposition,
+            config=self.configuration.path,
         )
 
     async def _context(self, settings: Settings) -> AppContext:

@@ -38,6 +38,10 @@ class Cached(Generic[T]):
             return self._found[1]
         return await asyncio.shield(self._reading)
 
+    def forget(self) -> None:
+        """Read anew for the next request: what was read before is changed."""
+        self._found = None
+
     async def close(self) -> None:
         """End a read in progress."""
         if self._reading is not None:

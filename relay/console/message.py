@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
@@ -11,10 +11,12 @@ from relay.clock import Clock
 from relay.console.formats import in_words, minute, sentence
 from relay.console.mail_preview import MAX_OCTETS, POLICY, Link, header_of, visible_body
 from relay.console.message_rows import last_failure, status_of, why_of
+from relay.console.roles import viewer_of
 from relay.console.shell import Shell
 from relay.console.timeline import ShownEvent, Station, folded, shown, stations
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event
+from relay.mail.canonical_address import canonical
 from relay.mail.queue_id import is_queue_id
 from relay.queue.entry import Entry
 from relay.queue.message import Message
@@ -24,6 +26,7 @@ from relay.reports.ports import Story, StoryStore
 from relay.reports.serialize import place_text
 from relay.rewrite.message import rewrite
 from relay.rewrite.tokens import Keyring
+from relay.suppression.ports import SuppressionStore
 
 EVENTS = 200
 """Events on one page of a message."""
@@ -46,6 +49,9 @@ class RecipientWay:
     events: Sequence[ShownEvent]
     event_count: int
     is_copy: bool
+    number: int = 0
+    suppressed: str | None = None
+    """Domain or identity whose mail the address does not get, "" for all mail; None: it is not suppressed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +63,7 @@ class MessagePages:
     store: QueueAdminStore
     explain: Callable[[Message, Entry], Sequence[Reason]]
     keyring: Callable[[], Keyring]
+    suppressions: SuppressionStore
     retention: Callable[[], float]
     """Seconds for which messages are kept."""
     clock: Clock
@@ -66,7 +73,7 @@ class MessagePages:
         queue_id, now = request.match_info["queue_id"].upper(), self.clock()
         after = parse_place(request.query)
         found = await self.stories.story_page(queue_id, after, EVENTS) if is_queue_id(queue_id) else None
-        if found is None:
+        if found is None or not viewer_of(request).sees(found[0].message.policy.domain):
             text = "It may be older than the messages that are kept, or the address was mistyped."
             return await self.shell.error(request, 404, "There is no such message", text, state="off")
         story, page = found
@@ -74,6 +81,8 @@ class MessagePages:
         # Of one recipient all events come, page by page; of several the first and last of each kind.
         events = page.events if len(story.entries) == 1 else story.events
         ways = [self._way(story, entry, events, now) for entry in _by_need(story)[:RECIPIENTS]]
+        if viewer_of(request).may("SUPPORT"):
+            ways = await self._with_suppressions(story.message, ways, now)
         state, verdict = _verdict(story, now)
         return await self.shell.page(
             request,
@@ -91,10 +100,20 @@ class MessagePages:
             kept_until=story.message.created_at + self.retention(),
         )
 
+    async def _with_suppressions(
+        self, message: Message, ways: Sequence[RecipientWay], now: float
+    ) -> list[RecipientWay]:
+        addresses, policy = [way.recipient for way in ways], message.policy
+        found = await self.suppressions.suppressed(addresses, policy.domain, now, policy.identity)
+        rows = {way.recipient: found.get(canonical(way.recipient)) for way in ways}
+        return [replace(way, suppressed=row.domain) if (row := rows[way.recipient]) else way for way in ways]
+
     async def preview(self, request: web.Request) -> web.StreamResponse:
         """GET /messages/ID/preview: the body of a stored mail, for a frame in a sandbox."""
         queue_id = request.match_info["queue_id"].upper()
-        content = await self.store.content(queue_id) if is_queue_id(queue_id) else None
+        found = await self.stories.story_page(queue_id, None, 1) if is_queue_id(queue_id) else None
+        is_shown = found is not None and viewer_of(request).sees(found[0].message.policy.domain)
+        content = await self.store.content(queue_id) if is_shown else None
         if content is None or len(content) > MAX_OCTETS:
             raise web.HTTPNotFound(text="The mail is not kept any more.\n")
         text = await asyncio.to_thread(visible_body, content)
@@ -114,6 +133,7 @@ class MessagePages:
             events=folded([shown(one, now) for one in own]),
             event_count=len(own),
             is_copy=entry.number in story.message.policy.copies,
+            number=entry.number,
         )
 
     def _wait(self, message: Message, entry: Entry, now: float) -> Iterator[str]:

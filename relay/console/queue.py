@@ -15,6 +15,7 @@ from relay.console.csv_export import Row, csv_answer, one_page
 from relay.console.formats import counted, duration, listed, minute, number, sentence
 from relay.console.links import link
 from relay.console.queue_state import QueueState
+from relay.console.roles import Viewer, viewer_of
 from relay.console.shell import Shell
 from relay.console.site_rows import SiteRow, site_rows
 from relay.mail.queue_id import is_queue_id, time_of
@@ -126,27 +127,8 @@ class QueuePages:
         return [self._row(*pair) for pair in first]
 
     def _queries(self, request: web.Request, state: QueueState) -> Iterable[EntryQuery]:
-        """Return the queries of the filters: one for each lane of a site."""
-        given, query = request.query, request.query.get("q", "").strip()
-        chosen = given.get("state", "")
-        if chosen not in {value for value, _ in STATES}:
-            raise web.HTTPBadRequest(text=f"The state {chosen} is not one of waiting, held and active.")
-        base = EntryQuery(
-            domain=given.get("domain", "").strip(),
-            states=(State(chosen),) if chosen else _OPEN,
-            after=parse_after(given),
-            limit=PAGE + 1,
-        )
-        if "@" in query:
-            return [replace(base, recipient=query)]
-        if is_queue_id(query.upper()):
-            return [replace(base, queue_id=query.upper())]
-        name = given.get("site", "").strip() or query.lower()
-        if not name:
-            return [base]
-        site = next((one for one in state.sites if one.name in (name, f"provider:{name}")), None)
-        lanes = site.lanes if site else (f"provider:{name}", f"mx:{name}")
-        return [replace(base, lane=lane) for lane in sorted(lanes)[:MOST_LANES]]
+        found = entry_queries(request.query, state, viewer_of(request), most=MOST_LANES)
+        return [replace(one, after=parse_after(request.query)) for one in found]
 
     async def _all(self, request: web.Request, state: QueueState) -> AsyncIterator[Iterable[Row]]:
         for query in self._queries(request, state):
@@ -163,6 +145,31 @@ class QueuePages:
         reasons = self.explain(message, entry)
         due = max([entry.next_attempt_at, *(one.until for one in reasons if one.until < 1e12)])
         return EntryRow(message, entry, age, 100 * age / lifetime, sentence(next((r.text for r in reasons), "")), due)
+
+
+def entry_queries(
+    given: Mapping[str, str], state: QueueState, viewer: Viewer, most: int | None = None
+) -> Sequence[EntryQuery]:
+    """Return the queries of the filters: one for each lane of a site, at most so many. Raises 400."""
+    query, chosen = given.get("q", "").strip(), given.get("state", "").strip()
+    if chosen not in {value for value, _ in STATES}:
+        raise web.HTTPBadRequest(text=f"The state {chosen} is not one of waiting, held and active.")
+    base = EntryQuery(
+        domain=given.get("domain", "").strip(),
+        domains=viewer.domains,
+        states=(State(chosen),) if chosen else _OPEN,
+        limit=PAGE + 1,
+    )
+    if "@" in query:
+        return [replace(base, recipient=query)]
+    if is_queue_id(query.upper()):
+        return [replace(base, queue_id=query.upper())]
+    name = given.get("site", "").strip() or query.lower()
+    if not name:
+        return [base]
+    site = next((one for one in state.sites if one.name in (name, f"provider:{name}")), None)
+    lanes = site.lanes if site else (f"provider:{name}", f"mx:{name}")
+    return [replace(base, lane=lane) for lane in sorted(lanes)[:most]]
 
 
 def _csv_row(row: EntryRow) -> Row:

@@ -5,17 +5,23 @@ from enum import IntEnum
 
 from aiohttp import web
 
+from relay.people.grants import SignedIn
+
 
 class Role(IntEnum):
     """Roles, each with the rights of those before it."""
 
-    VIEWER = 1
+    NOBODY = 0
+    """Is not logged in."""
+    NEWCOMER = 1
+    """Is logged in, and has to choose a password or set up an app first."""
+    VIEWER = 2
     """Reads."""
-    SUPPORT = 2
-    """Changes the suppressions of single addresses."""
-    OPERATOR = 3
-    """Changes everything except people and secrets."""
-    OWNER = 4
+    SUPPORT = 3
+    """Acts on single messages and single addresses."""
+    OPERATOR = 4
+    """Acts on everything except people and secrets."""
+    OWNER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +34,22 @@ class Viewer:
     """Otherwise addresses are masked: a••@d•••.test."""
     domains: tuple[str, ...] = ()
     """Sending domains to which the viewer is confined; empty for all."""
+    signed_in: SignedIn | None = None
+    """The login, None for a user of this machine."""
+    client: str = ""
+
+    def may(self, role: str) -> bool:
+        """Whether the viewer is logged in and has the rights of a role."""
+        return self.signed_in is not None and self.role >= Role[role]
+
+    @property
+    def csrf(self) -> str:
+        """What each form sends back, so that no other site can send it."""
+        return self.signed_in.csrf if self.signed_in else ""
+
+    def sees(self, domain: str) -> bool:
+        """Whether mail of a sending domain is shown to the viewer."""
+        return not self.domains or domain in self.domains
 
 
 _KEY = "relay.viewer"

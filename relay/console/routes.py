@@ -12,16 +12,27 @@ from relay.console.access import AccessCheck, access_middleware
 from relay.console.bounces import BouncePages
 from relay.console.domains import DomainPages
 from relay.console.identities import IdentityPages
+from relay.console.links import link
+from relay.console.list_actions import ListActions
+from relay.console.login import LoginPages
+from relay.console.login_access import LoginAccess
 from relay.console.message import MessagePages
 from relay.console.messages import MessagesPage
 from relay.console.overview import OverviewPage
+from relay.console.people import PeoplePages
+from relay.console.plans import PlanPages
 from relay.console.providers import ProviderPages
 from relay.console.queue import QueuePages
+from relay.console.queue_actions import QueueActions
 from relay.console.roles import Role, viewer_of
 from relay.console.shell import Shell
 from relay.console.suppressions import SuppressionPages
 from relay.console.webhooks import WebhookPages
 from relay.events.ports import StoreError
+from relay.people.grants import Stage
+
+MAX_BODY = 16 << 20
+"""Octets of a form, at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +44,10 @@ class Route:
     handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
     role: Role | None
     """The least role; None for everybody, also without a login."""
+    narrows: bool = False
+    """Whether it shows and changes only what belongs to the sending domains of a person who is restricted to some."""
+    masks: bool = True
+    """Whether addresses can be masked in it; otherwise those who see none do not get it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,34 +67,72 @@ class Pages:
     webhooks: WebhookPages
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActingPages:
+    """The pages of those who are logged in."""
+
+    login: LoginPages
+    plans: PlanPages
+    people: PeoplePages
+    queue: QueueActions
+    suppressions: ListActions
+    unsubscribes: ListActions
+
+
 def routes(pages: Pages) -> Sequence[Route]:
     """Return the table of all routes."""
     return (
         Route("GET", "/static/{name}", static_files.serve, None),
         Route("GET", "/", pages.overview.show, Role.VIEWER),
         Route("GET", "/messages", pages.messages.show, Role.VIEWER),
-        Route("GET", "/messages.csv", pages.messages.export, Role.VIEWER),
-        Route("GET", "/messages/{queue_id}", pages.message.show, Role.VIEWER),
-        Route("GET", "/messages/{queue_id}/preview", pages.message.preview, Role.VIEWER),
-        Route("GET", "/message/{queue_id}", former_message, Role.VIEWER),
+        Route("GET", "/messages.csv", pages.messages.export, Role.VIEWER, masks=False),
+        Route("GET", "/messages/{queue_id}", pages.message.show, Role.VIEWER, narrows=True),
+        Route("GET", "/messages/{queue_id}/preview", pages.message.preview, Role.VIEWER, narrows=True, masks=False),
+        Route("GET", "/message/{queue_id}", former_message, Role.VIEWER, narrows=True),
         Route("GET", "/queue", pages.queue.show, Role.VIEWER),
-        Route("GET", "/queue.csv", pages.queue.export, Role.VIEWER),
+        Route("GET", "/queue.csv", pages.queue.export, Role.VIEWER, masks=False),
         Route("GET", "/bounces", pages.bounces.show, Role.VIEWER),
-        Route("GET", "/bounces.csv", pages.bounces.export, Role.VIEWER),
+        Route("GET", "/bounces.csv", pages.bounces.export, Role.VIEWER, masks=False),
         Route("GET", "/domains", pages.domains.show, Role.VIEWER),
-        Route("GET", "/domains.csv", pages.domains.export, Role.VIEWER),
+        Route("GET", "/domains.csv", pages.domains.export, Role.VIEWER, masks=False),
         Route("GET", "/domains/{domain}", pages.domains.one, Role.VIEWER),
         Route("GET", "/identities", pages.identities.show, Role.VIEWER),
-        Route("GET", "/identities.csv", pages.identities.export, Role.VIEWER),
+        Route("GET", "/identities.csv", pages.identities.export, Role.VIEWER, masks=False),
         Route("GET", "/identities/{address}", pages.identities.one, Role.VIEWER),
         Route("GET", "/providers", pages.providers.show, Role.VIEWER),
-        Route("GET", "/providers.csv", pages.providers.export, Role.VIEWER),
-        Route("GET", "/suppressions", pages.suppressions.show, Role.VIEWER),
-        Route("GET", "/suppressions.csv", pages.suppressions.export, Role.VIEWER),
-        Route("GET", "/unsubscribes", pages.suppressions.unsubscribed, Role.VIEWER),
-        Route("GET", "/unsubscribes.csv", pages.suppressions.export_unsubscribed, Role.VIEWER),
+        Route("GET", "/providers.csv", pages.providers.export, Role.VIEWER, masks=False),
+        Route("GET", "/suppressions", pages.suppressions.show, Role.VIEWER, narrows=True),
+        Route("GET", "/suppressions.csv", pages.suppressions.export, Role.VIEWER, narrows=True, masks=False),
+        Route("GET", "/unsubscribes", pages.suppressions.unsubscribed, Role.VIEWER, narrows=True),
+        Route(
+            "GET", "/unsubscribes.csv", pages.suppressions.export_unsubscribed, Role.VIEWER, narrows=True, masks=False
+        ),
         Route("GET", "/webhooks", pages.webhooks.show, Role.VIEWER),
-        Route("GET", "/webhooks.csv", pages.webhooks.export, Role.VIEWER),
+        Route("GET", "/webhooks.csv", pages.webhooks.export, Role.VIEWER, masks=False),
+    )
+
+
+def acting_routes(pages: ActingPages) -> Sequence[Route]:
+    """Return the table of the routes that need a login, or lead to one."""
+    login, people = pages.login, pages.people
+    own = {"narrows": True}
+    return (
+        Route("GET", "/login", login.show, None),
+        Route("POST", "/login", login.log_in, None),
+        Route("POST", "/logout", login.log_out, Role.NEWCOMER, **own),
+        Route("GET", "/password", login.password, Role.NEWCOMER, **own),
+        Route("POST", "/password", login.set_password, Role.NEWCOMER, **own),
+        Route("GET", "/app", login.app, Role.NEWCOMER, **own),
+        Route("POST", "/app", login.set_app, Role.NEWCOMER, **own),
+        Route("GET", "/confirm/{plan}", pages.plans.show, Role.SUPPORT, **own),
+        Route("POST", "/confirm/{plan}", pages.plans.confirm, Role.SUPPORT, **own),
+        Route("POST", "/queue/actions", pages.queue.by_filter, Role.OPERATOR, **own),
+        Route("POST", "/messages/{queue_id}/actions", pages.queue.by_message, Role.SUPPORT, **own),
+        Route("POST", "/suppressions/actions", pages.suppressions.post, Role.SUPPORT, **own),
+        Route("POST", "/unsubscribes/actions", pages.unsubscribes.post, Role.SUPPORT, **own),
+        Route("GET", "/audit", people.audit, Role.OPERATOR, **own),
+        Route("GET", "/people", people.show, Role.OWNER),
+        Route("POST", "/people/actions", people.post, Role.OWNER),
     )
 
 
@@ -96,14 +149,39 @@ def console_application(pages: Pages, secret: str) -> web.Application:
     return app
 
 
+def login_application(pages: Pages, acting: ActingPages, access: LoginAccess) -> web.Application:
+    """Return the application of people who log in: they read and act."""
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[access.middleware(), page_errors(pages.shell)])
+    for route in (*routes(pages), *acting_routes(acting)):
+        app.router.add_route(route.method, route.path, guarded(route, pages.shell))
+    return app
+
+
 def guarded(route: Route, shell: Shell) -> Handler:
     """Return the handler of a route, which answers only those who have its role."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
-        if route.role is not None and viewer_of(request).role < route.role:
+        viewer = viewer_of(request)
+        if route.role is None:
+            return await route.handler(request)
+        if viewer.role is Role.NOBODY:
+            following = request.path_qs if request.method == "GET" and request.path != "/" else ""
+            raise web.HTTPSeeOther(link("/login", {"next": following}))
+        if viewer.role is Role.NEWCOMER and route.role is not Role.NEWCOMER:
+            is_app = viewer.signed_in is not None and viewer.signed_in.stage is Stage.APP
+            raise web.HTTPSeeOther("/app" if is_app else "/password")
+        if viewer.role < route.role:
             needed = route.role.name.lower()
             text = f"It needs the role {needed}. Somebody with the role owner can change yours."
             return await shell.error(request, 403, "Not for your role", text, state="off")
+        if not route.masks and not viewer.sees_addresses:
+            text = "It has addresses, which your role does not see."
+            return await shell.error(request, 403, "Not for your role", text, state="off")
+        if viewer.domains and not route.narrows:
+            if route.path == "/":
+                raise web.HTTPSeeOther("/suppressions")
+            text = f"It is about mail of all sending domains. You are restricted to {', '.join(viewer.domains)}."
+            return await shell.error(request, 403, "Not for your domains", text, state="off")
         return await route.handler(request)
 
     return handle
@@ -122,6 +200,11 @@ def page_errors(shell: Shell) -> Middleware:
         except web.HTTPNotFound as error:
             text = "The address was mistyped, or what it showed is gone." if not error.text else error.text
             return await shell.error(request, 404, "There is no such page", text, state="off")
+        except web.HTTPForbidden as error:
+            return await shell.error(request, 403, "Not for you", error.text or "", state="off")
+        except web.HTTPRequestEntityTooLarge:
+            text = f"A form may have {MAX_BODY >> 20} MiB. Split the file."
+            return await shell.error(request, 413, "The file is too large", text, state="off")
         except web.HTTPBadRequest as error:
             return await shell.error(request, 400, "The request is not understood", error.text or "", state="off")
 

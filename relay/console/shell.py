@@ -7,7 +7,7 @@ from typing import Any
 from aiohttp import web
 
 from relay.clock import Clock
-from relay.console.roles import viewer_of
+from relay.console.roles import Viewer, viewer_of
 from relay.console.static_files import URLS
 from relay.console.templates import rendered
 from relay.domains.status import DomainStatus
@@ -52,7 +52,7 @@ class Shell:
                 "now": self.clock(),
                 "viewer": viewer_of(request),
                 "files": URLS,
-                "menu": await self._menu(),
+                "menu": await self._menu(viewer_of(request)),
                 "section": request.path,
                 "query": request.query.get("q", "").strip(),
                 **values,
@@ -66,7 +66,7 @@ class Shell:
         """Answer with a page that says what is wrong, and what to do."""
         return await self.page(request, "error.html", title=title, status=status, text=text, state=state)
 
-    async def _menu(self) -> Sequence[tuple[str, Sequence[MenuItem]]]:
+    async def _menu(self, viewer: Viewer) -> Sequence[tuple[str, Sequence[MenuItem]]]:
         failing = sum(one.health == "failing" for one in self.domains())
         paused = sum(lane.startswith("provider:") for lane in self.pauses())
         watch = (
@@ -81,7 +81,12 @@ class Shell:
             MenuItem("/providers", "Providers", ("wait", f"{paused} paused") if paused else None),
         )
         lists, connect = (MenuItem("/suppressions", "Suppressions"),), (MenuItem("/webhooks", "Webhooks"),)
-        return (("Watch", watch), ("Send", send), ("Lists", lists), ("Connect", connect))
+        people = [MenuItem("/audit", "Audit")] if viewer.may("OPERATOR") else []
+        people += [MenuItem("/people", "People")] if viewer.may("OWNER") else []
+        if viewer.domains:
+            return (("Lists", lists), *((("Console", people),) if people else ()))
+        sections = (("Watch", watch), ("Send", send), ("Lists", lists), ("Connect", connect))
+        return (*sections, ("Console", people)) if people else sections
 
     async def _depth(self) -> tuple[str, str] | None:
         try:

@@ -1,6 +1,6 @@
 """Suppressed and unsubscribed addresses: who gets no mail, on what evidence?"""
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from aiohttp import web
@@ -10,6 +10,7 @@ from relay.config.settings import Settings
 from relay.console.csv_export import Row, csv_answer
 from relay.console.formats import moment, sentence
 from relay.console.links import link
+from relay.console.roles import viewer_of
 from relay.console.shell import Shell
 from relay.dsn.categories import CATEGORIES
 from relay.mail.queue_id import is_queue_id
@@ -71,6 +72,7 @@ class SuppressionPages:
             rows=[_row(one, self.clock()) for one in found[:PAGE]],
             filters=filters,
             reasons=_reasons(),
+            scopes=scopes_of(self.settings(), viewer_of(request).domains),
             older=link("/suppressions", filters, after=f"{last.address}/{last.domain}") if last else "",
             export=link("/suppressions.csv", filters),
         )
@@ -106,6 +108,7 @@ class SuppressionPages:
             title="Unsubscribes",
             section="/suppressions",
             rows=[(one, reach_of(one, exclusions)) for one in found[:PAGE]],
+            scopes=scopes_of(self.settings(), viewer_of(request).domains),
             filters=filters,
             older=link("/unsubscribes", filters, after=after) if last else "",
             export=link("/unsubscribes.csv", filters),
@@ -129,13 +132,22 @@ class SuppressionPages:
     def _suppression_query(self, request: web.Request) -> SuppressionQuery:
         given = request.query
         address, _, domain = given.get("after", "").rpartition("/")
-        return SuppressionQuery(given.get("q", "").strip(), "", given.get("reason", "").strip(), (address, domain))
+        address_of, reason = given.get("q", "").strip(), given.get("reason", "").strip()
+        return SuppressionQuery(address_of, "", reason, (address, domain), domains=viewer_of(request).domains)
 
     def _unsubscribe_query(self, request: web.Request) -> UnsubscribeQuery:
         after = request.query.get("after", "")
         address, _, rest = after.partition("/")
         domain, _, campaign = rest.partition("/")
-        return UnsubscribeQuery(request.query.get("q", "").strip(), after=(address, domain, campaign))
+        domains = viewer_of(request).domains
+        return UnsubscribeQuery(request.query.get("q", "").strip(), after=(address, domain, campaign), domains=domains)
+
+
+def scopes_of(settings: Settings, domains: Sequence[str]) -> Sequence[tuple[str, str]]:
+    """Return the sending domains that somebody may choose, as values and texts."""
+    if domains:
+        return [(name, name) for name in domains]
+    return [("", "All mail"), *((name, name) for name in settings.domains)]
 
 
 def _row(one: Suppression, now: float) -> SuppressionRow:

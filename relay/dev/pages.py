@@ -10,6 +10,7 @@ from aiohttp import web
 from relay.clock import Clock
 from relay.console.mail_preview import MAX_OCTETS, POLICY, Link, visible_body
 from relay.console.message_rows import message_row
+from relay.console.roles import Viewer
 from relay.console.shell import MenuItem, Shell
 from relay.console.timeline import shown
 from relay.dev.checks import KeyLookups, dkim_checks, unsubscribe_checks
@@ -33,7 +34,7 @@ PAGE = 100
 class DevShell(Shell):
     """The shell of these pages, with their own menu."""
 
-    async def _menu(self) -> Sequence[tuple[str, Sequence[MenuItem]]]:
+    async def _menu(self, _: Viewer) -> Sequence[tuple[str, Sequence[MenuItem]]]:
         items = (MenuItem("/", "Mails"), MenuItem("/messages", "Messages"))
         return (("Develop", items),)
 

@@ -100,6 +100,8 @@ class EntryQuery:
     lane: str = ""
     domain: str = ""
     identity: str = ""
+    domains: tuple[str, ...] = ()
+    """Sending domains, any of them."""
     states: tuple[State, ...] = ()
     released_after: float = 0.0
     """Unix seconds: entries with a later release time."""
@@ -139,6 +141,17 @@ class QueueAdminStore(Protocol):
 
         At most `query.limit` entries are read: the caller repeats the call with `rest` until it is None.
         """
+
+    async def keys(self, query: EntryQuery) -> Sequence[tuple[str, int]]:
+        """Return queue id and number of the entries that match, in this order."""
+
+    async def change_keys(
+        self, keys: Sequence[tuple[str, int]], change: EntryChange, reports: ReportsOf | None = None
+    ) -> ChangedEntries:
+        """Apply the change to the entries with these keys that are neither leased nor final, in one transaction."""
+
+    async def states(self, keys: Sequence[tuple[str, int]]) -> Mapping[tuple[str, int], State]:
+        """Return the states of the entries with these keys, without those that were purged."""
 
     async def content(self, queue_id: str) -> bytes | None:
         """Return the stored content, None when it was deleted, never stored, or is damaged."""

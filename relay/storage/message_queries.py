@@ -191,7 +191,7 @@ def keys_statement(query: EntryQuery) -> Statement:
     """
     where = _Conditions()
     tables = "entries"
-    if query.domain or query.identity:
+    if query.domain or query.identity or query.domains:
         tables = "entries JOIN messages ON messages.queue_id = entries.queue_id"
 
     if query.queue_id:
@@ -210,6 +210,8 @@ def keys_statement(query: EntryQuery) -> Statement:
         where.add("release_at > ?", query.released_after)
 
     where.add_sender(query.domain, query.identity)
+    if query.domains:
+        where.add(equals("domain", query.domains), *query.domains)
 
     if query.after[0]:
         where.add("(entries.queue_id, number) > (?, ?)", *query.after)
@@ -220,6 +222,19 @@ def keys_statement(query: EntryQuery) -> Statement:
 def find(query: EntryQuery) -> Callable[[Connection], list[EntryKey]]:
     """Return the keys of the entries that match."""
     return lambda raw: raw.execute(*keys_statement(query)).fetchall()
+
+
+_STATE = "SELECT state FROM entries WHERE queue_id = ? AND number = ?"
+
+
+def states(keys: Sequence[EntryKey]) -> Callable[[Connection], dict[EntryKey, State]]:
+    """Return the states of the entries with these keys, without those that were purged."""
+
+    def operation(raw: Connection) -> dict[EntryKey, State]:
+        found = ((key, raw.execute(_STATE, key).fetchone()) for key in keys)
+        return {key: State(row[0]) for key, row in found if row is not None}
+
+    return operation
 
 
 def entries(query: EntryQuery) -> Callable[[Connection], list[tuple[Message, Entry]]]:

@@ -84,6 +84,14 @@ class BaseQueueStore(ABC):
         """Return the entries that match, in order of queue id and number. `domain` is the sending domain."""
         return await self._database.read(message_queries.entries(query))
 
+    async def keys(self, query: EntryQuery) -> Sequence[EntryKey]:
+        """Return queue id and number of the entries that match, in this order."""
+        return await self._database.read(message_queries.find(query))
+
+    async def states(self, keys: Sequence[EntryKey]) -> Mapping[EntryKey, State]:
+        """Return the states of the entries with these keys, without those that were purged."""
+        return await self._database.read(message_queries.states(keys))
+
     async def content(self, queue_id: str) -> bytes | None:
         """Return the stored content, None when there is none."""
         operation = message_queries.content(queue_id, self._unreadable)
@@ -116,12 +124,8 @@ class BaseQueueStore(ABC):
             return ChangedEntries()
 
         # Finding the keys may take long and must not block the writer.
-        keys = await self._database.read(message_queries.find(changing))
-        compose = None if reports is None else self._composing(reports)
-        operation = queue_writes.apply_change(self._lanes, keys, changing, change, compose)
-        done = await leaving_out(lambda: self._database.write(self._locking(keys, operation)))
-
-        self._announce([*(entry for _, entry in done.entries), *(one for made in done.reports for one in made.entries)])
+        keys = await self.keys(changing)
+        done = await self._changed(keys, changing, change, reports)
         return replace(done, rest=replace(query, after=keys[-1]) if len(keys) == query.limit else None)
 
     def _composing(self, reports: ReportsOf) -> Callable[[Connection, Changed], Sequence[NewMessage]]:
@@ -131,6 +135,21 @@ class BaseQueueStore(ABC):
             return reports(changed, lambda queue_id: message_queries.content(queue_id, self._unreadable)(raw) or b"")
 
         return compose
+
+    async def change_keys(
+        self, keys: Sequence[EntryKey], change: EntryChange, reports: ReportsOf | None = None
+    ) -> ChangedEntries:
+        """Apply the change to the entries with these keys that are neither leased nor final, in one transaction."""
+        return await self._changed(keys, EntryQuery(states=queue_writes.CHANGEABLE), change, reports)
+
+    async def _changed(
+        self, keys: Sequence[EntryKey], query: EntryQuery, change: EntryChange, reports: ReportsOf | None
+    ) -> ChangedEntries:
+        compose = None if reports is None else self._composing(reports)
+        operation = queue_writes.apply_change(self._lanes, keys, query, change, compose)
+        done = await leaving_out(lambda: self._database.write(self._locking(keys, operation)))
+        self._announce([*(entry for _, entry in done.entries), *(one for made in done.reports for one in made.entries)])
+        return done
 
     async def purge(self, before: float) -> int:
         """Delete finished messages created before that time, and old events, batch by batch.

@@ -142,12 +142,13 @@ def _add_lanes(lanes: DueLanes, entries: Iterable[Entry]) -> None:
             lanes.add(entry.lane_flow, entry.next_attempt_at)
 
 
-_CHANGEABLE = (State.WAITING, State.HELD)
+CHANGEABLE = (State.WAITING, State.HELD)
+"""States of entries that an operator may change."""
 
 
 def changeable_query(query: EntryQuery) -> EntryQuery | None:
     """Restrict a query to entries that may be changed; None when it excludes them all."""
-    states = tuple(state for state in _CHANGEABLE if not query.states or state in query.states)
+    states = tuple(state for state in CHANGEABLE if not query.states or state in query.states)
     return replace(query, states=states) if states else None
 
 

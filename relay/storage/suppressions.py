@@ -179,6 +179,9 @@ def find(query: SuppressionQuery) -> Callable[[Connection], list[Suppression]]:
         if value:
             parts.append(f"{column} = ?")
             values.append(value)
+    if query.domains:
+        parts.append(f"({' OR '.join(('domain = ? OR domain LIKE ?',) * len(query.domains))})")
+        values += [value for name in query.domains for value in (name, f"%@{name}")]
     where = " AND ".join(parts)
     sql = f"SELECT {_COLUMNS} FROM suppressions WHERE {where} ORDER BY address, domain LIMIT ?"  # noqa: S608
 

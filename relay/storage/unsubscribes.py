@@ -123,6 +123,10 @@ def listing(query: UnsubscribeQuery) -> tuple[str, list[object]]:
         parts.append(equals("address", keys))
         values += keys
 
+    if query.domains:
+        parts.append(equals("domain", query.domains))
+        values += query.domains
+
     filters = {
         "domain": query.domain,
         "campaign": text(query.campaign),

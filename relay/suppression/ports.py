@@ -21,6 +21,8 @@ class SuppressionQuery:
     after: tuple[str, str] = ("", "")
     """Address and domain."""
     limit: int = 1000
+    domains: tuple[str, ...] = ()
+    """Of these sending domains and their identities only."""
 
 
 class SuppressionStore(Protocol):
@@ -76,6 +78,8 @@ class UnsubscribeQuery:
     after: tuple[str, str, str] = ("", "", "")
     """Address, domain and campaign."""
     limit: int = 1000
+    domains: tuple[str, ...] = ()
+    """Of these sending domains only."""
 
 
 class UnsubscribeStore(Protocol):

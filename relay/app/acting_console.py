@@ -1,0 +1,77 @@
+"""Builds the part of the console on which people log in and act."""
+
+import os
+import ssl
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
+from relay.admin.api import QueueRoutes
+from relay.admin.people import PeopleRoutes
+from relay.app.console import ConsoleSide
+from relay.app.context import AppContext
+from relay.console.cached import Cached
+from relay.console.list_actions import ListActions
+from relay.console.login import LoginPages
+from relay.console.login_access import LoginAccess
+from relay.console.people import PeoplePages, PersonFiles
+from relay.console.plans import PlanPages
+from relay.console.queue_actions import QueueActions
+from relay.console.queue_state import QueueState
+from relay.console.routes import ActingPages, login_application
+from relay.console.shell import Shell
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActingSide:
+    """Builds the pages that act, over the handlers of the admin API."""
+
+    context: AppContext
+    people: PeopleRoutes
+    queue: QueueRoutes
+    config: Path | None
+    """The configuration file, None for a relay without one."""
+    reload: Callable[[], Awaitable[Mapping[str, object]]]
+
+    def application(self, side: ConsoleSide) -> web.Application:
+        """Return the application: the pages of the other console, and those that act."""
+        pages, queue = side.pages_and_queue()
+        settings = self.context.settings
+        access = LoginAccess(self.people.people, settings().console, lambda: frozenset(settings().identities))
+        return login_application(pages, self.pages(pages.shell, queue), access)
+
+    def tls(self) -> ssl.SSLContext | None:
+        """Return what the console needs for TLS of its own, None without a certificate. Raises OSError."""
+        console = self.context.settings().console
+        if console.certificate is None:
+            return None
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(console.certificate, console.key)
+        return tls
+
+    async def _nodes(self) -> int:
+        return sum(one.alive for one in await self.context.store.nodes.states())
+
+    def pages(self, shell: Shell, queue: Cached[QueueState]) -> ActingPages:
+        """Return the pages."""
+        context, store = self.context, self.context.store
+        people = self.people.people
+        plans = PlanPages(shell=shell, sessions=store.sessions, audit=people.audit, clock=context.clock)
+        suppressions = SuppressionRoutes(store.suppressions, context.clock)
+        unsubscribes = UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock)
+        return ActingPages(
+            login=LoginPages(shell=shell, people=people, console=lambda: context.settings().console),
+            plans=plans,
+            people=PeoplePages(
+                shell=shell,
+                routes=self.people,
+                plans=plans,
+                files=PersonFiles(self.config, os.environ, self.reload, self._nodes),
+            ),
+            queue=QueueActions(plans=plans, queue=queue, routes=self.queue),
+            suppressions=ListActions(plans=plans, routes=suppressions, fields=("domain", "reply")),
+            unsubscribes=ListActions(plans=plans, routes=unsubscribes, fields=("domain", "campaign")),
+        )
