@@ -143,7 +143,7 @@ async def former_message(request: web.Request) -> web.StreamResponse:
 
 def console_application(pages: Pages, secret: str) -> web.Application:
     """Return the application. Access needs the secret, or without one a direct request of this machine."""
-    app = web.Application(middlewares=[access_middleware(AccessCheck(secret)), pagepage_errors(pages.shell)])
+    app = web.Application(middlewares=[access_middleware(AccessCheck(secret)), page_errors(pages.shell)])
     for route in routes(pages):
         app.router.add_route(route.method, route.path, guarded(route, pages.shell))
     return app

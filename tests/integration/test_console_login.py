@@ -26,6 +26,7 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("POST", "/app"): NEWCOMER,
     ("GET", "/"): VIEWER,
     ("GET", "/messages"): VIEWER,
+    ("GET", "/messages.csv"): SUPPORT,
     ("GET", "/messages/{queue_id}"): VIEWER,
     ("GET", "/messages/{queue_id}/preview"): SUPPORT,
     ("GET", "/message/{queue_id}"): VIEWER,
