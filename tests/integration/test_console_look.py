@@ -95,9 +95,7 @@ async def test_all_pages_in_a_browser(tmp_path: Path, width: int, dark: bool) ->
         for page in PAGES:
             path = page.format(**names)
             await browser.go(relay.url + path)
-            await _keep(
-                browser, f"{path.strip('/').replace('/', '-') or 'overview'}-{width}-{'dark' if dark else 'light'}"
-            )
+            await _keep(browser, f"{path}-{width}-{'dark' if dark else 'light'}")
             assert await browser.ask("document.title") not in ("owned", "1"), path
             assert await browser.ask("document.documentElement.scrollWidth <= innerWidth"), path
             assert await browser.ask("document.querySelectorAll('h1').length") == 1, path
