@@ -75,15 +75,11 @@ async def open_outbound_side(
     resolver = context.new_resolver()
     exclusion = Exclusion(context.store.suppressions, context.store.unsubscribes)
 
-    def keyring() -> Keyring:
-        return signing.keyring()
-
-    monitor = _tracking_monitor(context, keyring)
+    monitor = _tracking_monitor(context, lambda: signing.keyring())  # noqa: PLW0108  `signing` follows.
     signing, renderer = await _start_renderer(context, keys, monitor)
-    oauth = open_oauth(context, keyring)
-    simulation = Simulation(context)
-    context.stack.push_async_callback(simulation.close)
-    queue_context = await _recovered_queue(context, resolver, exclusion, renderer, keyring, oauth, simulation)
+    oauth = open_oauth(context, signing.keyring)
+    simulation = _open_simulation(context)
+    queue_context = await _recovered_queue(context, resolver, exclusion, renderer, signing.keyring, oauth, simulation)
     runner = await _start_runner(context, queue_context, time_left, ended)
     advancer = SlotAdvancer(
         queue_context, context.store.queue, pauses=runner.shared_pauses.lanes, wake=runner.wake, log=context.log
@@ -103,6 +99,12 @@ async def open_outbound_side(
         oauth,
         simulation,
     )
+
+
+def _open_simulation(context: AppContext) -> Simulation:
+    simulation = Simulation(context)
+    context.stack.push_async_callback(simulation.close)
+    return simulation
 
 
 async def _start_renderer(
@@ -180,7 +182,6 @@ async def _recovered_queue(
     journal, recorded = DeliveryJournalFile.open(path, context.observer.journal_failing)
     context.stack.callback(journal.close)
     rates = SiteRates(lambda: context.store.nodes.share)
-
     queue_context = QueueContext(
         settings=context.settings,
         bounce_policy=context.bounce_policy,

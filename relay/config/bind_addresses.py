@@ -1,6 +1,7 @@
 """The sections of the configuration that listen on TCP, and the addresses that they bind."""
 
 from collections.abc import Mapping
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from relay.config.settings import Settings
 from relay.config.toml_positions import KeyPath
@@ -20,3 +21,16 @@ def bind_hosts(settings: Settings, section: Listening) -> tuple[str, ...]:
     others = [one.host for one in sections if one is not section and one.port == section.port]
     is_alone = bool(section.port) and all(":" in host for host in others)
     return ("::", "0.0.0.0") if section.host == "::" and is_alone else (section.host,)  # noqa: S104
+
+
+def inbound_addresses(settings: Settings) -> frozenset[IPv4Address | IPv6Address]:
+    """Return the IP addresses of inbound listeners, without unspecified ones such as 0.0.0.0."""
+    hosts = (listener.host for listener in settings.listeners if listener.kind == "inbound")
+    return frozenset(one for one in map(_ip_address, hosts) if one is not None and not one.is_unspecified)
+
+
+def _ip_address(host: str) -> IPv4Address | IPv6Address | None:
+    try:
+        return ip_address(host)
+    except ValueError:
+        return None

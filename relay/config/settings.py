@@ -7,7 +7,6 @@ Durations are seconds (float), sizes octets (int), secrets `SecretStr`. Fields h
 
 from collections.abc import Mapping
 from functools import cached_property
-from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Self
 
@@ -89,13 +88,6 @@ __all__ = [
     "Verification",
     "Webhook",
 ]
-
-
-def _ip_address(host: str) -> IPv4Address | IPv6Address | None:
-    try:
-        return ip_address(host)
-    except ValueError:
-        return None
 
 
 class Settings(Section):
@@ -217,12 +209,6 @@ class Settings(Section):
     def takes_inbound(self) -> bool:
         """True if there is a listener of kind "inbound"."""
         return any(listener.kind == "inbound" for listener in self.listeners)
-
-    @property
-    def inbound_addresses(self) -> frozenset[IPv4Address | IPv6Address]:
-        """The IP addresses of inbound listeners, without unspecified ones such as 0.0.0.0."""
-        hosts = (listener.host for listener in self.listeners if listener.kind == "inbound")
-        return frozenset(one for one in map(_ip_address, hosts) if one is not None and not one.is_unspecified)
 
     @cached_property
     def return_domains(self) -> frozenset[str]:

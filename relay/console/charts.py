@@ -70,13 +70,11 @@ def bars(
     last: str = "",
     height: int = HEIGHT,
 ) -> Bars:
-    """Return the chart of columns with these names and values, in order of the legend.
+    """Return the chart of columns with these names and values. The last kind of the legend stands on the base line.
 
-    The last kind of the legend stands on the base line. `ticks` are indexes of columns with their labels, `last` is the
-    label at the right end.
+    `ticks` are indexes of columns with their labels, `last` is the label at the right end.
     """
-    step = nice_step(max(map(sum, values), default=0))
-    highest = 3 * step
+    highest = 3 * (step := nice_step(max(map(sum, values), default=0)))
     share = 100 / len(names) if names else 100.0
     columns = [
         Column(

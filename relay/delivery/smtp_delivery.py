@@ -132,19 +132,8 @@ class DeliveryAttempt:
         return remaining
 
     async def _transact(self, held: HeldSlot, session: Session, pending: list[int]) -> list[int]:
-        message = self._job.message
-        if message.policy.needs_tls and not session.is_encrypted:
-            outcome = Deferred(_NEEDS_TLS, session.remote, phase="mail")
-            self._outcomes.update(dict.fromkeys(pending, outcome))
-            return []
-
-        rendered = await self._render(session.offers.eight_bit)
-        if not self._job.is_held():
-            self.lease_ended = True
-            return []
-        fault = message_fault(message, rendered, session.offers)
-        if fault is not None:
-            self._outcomes.update(dict.fromkeys(pending, Refused(fault, session.remote)))
+        message, rendered = self._job.message, await self._sendable(session, pending)
+        if rendered is None:
             return []
 
         deliverable = self._refuse_unsendable(session, pending)
@@ -176,6 +165,24 @@ class DeliveryAttempt:
         elif most and replies.is_delivered:
             self._pool.memory.recipients.set(session.remote, most)
         return [batch[index] for index in replies.next_transaction(len(batch))] + rest
+
+    async def _sendable(self, session: Session, pending: list[int]) -> Rendered | None:
+        """Return the rendered message; None with the outcomes set, or with the lease ended, if it must not be sent."""
+        message = self._job.message
+        if message.policy.needs_tls and not session.is_encrypted:
+            outcome = Deferred(_NEEDS_TLS, session.remote, phase="mail")
+            self._outcomes.update(dict.fromkeys(pending, outcome))
+            return None
+
+        rendered = await self._render(session.offers.eight_bit)
+        if not self._job.is_held():
+            self.lease_ended = True
+            return None
+        fault = message_fault(message, rendered, session.offers)
+        if fault is not None:
+            self._outcomes.update(dict.fromkeys(pending, Refused(fault, session.remote)))
+            return None
+        return rendered
 
     def _accept(self, held: HeldSlot, accepted: Sequence[int], outcome: Delivered) -> None:
         """Record a delivery in the journal, before any other step."""

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal, assert_never
 
+from relay.config.bind_addresses import inbound_addresses
 from relay.config.settings import Settings
 from relay.resolver import (
     Addresses,
@@ -92,7 +93,7 @@ async def _classify(dns: Lookups, settings: Settings, domain: str, hosts: list[M
 
 async def _own_addresses(dns: Lookups, settings: Settings) -> set[IPAddress]:
     """Return the addresses of inbound listeners, and those of the host name in DNS."""
-    own = settings.inbound_addresses
+    own = inbound_addresses(settings)
     match await dns.addresses(settings.server.hostname):
         case Addresses(addresses):
             return {*own, *addresses}

@@ -1,7 +1,7 @@
 """Builds forwarded mail: the same bytes under relay's own reverse-path, never twice to one recipient. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from relay.config.settings import Settings
 from relay.mail.address import is_address
@@ -58,12 +58,8 @@ def forward(
 
     `address` is relay's address it arrived at, `about` the queue id of the message it answers. The content is
     unchanged, so that its DKIM signatures stay valid; Received and loop fields are added in front. The default provider
-    sends it, outside the limits of identities. Rendering rewrites the reverse-path.
-
-    What answers `sandbox` mail stays in the sandbox.
-
-    Unless the reverse-path is `proven` to be the sender's, no notification is sent: bounces come to a signed
-    return-path.
+    sends it, outside the limits of identities. Rendering rewrites the reverse-path. What answers `sandbox` mail stays
+    in the sandbox. Unless the reverse-path is `proven` to be the sender's, no notification is sent.
     """
     content, hostname = transaction.content, settings.server.hostname
     found = fields(content)
@@ -78,8 +74,8 @@ def forward(
         return LOOP
 
     trace = received(queue_id, transaction.session, transaction.envelope, hostname, now) + "\r\n"
-    policy = _policy(settings, target, to, copies, trace.encode("utf-8", "replace"))
-    policy = replace(policy, unproven_sender=bool(transaction.envelope.reverse_path) and not proven)
+    unproven = bool(transaction.envelope.reverse_path) and not proven
+    policy = _policy(settings, target, to, copies, trace.encode("utf-8", "replace"), unproven_sender=unproven)
     policy = policy.in_sandbox() if sandbox else policy
     message = _message(transaction, found, policy, queue_id, now, about)
     recipients, details = _recipients(transaction, address, to, copies), _details(message, len(content))
@@ -97,7 +93,13 @@ def _details(message: Message, size: int) -> dict[str, object]:
 
 
 def _policy(
-    settings: Settings, target: ForwardTarget, to: Sequence[str], copies: Sequence[str], trace: bytes
+    settings: Settings,
+    target: ForwardTarget,
+    to: Sequence[str],
+    copies: Sequence[str],
+    trace: bytes,
+    *,
+    unproven_sender: bool,
 ) -> MessagePolicy:
     loop_fields = b"".join(loop_field(settings.server.hostname, one) for one in (*to, *copies))
     return MessagePolicy(
@@ -106,6 +108,7 @@ def _policy(
         copies=tuple(range(len(to), len(to) + len(copies))),
         forward_domain=target.domain,
         added_fields=trace + loop_fields,
+        unproven_sender=unproven_sender,
     )
 
 

@@ -40,56 +40,80 @@ class Store(ABC):
     """Implements QueueStore and QueueAdminStore."""
     limits: LimitStore
     nodes: NodeStore
+    database: StoreDatabase
+    """Runs operations of callers with their own SQL."""
+    suppressions: SuppressionTable
+    """Implements SuppressionStore."""
+    unsubscribes: UnsubscribeTable
+    """Implements UnsubscribeStore."""
+    events: EventTable
+    """Implements EventStore and ReturnedMailStore."""
+    feed: EventFeedTable
+    """Implements EventFeed."""
+    webhooks: WebhookTable
+    """Implements WebhookStore."""
+    outcomes: OutcomeTable
+    """Implements OutcomeStore."""
+    tallies: TallyTable
+    """Implements TallyStore."""
+    searches: SearchTable
+    """Implements SearchStore."""
+    pauses: PauseTable
+    """Implements PauseStore."""
+    sites: SiteRateTable
+    """Implements SiteStore."""
+    reports: ReportQueries
+    """Implements StoryStore, ReportStore and EngagementStore."""
+    domains: DomainWatchTable
+    """Implements DomainWatchStore and BaseUrlStore."""
+    verifications: VerificationTable
+    """Implements VerificationStore."""
+    link_blocks: LinkBlockTable
+    """Implements LinkBlockStore."""
+    credential_keys: CredentialKeyTable
+    """Implements CredentialKeyStore."""
+    submissions: IdempotencyTable
+    """Implements SubmissionStore."""
+    oauth_tokens: OAuthTokenTable
+    """Implements RefreshTokenStore."""
+    accounts: AccountTable
+    """Implements AccountStore."""
+    sessions: SessionTable
+    """Implements SessionStore."""
+    changes: ChangeTable
+    """Implements ChangeStore."""
+    sent_copies: SentCopyTable
+    """Implements SentCopyStore."""
+    quotas: QuotaTable
+    """Implements QuotaStore."""
+    audits: AuditReader
+    """Implements AuditStore."""
 
     def __init__(self, database: StoreDatabase, lanes: DueLanes, feed: FeedSql) -> None:
         self.database = database
-        """Runs operations of callers with their own SQL."""
         self.suppressions = SuppressionTable(database)
-        """Implements SuppressionStore."""
         self.unsubscribes = UnsubscribeTable(database)
-        """Implements UnsubscribeStore."""
         self.events = EventTable(database, lanes, self.suppressions, self.unsubscribes)
-        """Implements EventStore and ReturnedMailStore."""
         self.feed = EventFeedTable(database, feed)
-        """Implements EventFeed."""
         self.webhooks = WebhookTable(database)
-        """Implements WebhookStore."""
         self.outcomes = OutcomeTable(database)
-        """Implements OutcomeStore."""
         self.tallies = TallyTable(database)
-        """Implements TallyStore."""
         self.searches = SearchTable(database)
-        """Implements SearchStore."""
         self.pauses = PauseTable(database)
-        """Implements PauseStore."""
         self.sites = SiteRateTable(database)
-        """Implements SiteStore."""
         self.reports = ReportQueries(database)
-        """Implements StoryStore, ReportStore and EngagementStore."""
         self.domains = DomainWatchTable(database)
-        """Implements DomainWatchStore and BaseUrlStore."""
         self.verifications = VerificationTable(database)
-        """Implements VerificationStore."""
         self.link_blocks = LinkBlockTable(database)
-        """Implements LinkBlockStore."""
         self.credential_keys = CredentialKeyTable(database)
-        """Implements CredentialKeyStore."""
         self.submissions = IdempotencyTable(database)
-        """Implements SubmissionStore."""
         self.oauth_tokens = OAuthTokenTable(database)
-        """Implements RefreshTokenStore."""
         self.accounts = AccountTable(database)
-        """Implements AccountStore."""
         self.sessions = SessionTable(database)
-        """Implements SessionStore."""
         self.changes = ChangeTable(database)
-        """Implements ChangeStore."""
         self.sent_copies = SentCopyTable(database)
-        """Implements SentCopyStore."""
         self.quotas = QuotaTable(database)
-        """Implements QuotaStore."""
         self.audits = AuditReader(database, kept_with_messages)
-        """Implements AuditStore."""
         self._opened = AsyncExitStack()
         """Closes connections and locks, last opened first."""
 

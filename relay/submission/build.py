@@ -174,35 +174,17 @@ def _created(
     why: dict[str, object] = {"category": SPAM} if is_spam else {}
     labels = message.labels
 
+    def event(kind: Kind, entry: Entry, details: dict[str, object]) -> Event:
+        details = owner_fields(message, entry.number) | details
+        return Event(kind, now, entry.queue_id, entry.number, entry.recipient, details, labels)
+
     created = [
-        Event(
-            Kind.CREATED,
-            now,
-            entry.queue_id,
-            entry.number,
-            entry.recipient,
-            shared
-            | owner_fields(message, entry.number)
-            | _former(entry, message.policy)
-            | _route_of(entry, message.policy),
-            labels,
-        )
+        event(Kind.CREATED, entry, shared | _former(entry, message.policy) | _route_of(entry, message.policy))
         for entry in entries
     ]
     dropped = [
-        Event(
-            Kind.DROPPED,
-            now,
-            entry.queue_id,
-            entry.number,
-            entry.recipient,
-            owner_fields(message, entry.number) | {"reason": entry.reason} | why,
-            labels,
-        )
-        for entry in entries
-        if entry.state is State.DROPPED
+        event(Kind.DROPPED, entry, {"reason": entry.reason} | why) for entry in entries if entry.state is State.DROPPED
     ]
-
     return (*created, *dropped)
 
 
