@@ -1,8 +1,8 @@
 """The operations of messages as OpenAPI describes them."""
 
-from relay.api.answers import BatchAnswer, CancelAnswer, MessageAnswer, MessageList, StoredMessage
 from relay.api.operations import PREFIX, Operation, Parameter
 from relay.api.outgoing_message import Batch, OutgoingMessage
+from relay.api.responses import BatchAnswer, CancelAnswer, MessageAnswer, MessageList, StoredMessage
 
 _TEXT = {"type": "string"}
 

@@ -12,7 +12,13 @@ from pydantic import BaseModel
 from relay.admin.api import EVENTS, QueueRoutes
 from relay.admin.requests import before_text, parse_before, parse_place, reject_unknown_parameters, time_parameter
 from relay.api.access import CLIENT, Caller, caller_of
-from relay.api.answers import (
+from relay.api.message_operations import BATCH, CANCEL, LIST, LIST_PARAMETERS, READ, SEND
+from relay.api.operations import PREFIX, Route
+from relay.api.outgoing_message import MAX_BATCH, MAX_RECIPIENTS, OutgoingMessage, parse_mailbox
+from relay.api.problems import ProblemError
+from relay.api.replies import refusal
+from relay.api.request_bodies import BodyMemory, read_json, validate
+from relay.api.responses import (
     BatchAnswer,
     BatchResult,
     CancelAnswer,
@@ -23,12 +29,6 @@ from relay.api.answers import (
     refused,
     stored_message,
 )
-from relay.api.message_operations import BATCH, CANCEL, LIST, LIST_PARAMETERS, READ, SEND
-from relay.api.operations import PREFIX, Route
-from relay.api.outgoing_message import MAX_BATCH, MAX_RECIPIENTS, OutgoingMessage, parse_mailbox
-from relay.api.problems import ProblemError
-from relay.api.replies import refusal
-from relay.api.request_bodies import BodyMemory, read_json, validate
 from relay.api.submitter import Client, Mail, Submitted, Submitter, derived, distinct
 from relay.config.settings import Settings
 from relay.mail.authors import author_of

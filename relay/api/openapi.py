@@ -6,9 +6,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from relay.api.answers import Problem
 from relay.api.operations import Operation, Parameter, has_required_key
 from relay.api.problems import PROBLEM_TYPE
+from relay.api.responses import Problem
 
 _REF = "#/components/schemas/{model}"
 

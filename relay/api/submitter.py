@@ -13,18 +13,15 @@ from relay.config.settings import Settings
 from relay.events.event import Kind
 from relay.events.ports import StoreError
 from relay.mail.canonical_address import canonical, domain_of
-from relay.mail.dot_stuffing import normalise
 from relay.mail.header_lines import without_mbox_lines
-from relay.mail.headers import header_fault
 from relay.mail.instructions import Metadata, Option, OptionName, Statement, Tag
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.queue.entry import State
 from relay.queue.message import Message, NewMessage
 from relay.reports.ports import Story, StoryStore
-from relay.smtp.body import HAS_NUL, too_large
-from relay.smtp.data import store_error_reply
 from relay.submission.accept import SubmissionHandler
+from relay.submission.content_replies import HAS_NUL, header_refusal, store_error_reply, too_large
 from relay.submission.idempotency import OTHER_MESSAGE, UNDER_WAY, Repeated
 
 LARGE = 64 * 1024
@@ -54,6 +51,7 @@ class Mail:
     reverse_path: str
     recipients: tuple[str, ...]
     content: bytes
+    """With CRLF line ends."""
     instructions: tuple[Statement, ...] = ()
     key: str = ""
     """Idempotency key, "" for none."""
@@ -116,7 +114,7 @@ class Submitter:
 
     async def submit_mail(self, client: Client, mail: Mail) -> Submitted:
         """Accept a composed message. What SMTP checks before the final dot is checked here."""
-        content = without_mbox_lines(normalise(mail.content))
+        content = without_mbox_lines(mail.content)
         settings = self.settings()
         fault = _fault(settings, mail, content) or self.handler.check_mail(client.session, Envelope(mail.reverse_path))
         if fault is not None:
@@ -168,9 +166,9 @@ def _fault(settings: Settings, mail: Mail, content: bytes) -> Reply | None:
         return too_large(settings.limits.max_message_size)
     if b"\0" in content:
         return HAS_NUL
-    fault = header_fault(content, settings.smtp.max_header_size, settings.smtp.max_header_fields)
-    if fault:
-        return Reply(554, "5.6.0", fault)
+    refusal = header_refusal(content, settings.smtp.max_header_size, settings.smtp.max_header_fields)
+    if refusal is not None:
+        return refusal
     most = settings.limits.max_recipients
     if len(mail.recipients) > most:
         return Reply(554, "5.5.3", f"{len(mail.recipients)} recipients; {most} are allowed here: send several messages")

@@ -22,8 +22,8 @@ def share(folder: Path, force: bool) -> None:
     """Write the files that come with relay to the folder PATH, and print their names.
 
     They are the reference of the configuration and its JSON Schema, the unit for systemd, and the rules of bounces.
-    Others are the alerting rules for Prometheus, the dashboard for Grafana, and the manual pages. Files that exist are
-    kept, and the command ends with 73.
+    Others are the alerting rules for Prometheus, the dashboard for Grafana, the description of the HTTP API in OpenAPI,
+    and the manual pages. Files that exist are kept, and the command ends with 73.
     """
     shipped = dict(shared_files())
     existing = [name for name in shipped if (folder / name).exists()]
@@ -42,9 +42,12 @@ def share(folder: Path, force: bool) -> None:
 
 def shared_files() -> Iterator[tuple[str, str]]:
     """Yield name and content of each file."""
+    from relay.api.all_operations import description  # Its import takes long, and no other command needs it.
+
     folder = resources.files("relay").joinpath("share")
     for name in FILES:
         yield name, folder.joinpath(name).read_text(encoding="utf-8")
     yield "relay.schema.json", json.dumps(configuration_schema(), indent=1) + "\n"
+    yield "openapi.json", json.dumps(description(), indent=1) + "\n"
     for name, page in man_pages():
         yield f"man/{name}", page

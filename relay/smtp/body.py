@@ -10,23 +10,15 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from relay.mail.reply import Reply
+from relay.submission.content_replies import HAS_NUL, STORAGE_FULL, too_large
 
 MIB = 1024 * 1024
-
-STORAGE_FULL = Reply(452, "4.3.1", "Insufficient system storage, try again later")
-
-HAS_NUL = Reply(554, "5.6.0", "The message holds a NUL octet, which mail cannot carry: encode the part as base64")
 
 _WRITE_SIZE = 256 * 1024
 """Octets per write to the file."""
 
 _SMALL_SIZE = 64 * 1024
 """Octets a body may keep in memory while the pool exceeds its memory."""
-
-
-def too_large(limit: int) -> Reply:
-    """Return the refusal of a message over the limit in octets (RFC 1870 section 6)."""
-    return Reply(552, "5.3.4", f"The message is larger than the {limit} octets allowed here")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,9 @@ from relay.mail.reply import Reply
 from relay.mail.sasl import MECHANISMS
 from relay.mail.smtp_command import parse_helo, parse_mail, parse_rcpt
 from relay.smtp.auth import auth, offers_auth
-from relay.smtp.body import too_large
 from relay.smtp.connection import Command, Connection
 from relay.smtp.data import bdat, data
+from relay.submission.content_replies import too_large
 
 _OK = Reply(250, "2.0.0", "Ok")
 

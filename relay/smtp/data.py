@@ -5,13 +5,13 @@ import asyncio
 from relay.events.ports import StoreError
 from relay.mail.dot_stuffing import DotDecoder, LineEndDecoder
 from relay.mail.header_lines import without_mbox_lines
-from relay.mail.headers import header_fault
 from relay.mail.reply import Reply
 from relay.mail.smtp_command import parse_bdat
 from relay.mail.transaction import Envelope, Transaction
-from relay.smtp.body import STORAGE_FULL, Body
+from relay.smtp.body import Body
 from relay.smtp.connection import Connection
 from relay.smtp.stream import ClientDisconnected
+from relay.submission.content_replies import header_refusal, store_error_reply
 
 _TURNS = 3
 """Turns of the event loop in which the end of a connection arrives that was received with the content."""
@@ -140,19 +140,12 @@ async def _whole(connection: Connection, envelope: Envelope, body: Body) -> Repl
 async def _accept(connection: Connection, envelope: Envelope, content: bytes) -> Reply:
     service = connection.service
     limits = service.settings().smtp
-    fault = header_fault(content, limits.max_header_size, limits.max_header_fields)
-    if fault:
-        return Reply(554, "5.6.0", fault)
+    refusal = header_refusal(content, limits.max_header_size, limits.max_header_fields)
+    if refusal is not None:
+        return refusal
     transaction = Transaction(connection.client_session, envelope, without_mbox_lines(content))
     try:
         return await service.handler.accept_message(transaction)
     except StoreError as error:
         service.on_store_error(error)
         return store_error_reply(error)
-
-
-def store_error_reply(error: StoreError) -> Reply:
-    """Return the reply while the store fails (RFC 3463: X.3.1 mail system full, X.3.0 other system status)."""
-    if error.full:
-        return STORAGE_FULL
-    return Reply(451, "4.3.0", "The queue cannot store mail at the moment, try again later")

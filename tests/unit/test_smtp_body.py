@@ -1,7 +1,8 @@
 import asyncio
 from pathlib import Path
 
-from relay.smtp.body import HAS_NUL, STORAGE_FULL, Body, BodyLimits, BodyPool, too_large
+from relay.smtp.body import Body, BodyLimits, BodyPool
+from relay.submission.content_replies import HAS_NUL, STORAGE_FULL, too_large
 
 BOUNDS = BodyLimits(body_memory=100, memory=1000, received=10_000, handed_over=500)
 

@@ -1,4 +1,4 @@
-"""The answers about messages, as models: OpenAPI is made of them."""
+"""The responses about messages, as models: OpenAPI is made of them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

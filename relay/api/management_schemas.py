@@ -1,4 +1,4 @@
-"""The bodies and answers of the routes that the admin socket has too, as models: OpenAPI is made of them."""
+"""Schemas of the routes that the admin socket has too: bodies and responses as models, of which OpenAPI is made."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
