@@ -21,6 +21,9 @@ HOUR = 3600
 FINE = 90 * 86400.0
 """Seconds for which counts of five minutes are kept."""
 
+KEPT = 400 * 86400.0
+"""Seconds for which counts are kept: a month can be compared with that of the year before."""
+
 CAMPAIGN = "/campaign"
 """End of a kind that counts campaign mail; without it a kind counts other mail."""
 
@@ -59,6 +62,17 @@ class TallyKey(NamedTuple):
     domain: str
     """A sending domain, or the address of an identity."""
     kind: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchName:
+    """Name of counts that are written together: a store that has added them does not add them again."""
+
+    writer: str
+    """A name that no other process has, at any time."""
+    number: int
+    """Grows from batch to batch of this writer."""
+    at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +126,8 @@ ALL_KINDS = (
 class TallyStore(Protocol):
     """Stores the tallies. All methods raise StoreError."""
 
-    async def add(self, counts: Mapping[TallyKey, int]) -> None:
-        """Add the counts to those in the store."""
+    async def add(self, counts: Mapping[TallyKey, int], batch: BatchName | None = None) -> None:
+        """Add the counts to those in the store. With the name of a batch this may be repeated."""
 
     async def sums(
         self, since: float, until: float, kinds: Sequence[str], domain: str = "", span: int = SPAN
@@ -131,7 +145,10 @@ class TallyStore(Protocol):
         """Return what is known of the messages of users that these actions are about, by queue id."""
 
     async def fold(self, before: float) -> int:
-        """Add up the counts of five minutes from before that time by the hour; return the number of rows that ended."""
+        """Add up the counts of five minutes from before that time by the hour, and end those older than KEPT.
+
+        `before` is FINE ago. Return the number of rows that ended. Nodes may do it at once.
+        """
 
 
 def every_kind(kinds: Iterable[str]) -> list[str]:

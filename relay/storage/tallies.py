@@ -1,14 +1,18 @@
 """Tallies of events by span, kind and sending domain: SQL and its values."""
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from relay.reports.tallies import (
     ALL_KINDS,
     CAMPAIGN,
+    FINE,
     FOLDED,
     HOUR,
+    KEPT,
     SPAN,
+    BatchName,
     Reach,
     ReaderAction,
     ReadMessage,
@@ -28,13 +32,20 @@ _ADD = (
 
 _IDENTITY = "domain LIKE '%@%'"
 
+_NEW_BATCH = (
+    "INSERT INTO tally_writers (writer, batch, at) VALUES (?, ?, ?) ON CONFLICT (writer) "
+    "DO UPDATE SET batch = excluded.batch, at = excluded.at WHERE tally_writers.batch < excluded.batch RETURNING batch"
+)
+"""Gives a row for a batch that was not added before."""
+
+DELETE_WRITERS = "DELETE FROM tally_writers WHERE at < ?"
+
 _FINE = f"kind = ? AND at >= ? AND at < ? AND at % {HOUR} != 0"
 
-_FOLDED = (
-    f"SELECT at / {HOUR} * {HOUR}, kind, domain, CAST(sum(count) AS BIGINT) FROM tallies WHERE {_FINE} GROUP BY 1, 2, 3"  # noqa: S608
-)
+DELETE_FINE = f"DELETE FROM tallies WHERE {_FINE} RETURNING at, domain, count"  # noqa: S608  names only
+"""Gives the rows that this transaction deleted: those that another node deletes at the same time are not among them."""
 
-_DELETE_FINE = f"DELETE FROM tallies WHERE {_FINE}"  # noqa: S608  names only
+DELETE_OLD = "DELETE FROM tallies WHERE kind = ? AND at < ?"
 
 _DOMAINS = (
     "SELECT domain, CAST(sum(count) AS BIGINT) FROM tallies "  # noqa: S608  names only
@@ -61,11 +72,11 @@ class TallyTable:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, counts: Mapping[TallyKey, int]) -> None:
-        """Add the counts to those in the store."""
+    async def add(self, counts: Mapping[TallyKey, int], batch: BatchName | None = None) -> None:
+        """Add the counts to those in the store. With the name of a batch this may be repeated."""
         # In one order, so that two nodes that add to the same rows do not wait for each other in a circle.
         rows = [(key.at, key.kind, key.domain, count) for key, count in sorted(counts.items()) if count]
-        await self._database.write(lambda raw: raw.executemany(_ADD, rows).rowcount)
+        await self._database.write(_add(rows, batch))
 
     async def sums(
         self, since: float, until: float, kinds: Sequence[str], domain: str = "", span: int = SPAN
@@ -83,7 +94,10 @@ class TallyTable:
         return await self._database.read(_read_messages(actions))
 
     async def fold(self, before: float) -> int:
-        """Add up the counts of five minutes from before that time by the hour; return the number of rows that ended."""
+        """Add up the counts of five minutes from before that time by the hour, and end those older than KEPT.
+
+        `before` is FINE ago. Return the number of rows that ended. Nodes may do it at once.
+        """
         return await self._database.write(_fold(int(before // HOUR) * HOUR))
 
 
@@ -100,14 +114,27 @@ def sums_statement(
     return sql, [*names, int(since), int(until), *([domain] if domain else [])]
 
 
+def _add(rows: Sequence[Sequence[object]], batch: BatchName | None) -> Callable[[Connection], None]:
+    def operation(raw: Connection) -> None:
+        if batch and raw.execute(_NEW_BATCH, (batch.writer, batch.number, batch.at)).fetchone() is None:
+            return
+        raw.executemany(_ADD, rows)
+
+    return operation
+
+
 def _fold(before: int) -> Callable[[Connection], int]:
     def operation(raw: Connection) -> int:
+        raw.execute(DELETE_WRITERS, (before,))
         ended = 0
         for kind in every_kind(ALL_KINDS):
-            fine = (kind, before - int(FOLDED), before)
-            if rows := raw.execute(_FOLDED, fine).fetchall():
-                ended += raw.execute(_DELETE_FINE, fine).rowcount
-                raw.executemany(_ADD, rows)
+            ended += raw.execute(DELETE_OLD, (kind, before - int(KEPT - FINE))).rowcount
+            fine = raw.execute(DELETE_FINE, (kind, before - int(FOLDED), before)).fetchall()
+            ended += len(fine)
+            hours: Counter[tuple[int, str]] = Counter()
+            for at, domain, count in fine:
+                hours[at // HOUR * HOUR, domain] += count
+            raw.executemany(_ADD, [(at, kind, domain, count) for (at, domain), count in sorted(hours.items())])
         return ended
 
     return operation

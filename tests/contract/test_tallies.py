@@ -1,22 +1,30 @@
 """Tallies: sums over nodes, by span, kind and domain; readers count once; old spans become hours."""
 
+import asyncio
 from dataclasses import replace
+from pathlib import Path
+
+import pytest
 
 from relay.events.event import Event, Kind
 from relay.mail.queue_id import queue_id
 from relay.reports.tallies import (
+    FINE,
     HOUR,
+    KEPT,
     NOBODY,
     PERSON,
     SPAN,
+    BatchName,
     ReaderAction,
     TallyKey,
     TallySum,
     added_up,
     reader_counts,
 )
+from relay.storage.postgres.store import PostgresStore
 from relay.storage.store import Store
-from tests.contract.conftest import NOW, Opener
+from tests.contract.conftest import NOW, Opener, open_at
 from tests.contract.values import accepted
 
 AT = int(NOW // HOUR) * HOUR
@@ -63,6 +71,44 @@ async def test_old_counts_are_added_up_by_the_hour(store: Store) -> None:
     sums = await store.tallies.sums(AT, AT + 2 * HOUR, ["delivered"])
     assert sums[:2] == [TallySum(AT, "delivered", 12), TallySum(AT + HOUR, "delivered", 1)]
     assert sum(one.count for one in sums) == 24
+
+
+async def test_nodes_that_fold_at_once_add_up_each_count_once(
+    opener: Opener, request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    one = await opener(NOW)
+    other = one  # SQLite has one connection that writes.
+    if isinstance(one, PostgresStore):
+        (tmp_path / "other").mkdir()
+        other = await open_at(tmp_path / "other", request.getfixturevalue("tables"), NOW)
+    kinds = ("created", "delivered", "dropped", "deferred", "late", "open", "click")
+    try:
+        for times in range(1, 6):
+            await one.tallies.add({key(kind, AT + SPAN * number): 1 for kind in kinds for number in range(1, 12)})
+            ended = await asyncio.gather(*(store.tallies.fold(AT + HOUR) for store in (one, other, one, other)))
+            assert sum(ended) == 11 * len(kinds)
+            sums = await one.tallies.sums(AT, AT + HOUR, kinds)
+            assert sums == [TallySum(AT, kind, 11 * times) for kind in sorted(kinds)]
+    finally:
+        if other is not one:
+            await other.close()
+
+
+async def test_counts_by_the_hour_end_after_their_retention(store: Store) -> None:
+    old, kept = int(AT - KEPT - HOUR), int(AT - KEPT)
+    await store.tallies.add({key("delivered", old): 1, key("delivered/campaign", old): 1, key("delivered", kept): 1})
+    assert await store.tallies.fold(AT - FINE) == 2
+    assert await store.tallies.sums(0, AT, ["delivered"]) == [TallySum(kept, "delivered", 1)]
+
+
+async def test_a_batch_is_added_once_however_often_it_is_written(store: Store) -> None:
+    first, second = BatchName("w", 1, NOW), BatchName("w", 2, NOW)
+    for name in (first, first, second, second, first, BatchName("other", 1, NOW)):
+        await store.tallies.add({key("delivered"): 1}, name)
+    assert await store.tallies.sums(AT, AT + HOUR, ["delivered"]) == [TallySum(AT, "delivered", 3)]
+    await store.tallies.fold(NOW + HOUR)
+    await store.tallies.add({key("delivered"): 1}, first)
+    assert added_up(await store.tallies.sums(AT, AT + HOUR, ["delivered"])) == {"delivered": 4}
 
 
 def action(name: str, at: float, who: int = PERSON, clicked: int = NOBODY) -> ReaderAction:

@@ -80,6 +80,9 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         tallies.READERS,
         tallies.READ_MESSAGES,
         tallies.sums_statement(0, 1, ("delivered", "bounced:"), "acme.test", 300)[0],
+        tallies.sums_statement(0, 1, ("delivered", "bounced:"), "", 300)[0],
+        tallies.DELETE_FINE,
+        tallies.DELETE_OLD,
         purge.OLD_MESSAGES,
         purge.OLD_EVENTS,
         *purge.DELETES,
@@ -175,3 +178,9 @@ def test_the_feed_seeks_events_by_id_and_messages_by_their_key(database: sqlite3
     places = 3 if "?3" in sql else 2 if "?2" in sql else 1
     steps = [row[3] for row in database.execute(f"EXPLAIN QUERY PLAN {sql}", [None] * places)]
     assert not [step for step in steps if step.startswith("SCAN") and "ahead" not in step], steps
+
+
+def test_counts_of_a_domain_are_found_among_those_of_all_domains(database: sqlite3.Connection) -> None:
+    sql = tallies.sums_statement(0, 1, ("delivered", "bounced:"), "acme.test", 300)[0]
+    (step,) = [one for one in plan(database, sql) if one.startswith("SEARCH")]
+    assert "(domain=? AND kind=? AND at>? AND at<?)" in step
