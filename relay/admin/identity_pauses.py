@@ -8,16 +8,10 @@ from aiohttp import web
 from relay.admin.requests import APPLICATION, address_or_400, optional_json_body
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical
-from relay.queue.pause import Pause
+from relay.queue.pause import BY_APPLICATION, BY_OPERATOR, Pause
 
 MAX_REASON = 200
 """Characters of the reason of an operator, at most: it stands in replies."""
-
-BY_OPERATOR = "operator"
-"""Cause of a pause that an operator made."""
-
-BY_APPLICATION = "application"
-"""Cause of a pause that an application made of its own identity. It may end that one, and no other."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +21,10 @@ class IdentityPauseRoutes:
     settings: Callable[[], Settings]
     pause: Callable[[str, str, str], Awaitable[bool]]
     """Pauses a canonical address, with cause and reason; False if it is paused already."""
-    resume: Callable[[str, bool], Awaitable[int | None]]
-    """Ends the pause of a canonical address; returns the entries it held back, None without a pause.
-
-    With False its rates of bounces and complaints go on.
-    """
+    resume: Callable[[str], Awaitable[int | None]]
+    """Ends the pause of a canonical address; returns the entries it held back, None without a pause."""
+    resume_own: Callable[[str], Awaitable[int | None]]
+    """Ends it if an application made it. The rates of bounces and complaints go on."""
     pauses: Callable[[], Mapping[str, Pause]]
     """Returns the pauses of identities, by address."""
 
@@ -61,9 +54,9 @@ class IdentityPauseRoutes:
         An application does not end what its own bounces and complaints caused, nor what an operator decided.
         """
         address = canonical(address_or_400(request.match_info["address"]))
-        is_application, pause = APPLICATION in request, self.pauses().get(address)
-        if is_application and pause is not None and pause.category != BY_APPLICATION:
+        entries = await (self.resume_own if APPLICATION in request else self.resume)(address)
+        pause = self.pauses().get(address)
+        if entries is None and APPLICATION in request and pause is not None and pause.category != BY_APPLICATION:
             text = f"{pause.why}; an operator must resume it: relay identity resume {address}"
             raise web.HTTPForbidden(text=text)
-        entries = await self.resume(address, not is_application)
         return web.json_response({"address": address, "resumed": entries is not None, "entries": entries or 0})

@@ -249,6 +249,7 @@ class HttpSide:
                 settings=settings,
                 pause=identities.pause,
                 resume=identities.resume,
+                resume_own=identities.resume_own,
                 pauses=outbound.runner.shared_pauses.identities,
             ).table(),
             PauseRoutes(

@@ -10,7 +10,7 @@ from relay.config.settings import Reputation, Settings
 from relay.events.ports import StoreError
 from relay.limits.outcome_rates import RateLimits, find_excess
 from relay.limits.ports import OutcomeStore
-from relay.queue.pause import Pause, identity_subject
+from relay.queue.pause import BY_APPLICATION, Pause, identity_subject
 from relay.queue.shared_pauses import SharedPauses
 
 INTERVAL = 5.0
@@ -34,14 +34,19 @@ class IdentityPauses:
             self._observer.identity_paused(address, cause, why)
         return is_new
 
-    async def resume(self, address: str, anew: bool = True) -> int | None:
+    async def resume(self, address: str) -> int | None:
         """End the pause of an identity; return the number of entries it held back, None without a pause.
 
-        `anew`: its rates begin anew; the mail that caused the pause does not cause another one. Raises StoreError.
+        Its rates begin anew: the mail that caused the pause does not cause another one. Raises StoreError.
         """
-        if anew:
-            await self._outcomes.forget(address)
-        entries = await self._pauses.resume(identity_subject(address))
+        await self._outcomes.forget(address)
+        return self._resumed(address, await self._pauses.resume(identity_subject(address)))
+
+    async def resume_own(self, address: str) -> int | None:
+        """End the pause that an application made, as `resume` does, but its rates go on. None without such a pause."""
+        return self._resumed(address, await self._pauses.resume_of(identity_subject(address), BY_APPLICATION))
+
+    def _resumed(self, address: str, entries: int | None) -> int | None:
         if entries is not None:
             self._observer.identity_resumed(address, entries)
         return entries

@@ -22,6 +22,12 @@ HOLD = "hold"
 WAIT = 900.0
 """Seconds after which a held entry is checked again, at most; a resumption makes it due at once."""
 
+BY_OPERATOR = "operator"
+"""Category of the pause of an identity that an operator made."""
+
+BY_APPLICATION = "application"
+"""Category of the pause of an identity that its application made. The application may end that one, and no other."""
+
 BLOCKED_SITE = "site-blocked"
 """Category of the pause of a site that refuses mail of several domains."""
 

@@ -185,10 +185,14 @@ class PauseStore(Protocol):
         """Return the pauses in force, by subject."""
 
     async def add(self, pauses: Sequence[Pause]) -> Sequence[Pause]:
-        """Add pauses; a shorter one does not end a longer one. Return those whose subject was not paused before."""
+        """Add pauses; return those whose subject was not paused before, or by its application only.
 
-    async def end(self, subject: str) -> Pause | None:
-        """Delete the pause of a subject, and return it; None if there was none."""
+        A shorter one does not end a longer one. An operator and the rates replace the pause of an application, and an
+        application replaces none of theirs.
+        """
+
+    async def end(self, subject: str, category: str = "") -> Pause | None:
+        """Delete the pause of a subject, if it is of the category ("": of any); return it, None if nothing was."""
 
 
 class SiteStore(Protocol):

@@ -94,6 +94,16 @@ class SharedPauses:
 
         return await retry_store(self._context, write)
 
+    async def resume_of(self, subject: str, category: str) -> int | None:
+        """End a pause if it is of the category, in one step for all nodes, as `resume` does; None if there is none.
+
+        Then the pauses of the store are read: another one that remains is known. Raises StoreError.
+        """
+        async with self._lock:
+            stored = await self._context.pauses.end(subject, category)
+        await self.refresh()
+        return None if stored is None else await self._release(stored)
+
     async def resume(self, subject: str) -> int | None:
         """End a pause, and make the entries due now that it deferred; return their number.
 
@@ -108,7 +118,7 @@ class SharedPauses:
         self._lanes.resume(subject)
 
         if stored is not None and not stored.is_of_lane:
-            return await self._make_due(_held_by(stored), release_held(now, stored.reason_prefix))
+            return await self._release(stored)
         until = lane_pause.until if lane_pause else stored.until if stored else None
         return None if until is None else await self._make_due(EntryQuery(lane=subject), retry_after_pause(now, until))
 
@@ -150,6 +160,10 @@ class SharedPauses:
     def _is_current(self, pause: Pause) -> bool:
         """Whether the settings of the provider are those that were paused."""
         return not pause.settings or pause.settings == self._context.provider_digest(provider_of(pause.subject))
+
+    async def _release(self, pause: Pause) -> int:
+        """Make the entries due now that the pause held back; return their number."""
+        return await self._make_due(_held_by(pause), release_held(self._context.clock(), pause.reason_prefix))
 
     async def _make_due(self, query: EntryQuery, change: EntryChange) -> int:
         """Change the waiting entries of a query, batch by batch; return the number of changed ones."""

@@ -50,8 +50,10 @@ def changes_statement(query: ChangeQuery) -> tuple[str, list[object]]:
             parts.append(part)
             values.append(text(value) if isinstance(value, str) else value)
     if query.action:
-        parts.append("(action = ? OR action LIKE ?)")
-        values += [query.action, f"{query.action}.%"]
+        # No LIKE: the action is no pattern, and SQLite would ignore its case.
+        action, prefix = text(query.action), text(f"{query.action}.")
+        parts.append(f"(action = ? OR substr(action, 1, {len(prefix)}) = ?)")
+        values += [action, prefix]
     if query.before is not None:
         parts.append("(at, id) < (?, ?)")
         values += query.before

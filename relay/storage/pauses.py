@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from relay.queue.pause import Pause
+from relay.queue.pause import BY_APPLICATION, Pause
 from relay.storage.database import Connection, Database
 from relay.storage.rows import text
 
@@ -10,20 +10,28 @@ _COLUMNS = "subject, at, until, why, category, settings"
 
 _SELECT = f"SELECT {_COLUMNS} FROM pauses"  # noqa: S608  names only
 
-_OF = f"{_SELECT} WHERE subject = ?"
+_OF = "SELECT category FROM pauses WHERE subject = ?"
 
 _HELD = f"{_SELECT} WHERE until = 0 OR until > ? ORDER BY subject"
+
+_OUTRANKING = ("operator", "bounces", "complaints")
+"""Categories that replace the pause of an application, which could end it."""
+
+_OUTRANKS = f"pauses.category = '{BY_APPLICATION}' AND excluded.category IN {_OUTRANKING}"
 
 _PUT = (
     f"INSERT INTO pauses ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
     "ON CONFLICT (subject) DO UPDATE SET at = excluded.at, until = excluded.until, why = excluded.why, "
     "category = excluded.category, settings = excluded.settings "
-    "WHERE pauses.until > 0 AND (excluded.until = 0 OR excluded.until >= pauses.until)"
+    f"WHERE ({_OUTRANKS}) OR (pauses.until > 0 AND (excluded.until = 0 OR excluded.until >= pauses.until) "
+    f"AND (excluded.category <> '{BY_APPLICATION}' OR pauses.category = '{BY_APPLICATION}')) RETURNING subject"
 )
 
 _FORGET = "DELETE FROM pauses WHERE until > 0 AND until <= ?"
 
 _END = f"DELETE FROM pauses WHERE subject = ? RETURNING {_COLUMNS}"  # noqa: S608  names only
+
+_END_OF = f"DELETE FROM pauses WHERE subject = ? AND category = ? RETURNING {_COLUMNS}"  # noqa: S608  names only
 
 _LENGTHEN = "UPDATE pauses SET at = at + ?, until = until + ? WHERE until > 0 AND at <= ?"
 
@@ -41,14 +49,15 @@ class PauseTable:
         return await self._database.read(lambda raw: [Pause(*row) for row in raw.execute(_HELD, (now,))])
 
     async def add(self, pauses: Sequence[Pause]) -> Sequence[Pause]:
-        """Add pauses; return those whose subject was not paused before."""
+        """Add pauses; return those whose subject was not paused before, or by its application only."""
         return await self._database.write(_add(pauses))
 
-    async def end(self, subject: str) -> Pause | None:
-        """Delete the pause of a subject, and return it; None if there was none."""
+    async def end(self, subject: str, category: str = "") -> Pause | None:
+        """Delete the pause of a subject, if it is of the category; return it, None if there was none to delete."""
+        statement, values = (_END_OF, (subject, category)) if category else (_END, (subject,))
 
         def operation(raw: Connection) -> Pause | None:
-            row = raw.execute(_END, (subject,)).fetchone()
+            row = raw.execute(statement, values).fetchone()
             return None if row is None else Pause(*row)
 
         return await self._database.write(operation)
@@ -59,9 +68,11 @@ def _add(pauses: Sequence[Pause]) -> Callable[[Connection], list[Pause]]:
         new: list[Pause] = []
         for one in pauses:
             raw.execute(_FORGET, (one.at,))
-            if raw.execute(_OF, (one.subject,)).fetchone() is None:
+            known = raw.execute(_OF, (one.subject,)).fetchone()
+            values = (one.subject, one.at, one.until, text(one.why), one.category, one.settings)
+            is_written = raw.execute(_PUT, values).fetchone() is not None
+            if is_written and (known is None or (known[0] == BY_APPLICATION and one.category in _OUTRANKING)):
                 new.append(one)
-            raw.execute(_PUT, (one.subject, one.at, one.until, text(one.why), one.category, one.settings))
         return new
 
     return operation

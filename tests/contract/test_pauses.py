@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from relay.queue.pause import Pause, identity_subject
 from relay.storage.store import Store
 from tests.contract.conftest import Opener
@@ -43,6 +45,35 @@ async def test_a_pause_without_an_end_stays_the_first_one(store: Store) -> None:
     assert await store.pauses.add([replace(IDENTITY, at=NOW + 5, why="again")]) == []
     assert await store.pauses.add([replace(IDENTITY, at=NOW + 6, until=NOW + 60, why="for a minute")]) == []
     assert await store.pauses.pauses(NOW + 9) == [IDENTITY]
+
+
+BY_APPLICATION = replace(IDENTITY, why="the application shop paused it", category="application")
+
+
+@pytest.mark.parametrize("category", ["operator", "bounces", "complaints"])
+async def test_a_decision_replaces_the_pause_of_an_application_and_is_new(store: Store, category: str) -> None:
+    await store.pauses.add([BY_APPLICATION])
+    later = replace(IDENTITY, at=NOW + 5, why="a decision", category=category)
+    assert await store.pauses.add([later]) == [later]
+    assert await store.pauses.add([replace(later, at=NOW + 6)]) == []
+    assert await store.pauses.add([replace(BY_APPLICATION, at=NOW + 7)]) == []
+    assert await store.pauses.pauses(NOW + 9) == [later]
+
+
+async def test_an_application_replaces_no_hold_of_an_operator_even_by_a_longer_pause(store: Store) -> None:
+    hold = replace(IDENTITY, until=NOW + 60, why="an operator paused it", category="hold")
+    await store.pauses.add([hold])
+    assert await store.pauses.add([replace(BY_APPLICATION, at=NOW + 1)]) == []
+    assert await store.pauses.pauses(NOW + 2) == [hold]
+
+
+async def test_the_end_of_pauses_of_one_category_leaves_others(store: Store) -> None:
+    await store.pauses.add([BY_APPLICATION])
+    assert await store.pauses.end(IDENTITY.subject, "operator") is None
+    assert await store.pauses.end(IDENTITY.subject, "application") == BY_APPLICATION
+    await store.pauses.add([IDENTITY])
+    assert await store.pauses.end(IDENTITY.subject, "application") is None
+    assert await store.pauses.pauses(NOW) == [IDENTITY]
 
 
 async def test_a_pause_after_its_end_is_a_new_one(store: Store) -> None:

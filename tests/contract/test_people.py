@@ -14,6 +14,16 @@ def session(token: str, address: str = JANE, ends_at: float = NOW + 100) -> Sess
     return Session(token, address, "g1", NOW, ends_at, "192.0.2.7")
 
 
+async def test_an_action_is_no_pattern(store: Store) -> None:
+    rows = [
+        Change(f"c{number}", NOW, JANE, action, "s", "", "", "192.0.2.7")
+        for number, action in enumerate(("queue.hold", "sign_up.done", "signXup.done", "100%.done", "Queue.hold"))
+    ]
+    await store.changes.record(rows)
+    for action, found in (("sign_up", ["c1"]), ("100%", ["c3"]), ("%", []), ("queue", ["c0"]), ("queu_", [])):
+        assert [one.id for one in await store.changes.changes(ChangeQuery(action=action))] == found, action
+
+
 async def test_a_password_replaces_the_one_that_was_seen_only(opener: Opener) -> None:
     store = await opener(NOW)
     new = Account(JANE)

@@ -40,7 +40,11 @@ class IdentityApi:
         app = web.Application()
         app.add_routes(IdentityRoutes(self.side.verifier, store.limits, lambda: self.pauses).table())
         pausing = IdentityPauseRoutes(
-            settings=lambda: SETTINGS, pause=self.pause, resume=self.resume, pauses=lambda: self.pauses
+            settings=lambda: SETTINGS,
+            pause=self.pause,
+            resume=self.resume,
+            resume_own=self.resume,
+            pauses=lambda: self.pauses,
         )
         app.add_routes(pausing.table())
         self.server = AdminServer(app)
@@ -50,8 +54,7 @@ class IdentityApi:
         self.pauses.setdefault(address, Pause(identity_subject(address), NOW, 0.0, why, cause))
         return is_new
 
-    async def resume(self, address: str, anew: bool) -> int | None:
-        assert anew
+    async def resume(self, address: str) -> int | None:
         return None if self.pauses.pop(address, None) is None else 7
 
     async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:

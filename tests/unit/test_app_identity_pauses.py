@@ -173,3 +173,18 @@ async def test_nodes_share_the_pause_and_its_end(harness: Harness) -> None:
     await node.resume(identity_subject(JANE))
     await watch.shared.refresh()
     assert watch.shared.identity(JANE) is None
+
+
+async def test_an_application_ends_its_own_pause_and_none_that_another_node_has_just_made(harness: Harness) -> None:
+    watch, node = Watch(harness), Runner(harness.context, asyncio.Event(), Path()).shared_pauses
+    assert await watch.pauses.pause(JANE, "application", "the application shop paused it")
+    elsewhere = IdentityPauses(node, harness.store.outcomes, watch.observer, lambda: harness.now)
+    assert await elsewhere.pause(JANE, "operator", "an operator paused it")
+
+    assert await watch.pauses.resume_own(JANE) is None
+    assert watch.shared.identities()[JANE].category == "operator", "the refusal names what remains"
+    assert await watch.pauses.resume(JANE) == 0
+    assert await watch.pauses.pause(JANE, "application", "the application shop paused it")
+    assert await watch.pauses.resume_own(JANE) == 0
+    assert watch.shared.identities() == {}
+    assert await watch.pauses.resume_own(JANE) is None
