@@ -69,25 +69,20 @@ class AccessCheck:
 
 
 def access_middleware(check: AccessCheck) -> Middleware:
-    """Return the middleware that checks access and adds the security headers to every response."""
+    """Return the middleware that checks access."""
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        try:
-            answer = await check.refusal(request) or await handler(request)
-        except web.HTTPException as error:
-            _secure(error)
-            raise
-        _secure(answer)
-        return answer
+        return await check.refusal(request) or await handler(request)
 
     return middleware
 
 
-def _secure(answer: web.StreamResponse) -> None:
-    """Add the headers of all answers. A static file and the preview of a mail have some of their own."""
+async def secure(_: web.Request, answer: web.StreamResponse) -> None:
+    """Add the headers of all answers, before any octet of them. A static file and a preview have some of their own."""
     for name, value in _HEADERS.items():
         answer.headers.setdefault(name, value)
+    answer.headers["Server"] = _HEADERS["Server"]  # aiohttp has set its own.
 
 
 def _without_secret(request: web.Request) -> web.Response | None:

@@ -119,7 +119,9 @@ COLUMNS = ("at", "recipient", "category", "status", "reply", "remote", "identity
 
 
 def _filters(request: web.Request) -> dict[str, str]:
-    return {key: request.query.get(key, "").strip() for key in _FILTERS}
+    """Return the filters. An identity has one domain, so that figures and file take the identity alone."""
+    filters = {key: request.query.get(key, "").strip() for key in _FILTERS}
+    return filters | {"domain": ""} if filters["identity"] else filters
 
 
 def _span(request: web.Request) -> Span:

@@ -7,6 +7,7 @@ from io import StringIO
 from aiohttp import web
 
 from relay.console.formats import cleaned
+from relay.events.ports import StoreError
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """Beginnings of a cell that spreadsheets take for a formula."""
@@ -41,8 +42,14 @@ async def csv_answer(
     )
     await response.prepare(request)
     await response.write(csv_text([header, *(first or ())]).encode())
-    async for page in pages:
-        await response.write(csv_text(page).encode())
+    try:
+        async for page in pages:
+            await response.write(csv_text(page).encode())
+    except StoreError:
+        # The status is sent. A connection that ends early is how HTTP says that the file is not whole.
+        if request.transport is not None:
+            request.transport.abort()
+        return response
     await response.write_eof()
     return response
 

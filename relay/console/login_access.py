@@ -58,12 +58,7 @@ class LoginAccess:
 
         @web.middleware
         async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-            try:
-                answer = await self._refusal(request) or await handler(request)
-            except web.HTTPException as error:
-                self._secure(error)
-                raise
-            self._secure(answer)
+            answer = await self._refusal(request) or await handler(request)
             viewer = viewer_of(request)
             if not viewer.sees_addresses and isinstance(answer, web.Response) and answer.text:
                 answer.text = mask_addresses(answer.text, self.shown() | {viewer.name})
@@ -102,9 +97,11 @@ class LoginAccess:
             peer = found
         return peer
 
-    def _secure(self, answer: web.StreamResponse) -> None:
+    async def secure(self, _: web.Request, answer: web.StreamResponse) -> None:
+        """Add the headers of all answers, before any octet of them."""
         for name, value in HEADERS.items():
             answer.headers.setdefault(name, value)
+        answer.headers["Server"] = HEADERS["Server"]  # aiohttp has set its own.
         if self.console.origin.startswith("https:"):
             answer.headers.setdefault("Strict-Transport-Security", TLS_ONLY)
 

@@ -87,12 +87,7 @@ def why_of(story: Story, entry: Entry) -> str:
 
 def last_failure(story: Story, entry: Entry) -> Event | None:
     """Return the last failure of a recipient, None without one."""
-    failed = (
-        event
-        for event in reversed(story.events)
-        if event.kind in (Kind.BOUNCED, Kind.DEFERRED, Kind.DROPPED) and event.number == entry.number
-    )
-    return next(failed, None)
+    return story.last_failures.get(entry.number)
 
 
 def _seen(story: Story) -> str:

@@ -74,7 +74,7 @@ class OverviewPage:
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /: the overview; `?q=`, as of earlier versions, leads to the search."""
         if request.query.get("q", "").strip():
-            raise web.HTTPFound(f"/messages?{request.query_string}")
+            raise web.HTTPFound(f"/messages?{request.rel_url.raw_query_string}")
         figures, queue, settings = await self.figures(), await self._queue(), self._settings()
         now = self._clock()
         found = verdict(

@@ -126,12 +126,12 @@ class QueuePages:
         first = heapq.nsmallest(PAGE + 1, found, key=lambda pair: (pair[1].queue_id, pair[1].number))
         return [self._row(*pair) for pair in first]
 
-    def _queries(self, request: web.Request, state: QueueState) -> Iterable[EntryQuery]:
-        found = entry_queries(request.query, state, viewer_of(request), most=MOST_LANES)
+    def _queries(self, request: web.Request, state: QueueState, most: int | None = MOST_LANES) -> Iterable[EntryQuery]:
+        found = entry_queries(request.query, state, viewer_of(request), most=most)
         return [replace(one, after=parse_after(request.query)) for one in found]
 
     async def _all(self, request: web.Request, state: QueueState) -> AsyncIterator[Iterable[Row]]:
-        for query in self._queries(request, state):
+        for query in self._queries(request, state, most=None):
             rest: EntryQuery | None = replace(query, limit=1000)
             while rest is not None:
                 found = await self.entries.entries(rest)

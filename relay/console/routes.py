@@ -8,7 +8,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from relay.console import static_files
-from relay.console.access import AccessCheck, access_middleware
+from relay.console.access import AccessCheck, access_middleware, secure
 from relay.console.bounces import BouncePages
 from relay.console.domains import DomainPages
 from relay.console.identities import IdentityPages
@@ -144,6 +144,7 @@ async def former_message(request: web.Request) -> web.StreamResponse:
 def console_application(pages: Pages, secret: str) -> web.Application:
     """Return the application. Access needs the secret, or without one a direct request of this machine."""
     app = web.Application(middlewares=[access_middleware(AccessCheck(secret)), page_errors(pages.shell)])
+    app.on_response_prepare.append(secure)
     for route in routes(pages):
         app.router.add_route(route.method, route.path, guarded(route, pages.shell))
     return app
@@ -152,6 +153,7 @@ def console_application(pages: Pages, secret: str) -> web.Application:
 def login_application(pages: Pages, acting: ActingPages, access: LoginAccess) -> web.Application:
     """Return the application of people who log in: they read and act."""
     app = web.Application(client_max_size=MAX_BODY, middlewares=[access.middleware(), page_errors(pages.shell)])
+    app.on_response_prepare.append(access.secure)
     for route in (*routes(pages), *acting_routes(acting)):
         app.router.add_route(route.method, route.path, guarded(route, pages.shell))
     return app

@@ -7,7 +7,7 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from relay.console import static_files
-from relay.console.access import AccessCheck, access_middleware
+from relay.console.access import AccessCheck, access_middleware, secure
 from relay.console.message import MessagePages
 from relay.console.messages import MessagesPage
 from relay.console.roles import Role
@@ -36,7 +36,12 @@ def dev_application(
         guarded_answer: Awaitable[web.StreamResponse] = guard(request, handler)
         return await guarded_answer
 
+    async def headers(request: web.Request, answer: web.StreamResponse) -> None:
+        if not request.path.startswith(TRACKED):
+            await secure(request, answer)
+
     app = web.Application(middlewares=[access, page_errors(pages.shell)])
+    app.on_response_prepare.append(headers)
     for route in (
         Route("GET", "/static/{name}", static_files.serve, None),
         Route("GET", "/", pages.index, Role.VIEWER),

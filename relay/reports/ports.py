@@ -48,6 +48,24 @@ class Story:
     entries: tuple[Entry, ...]
     events: tuple[Event, ...]
     """The first and last events of each recipient and kind: anybody can request a pixel without end."""
+    late_bounces: Mapping[int, Event] = field(init=False, repr=False, compare=False)
+    """The last proven bounce after its delivery, by number of the recipient."""
+    last_failures: Mapping[int, Event] = field(init=False, repr=False, compare=False)
+    """The last failure, by number of the recipient."""
+
+    def __post_init__(self) -> None:
+        """Find what is asked for each recipient, in one pass over the events."""
+        failures = {one.number: one for one in self.events if one.kind in _FAILURES}
+        late = {one.number: one for one in self.events if _is_late_bounce(one)}
+        object.__setattr__(self, "last_failures", failures)
+        object.__setattr__(self, "late_bounces", late)
+
+
+_FAILURES = frozenset({Kind.BOUNCED, Kind.DEFERRED, Kind.DROPPED})
+
+
+def _is_late_bounce(event: Event) -> bool:
+    return event.kind is Kind.BOUNCED and bool(event.data.get("late")) and not event.data.get("unproven")
 
 
 EventPlace = tuple[float, int]

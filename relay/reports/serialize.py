@@ -6,7 +6,7 @@ Names are stable, and fields are only added. Times are RFC 3339 in UTC.
 from datetime import UTC, datetime
 
 from relay.config.senders import Exclusions
-from relay.events.event import Event, Kind
+from relay.events.event import Event
 from relay.events.event_line import MAX_TIME
 from relay.queue.entry import Entry
 from relay.queue.message import Message
@@ -109,15 +109,7 @@ def _recipient_json(story: Story, entry: Entry) -> JsonObject:
 
 def late_bounce(story: Story, number: int) -> Event | None:
     """Return the last proven bounce of a recipient that came after its delivery, None if there is none."""
-    late = (
-        event
-        for event in reversed(story.events)
-        if event.kind is Kind.BOUNCED
-        and event.number == number
-        and event.data.get("late")
-        and not event.data.get("unproven")
-    )
-    return next(late, None)
+    return story.late_bounces.get(number)
 
 
 def _late_json(late: Event) -> JsonObject:

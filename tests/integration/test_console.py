@@ -95,6 +95,9 @@ async def test_every_page_and_every_list_as_a_file(tmp_path: Path) -> None:
             async with client.get(f"/{name}.csv") as answer:
                 assert answer.status == 200
                 assert answer.content_type == "text/csv"
+                assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+                assert answer.headers["X-Content-Type-Options"] == "nosniff"
+                assert answer.headers["Server"] == "relay"
                 files[name] = list(csv.DictReader(StringIO(await answer.text())))
         assert files["suppressions"][0]["address"] == "bad@rcpt.test"
         assert files["bounces"][0]["subject"] == "'=HYPERLINK(1)"
