@@ -15,9 +15,10 @@ from relay.inbound.correlate import OriginalRecipient
 from relay.inbound.inbound_mail import InboundMail
 from relay.mail import authors
 from relay.mail.canonical_address import canonical, domain_of
-from relay.mail.domain_name import same_owner
+from relay.mail.domain_name import speaks_for
 from relay.mail.received import queue_id_in
 from relay.mailauth.dkim_verify import verify_signatures
+from relay.mailauth.signed_reading import settles_reading
 from relay.mailauth.spf import check_host
 from relay.queue.entry import Entry
 from relay.resolver import Lookups
@@ -30,8 +31,8 @@ SYSTEMS = frozenset({"mailer-daemon", "mailerdaemon", "mail-daemon", "mdaemon", 
 """Local parts of mail systems and feedback loops. A mailbox provider gives none of them to a customer."""
 
 
-_DECISIVE = (b"from", b"content-type", b"content-transfer-encoding")
-"""Fields by which a mail is read as a report of its author."""
+_DECISIVE = (b"from", b"content-transfer-encoding")
+"""Fields by which a mail is read as a report of its author, with Content-Type."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +67,8 @@ async def vouchers_of(dns: Lookups, mail: InboundMail) -> tuple[Voucher, ...]:
     found = [
         Voucher(author, one.domain, "DKIM")
         for one in await verify_signatures(dns, mail.content)
-        if one.result == "pass" and author and same_owner(one.domain, domain_of(author))
-        if one.covers(mail.content, _DECISIVE)
+        if one.result == "pass" and author and speaks_for(one.domain, domain_of(author))
+        if settles_reading(one, mail.content, _DECISIVE)
     ]
     if mail.transaction is None:
         return tuple(found)
@@ -134,7 +135,7 @@ def _speaks(voucher: Voucher, entry: Entry, domains: Collection[str]) -> bool:
     if canonical(voucher.address) == canonical(entry.recipient):
         return True
     local = canonical(voucher.address).rpartition("@")[0]
-    return local in SYSTEMS and any(same_owner(voucher.domain, one) for one in domains)
+    return local in SYSTEMS and any(speaks_for(voucher.domain, one) for one in domains)
 
 
 def _remote_host(entry: Entry) -> tuple[str, ...]:

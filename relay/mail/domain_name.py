@@ -159,19 +159,25 @@ def organisation(host: str) -> str:
     or generic labels below a country's domain, two letters below any other, and names that services give away.
     """
     found = registrable(host)
-    label, _, top = found.rpartition(".")
+    return host.lower().rstrip(".") if _may_be_suffix(found) else found
+
+
+def _may_be_suffix(name: str) -> bool:
+    label, _, top = name.rpartition(".")
     is_short = len(label) <= (3 if len(top) == 2 else 2)
-    is_doubtful = "." not in label and (is_short or label in _GENERIC or found in _SHARED)
-    return host.lower().rstrip(".") if is_doubtful else found
+    return "." not in label and (is_short or label in _GENERIC or name in _SHARED)
 
 
-def same_owner(one: str, other: str) -> bool:
-    """Whether two names certainly have one owner: one is the other or below it, or they have one organisation."""
-    first, second = one.lower().rstrip("."), other.lower().rstrip(".")
+def speaks_for(signer: str, name: str) -> bool:
+    """Whether the owner of `signer` certainly owns the name: it is the same, above or below, or of its organisation.
+
+    A name speaks for none above it that may be a suffix: `evil.github.io` is not of the owner of `github.io`.
+    """
+    first, second = signer.lower().rstrip("."), name.lower().rstrip(".")
     if not (first and second):
         return False
-    is_below = f".{first}".endswith(f".{second}") or f".{second}".endswith(f".{first}")
-    return is_below or organisation(first) == organisation(second)
+    is_above, is_below = f".{second}".endswith(f".{first}"), f".{first}".endswith(f".{second}")
+    return is_above or (is_below and not _may_be_suffix(second)) or organisation(first) == organisation(second)
 
 
 def is_below_any(host: str, names: Collection[str]) -> bool:

@@ -6,15 +6,16 @@ from ipaddress import ip_address
 
 from relay.mail.authors import sole_author_of
 from relay.mail.canonical_address import canonical, domain_of
-from relay.mail.domain_name import same_owner
+from relay.mail.domain_name import speaks_for
 from relay.mail.transaction import Transaction
 from relay.mailauth.dkim_verify import Signature, verify_signatures
 from relay.mailauth.evaluate import Authentication, evaluate
+from relay.mailauth.signed_reading import settles_reading
 from relay.mailauth.spf import check_host
 from relay.resolver import Lookups
 
-AUTHOR_FIELDS = (b"from", b"subject", b"content-type", b"content-transfer-encoding")
-"""Fields that a signature must cover if it proves who wrote the text."""
+AUTHOR_FIELDS = (b"from", b"subject", b"content-transfer-encoding")
+"""Fields that a signature must cover if it proves who wrote the text, with Content-Type."""
 
 PROOF_SECONDS = 10.0
 """Seconds for the DNS lookups of one proof, at most."""
@@ -53,7 +54,9 @@ async def is_author_signed(dns: Lookups, content: bytes) -> bool:
 
 
 def _wrote(content: bytes, author: str, signatures: Sequence[Signature]) -> bool:
-    return bool(author) and _is_signed([one for one in signatures if one.covers(content, AUTHOR_FIELDS)], author)
+    return bool(author) and _is_signed(
+        [one for one in signatures if settles_reading(one, content, AUTHOR_FIELDS)], author
+    )
 
 
 async def prove_sender(dns: Lookups, content: bytes, client: str, helo: str, reverse_path: str) -> bool:
@@ -80,4 +83,4 @@ def _is_author(content: bytes, path: str) -> bool:
 def _is_signed(signatures: Sequence[Signature], path: str) -> bool:
     """Whether the domain of the reverse-path has signed."""
     signers = (one.domain for one in signatures if one.result == "pass")
-    return any(same_owner(signer, domain_of(path)) for signer in signers)
+    return any(speaks_for(signer, domain_of(path)) for signer in signers)

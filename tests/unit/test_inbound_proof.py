@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+import dkim
 import pytest
 
 from relay.config.settings import Settings
@@ -180,3 +181,17 @@ async def test_an_author_among_others_and_a_signature_of_a_part_prove_nothing(dn
             assert not replace(one, covered=frozenset({"from"})).covers(signed, (b"from", b"content-type"))
         else:
             assert await vouchers_of(dns.resolver(), replace(mail(), transaction=None, content=signed)) == ()
+
+
+async def test_a_signature_without_content_type_authenticates_what_the_body_shows_by_itself() -> None:
+    """Google signs so."""
+    key = load_key(generate_key("rsa-sha256", 1024), "rcpt.test", "g1")
+    header = b"From: mailer-daemon@rcpt.test\r\nTo: x@acme.test\r\nSubject: Undelivered\r\n"
+    whole = header + b"\r\n--B\r\n\r\nSorry.\r\n--b\r\n\r\nx\r\n--b--\r\n--B--\r\n"
+    names = [b"from", b"to", b"subject"]
+    signed = dkim.sign(whole, b"g1", b"rcpt.test", key.pem, include_headers=names) + whole
+    async with DnsServer(f'g1._domainkey.rcpt.test. TXT "{dns_record(key)}"\n') as server:
+        for boundary, expected in ((b"B", ["mailer-daemon@rcpt.test"]), (b"b", [])):
+            content = b"Content-Type: multipart/report; boundary=" + boundary + b"\r\n" + signed
+            found = await vouchers_of(server.resolver(), replace(mail(), transaction=None, content=content))
+            assert [one.address for one in found] == expected

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.mail.domain_name import organisation, registrable, same_owner
+from relay.mail.domain_name import organisation, registrable, speaks_for
 
 
 @pytest.mark.parametrize(
@@ -11,14 +11,14 @@ from relay.mail.domain_name import organisation, registrable, same_owner
         ("mx1.bank.example", "out.bank.example"),
         ("bank.co.at", "mail.bank.co.at"),
         ("aspmx.l.google.com", "mail-ed1-f41.google.com"),
-        ("mail.gmx.de", "gmx.de"),
+        ("mx.bank.or.zz", "bank.or.zz"),
         ("Bank.Example.", "bank.example"),
         ("[192.0.2.1]", "[192.0.2.1]"),
     ],
 )
 def test_names_of_one_owner(one: str, other: str) -> None:
-    assert same_owner(one, other)
-    assert same_owner(other, one)
+    assert speaks_for(one, other)
+    assert speaks_for(other, one)
 
 
 @pytest.mark.parametrize(
@@ -39,8 +39,16 @@ def test_names_of_one_owner(one: str, other: str) -> None:
     ],
 )
 def test_names_that_may_have_two_owners(one: str, other: str) -> None:
-    assert not same_owner(one, other)
-    assert not same_owner(other, one)
+    assert not speaks_for(one, other)
+    assert not speaks_for(other, one)
+
+
+@pytest.mark.parametrize("upper", ["github.io", "eu.org", "dyndns.org", "co.at", "com.gr", "or.zz", "gmx.de", "com"])
+def test_a_name_below_what_may_be_a_suffix_does_not_speak_for_it(upper: str) -> None:
+    assert not speaks_for(f"evil.{upper}", upper)
+    assert not speaks_for(f"mx.Evil.{upper}.", upper)
+    assert speaks_for(upper, f"mail.{upper}")
+    assert speaks_for(upper, upper)
 
 
 def test_what_may_be_a_suffix_has_no_organisation_above_it() -> None:
