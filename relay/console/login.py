@@ -55,7 +55,7 @@ class LoginPages:
     async def log_out(self, request: web.Request) -> web.StreamResponse:
         """POST /logout: end the session, also in the store."""
         await self.people.log_out(request.cookies.get(COOKIE, ""))
-        answer = web.Response(status=303, headers={"Location": "/login", "Clear-Site-Data": '"cache"'})
+        answer = web.Response(status=303, headers={"Location": "/login"})
         end_cookie(answer)
         return answer
 

@@ -30,18 +30,19 @@ LONGEST_WAIT = 60.0
 MEMORY = 900.0
 """Seconds after which failures are forgotten."""
 
-_WAIT = (
+_NEXT_AT = (
     "CASE WHEN login_attempts.last_at < ?3 THEN 0 ELSE CASE login_attempts.failures + 1 "
-    + " ".join(f"WHEN {FREE_FAILURES + power} THEN {2**power}" for power in range(6))
-    + f" ELSE CASE WHEN login_attempts.failures + 1 < {FREE_FAILURES} THEN 0 ELSE {LONGEST_WAIT:.0f} END END END"
+    + " ".join(f"WHEN {FREE_FAILURES + power} THEN ?2 + {2**power}" for power in range(6))
+    + f" ELSE CASE WHEN login_attempts.failures + 1 < {FREE_FAILURES} THEN 0 ELSE ?2 + {LONGEST_WAIT:.0f} END END END"
 )
+"""0 without a wait: attempts that are counted later may have begun earlier."""
 
 _MAY_COME = f"(next_at <= ?2 OR next_at > ?2 + {LONGEST_WAIT:.0f})"
 """A later time is of a clock that was set back."""
 
 _COUNT = (
     "INSERT INTO login_attempts (key, failures, last_at, next_at) VALUES (?1, 1, ?2, 0) "  # noqa: S608
-    f"ON CONFLICT (key) DO UPDATE SET next_at = ?2 + {_WAIT}, "
+    f"ON CONFLICT (key) DO UPDATE SET next_at = {_NEXT_AT}, "
     "failures = CASE WHEN login_attempts.last_at < ?3 THEN 1 ELSE login_attempts.failures + 1 END, last_at = ?2 "
     f"WHERE {_MAY_COME.replace('next_at', 'login_attempts.next_at')}"
 )

@@ -50,9 +50,11 @@ class LoginRelay(ConsoleRelay):
 class Person:
     """A client of the console, as a browser without scripts: it keeps the cookie, and sends the tokens of forms."""
 
-    def __init__(self, url: str, origin: str = "") -> None:
+    def __init__(self, url: str, origin: str = "", always: Mapping[str, str] | None = None) -> None:
         self.url = url
         self.origin = origin or url
+        self.always = always or {}
+        """Header fields of each request, as a proxy adds them."""
         self.token = ""
         self.csrf = ""
         self.page = ""
@@ -70,7 +72,7 @@ class Person:
     def sent(self, more: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the header fields of a request."""
         cookie = {"Cookie": f"__Host-relay={self.token}"} if self.token else {}
-        return {"Sec-Fetch-Site": "same-origin", **cookie, **(more or {})}
+        return {"Sec-Fetch-Site": "same-origin", **self.always, **cookie, **(more or {})}
 
     async def get(self, path: str, headers: Mapping[str, str] | None = None) -> str:
         """Load a page; follow redirections; return its text."""
