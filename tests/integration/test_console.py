@@ -8,6 +8,8 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from tests.integration.page_checks import CONTRAST
 from tests.servers.actions import Say
@@ -47,6 +49,8 @@ async def test_it_shows_figures_messages_and_their_ways(tmp_path: Path) -> None:
         assert answer.url.path == f"/messages/{bad}"
         assert "550 5.1.1 No such user here" in story
         assert "<script>" not in story
+        async with client.get("/?q=a%26status%3Dgone", allow_redirects=False) as answer:
+            assert answer.headers["Location"] == "/messages?q=a%26status%3Dgone"
         await relay.send("good@rcpt.test", message_id="<3@acme.test>")
         page = await relay.shows("/messages?q=good@rcpt.test", "Found for good@rcpt.test")
         assert page.count('<td class="first">') == 2
@@ -124,16 +128,40 @@ async def test_counts_outlast_a_restart(tmp_path: Path) -> None:
 
 
 async def test_the_preview_of_a_mail_runs_and_loads_nothing(tmp_path: Path) -> None:
-    async with Sink() as sink, ConsoleRelay(tmp_path, sink) as relay, Chromium() as browser:
+    requested: list[str] = []
+
+    async def note(request: web.Request) -> web.Response:
+        requested.append(request.path)
+        return web.Response(text="here")
+
+    elsewhere = web.Application()
+    elsewhere.router.add_route("*", "/{path:.*}", note)
+    async with (
+        TestServer(elsewhere) as server,
+        Sink() as sink,
+        ConsoleRelay(tmp_path, sink) as relay,
+        Chromium() as browser,
+        aiohttp.ClientSession(relay.url) as client,
+    ):
         sink.always("RCPT", Say("452 4.2.2 Mailbox full"))
-        body = "<h1>Invoice</h1><script>parent.document.title='owned'</script><img src='https://evil.test/pixel'>\r\n"
+        body = (
+            f"<h1>Invoice</h1><script>fetch('{server.make_url('/script')}');parent.document.title='owned'</script>"
+            f"<img src='{server.make_url('/image')}'><link rel='stylesheet' href='{server.make_url('/style')}'>"
+            f"<iframe src='{server.make_url('/frame')}'></iframe>\r\n"
+        )
         queue_id = await relay.send("u@rcpt.test", fields={"Content-Type": "text/html"}, body=body)
+        # The load event of a page comes after those of its frames.
         await browser.go(f"{relay.url}/messages/{queue_id}")
         assert await browser.ask("document.querySelector('iframe').sandbox.length") == 0
         assert await browser.ask("document.title") == "hello · relay"
-        async with aiohttp.ClientSession(relay.url) as client, client.get(f"/messages/{queue_id}/preview") as answer:
+        async with client.get(f"/messages/{queue_id}/preview") as answer:
             assert "<h1>Invoice</h1>" in await answer.text()
             assert answer.headers["Content-Security-Policy"].startswith("sandbox; default-src 'none'")
+        await browser.go(f"{relay.url}/messages/{queue_id}/preview")
+        assert requested == []
+        # The browser reaches the other server, when it is not a mail that names it.
+        await browser.go(str(server.make_url("/control")))
+        assert requested[0] == "/control"
 
 
 async def test_other_hosts_have_no_access_and_nothing_can_be_changed(tmp_path: Path) -> None:
