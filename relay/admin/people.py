@@ -77,12 +77,17 @@ class PeopleRoutes:
     async def log_out(self, request: web.Request) -> web.Response:
         """POST /people/logout {"address"}: end the sessions of a person."""
         address = await _address(request)
-        return web.json_response({"address": address, "sessions": await self.people.sessions.end_all(address)})
+        ended = await self.people.sessions.end_all(address)
+        await self._note("logout", address, f"{ended} sessions ended")
+        return web.json_response({"address": address, "sessions": ended})
 
     async def remove_app(self, request: web.Request) -> web.Response:
         """POST /people/totp {"address"}: remove the app of a person, whose sessions end."""
         address = await _address(request)
-        return web.json_response({"address": address, "removed": await self.people.remove_app(address)})
+        removed = await self.people.remove_app(address)
+        if removed:
+            await self._note("app", address, "removed")
+        return web.json_response({"address": address, "removed": removed})
 
     async def forget(self, request: web.Request) -> web.Response:
         """POST /people/forget {"address"}: delete the account of somebody who is not in the configuration any more."""
@@ -91,7 +96,12 @@ class PeopleRoutes:
             raise web.HTTPConflict(text=f"{address} is a person of the console: relay person remove {address}")
         await self.people.sessions.end_all(address)
         await self.people.accounts.forget(address)
+        await self._note("forget", address, "removed")
         return web.json_response({"address": address})
+
+    async def _note(self, action: str, address: str, after: str) -> None:
+        """Record what an operator of this machine did; the socket has no logins."""
+        await self.people.audit.note(action, person="operator", client="admin socket", subject=address, after=after)
 
     async def audit(self, request: web.Request) -> web.Response:
         """GET /changes?person=&action=&subject=&since=&before=&limit=: the audit, latest first."""

@@ -11,9 +11,6 @@ from relay.config.secret_hash import hash_password
 from relay.config.sources import read_sources
 from relay.people.passwords import new_code
 
-_COST = (16384, 8, 1)
-"""Cost of the hash of a code: 80 random bits cannot be found by trying, however fast the hash is."""
-
 
 class PersonFileError(ValueError):
     """A person cannot be written or removed; the text says why, and what to do."""
@@ -90,7 +87,7 @@ def _write(
 ) -> tuple[str, Sequence[Fault]]:
     """`random` has 10 octets for the code, and 16 for the salt."""
     code = new_code(random[:10])
-    values = _values(role, domains) | {"code_hash": hash_password(code, random[10:26], _COST)}
+    values = _values(role, domains) | {"code_hash": hash_password(code, random[10:26])}
     file, path = person_file(config, address), ("console", "people", address)
     return code, write_fragment(config, file, path, values, environ)
 

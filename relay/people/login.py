@@ -27,6 +27,9 @@ TOKEN_OCTETS = 32
 FIRST_SESSION = 900.0
 """Seconds in which a password has to be chosen after a login with a code."""
 
+LONGEST_ADDRESS = 320
+"""Characters of an address that is looked up: 64 before the sign, 255 behind it (RFC 5321 4.5.3.1)."""
+
 _SALT_OCTETS = 16
 
 _NOBODY = "scrypt:32768:8:3:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
@@ -104,7 +107,7 @@ class People:
     async def _log_in(
         self, given: str, password: str, code: str, client: str, former: str
     ) -> LoggedIn | Refused | TooSoon:
-        now, address = self._clock(), canonical(given.strip())
+        now, address = self._clock(), _login_address(given)
         person, account = self._console().people.get(address), await self.accounts.account(address)
         network = network_of(plain_address(client) or "0.0.0.0")  # noqa: S104  no address is known
         keys = self._attempt_keys(address, network, account)
@@ -156,8 +159,14 @@ class People:
         """Set the password of a person. All sessions of the person end, and a new one begins."""
         address = signed_in.address
         person, account = self._console().people.get(address), await self.accounts.account(address)
+        keys = (f"password {address}",)
+        wait = await self.sessions.attempt(keys, self._clock())
+        if wait:
+            return Refused(f"Too soon after wrong passwords. Try again in {ceil(wait)} seconds.", address)
         if person is None or not await self._matches(person, account, present):
+            self.audit.log("console.login_failed", person=address, client=client, why="wrong present password")
             return Refused("The present password or code is wrong.", address)
+        await self.sessions.succeeded(keys)
         fault = password_fault(new, address) if new == again else "The two new passwords differ."
         fault = fault or ("The new password is the present one." if typed_code(new) == typed_code(present) else "")
         if fault:
@@ -234,6 +243,12 @@ class People:
         session = Session(hash_of(token), address, grant_of(person, account), now, now + seconds, client)
         await self.sessions.begin(session, hash_of(former) if former else "")
         return token
+
+
+def _login_address(given: str) -> str:
+    """Return the canonical address of a login, "" if no address looks like that: no store is asked for it."""
+    text = given.strip()
+    return canonical(text) if len(text) <= LONGEST_ADDRESS and text.isprintable() else ""
 
 
 def hash_of(token: str) -> str:

@@ -104,6 +104,9 @@ async def fill(path: Path, now: float) -> None:
             "INSERT INTO changes VALUES ('c', ?, 'jane@acme.test', 'queue.hold', 'Q', '', 'held', '::1')", (now,)
         )
         raw.execute("INSERT INTO tallies VALUES (1800000000, 'delivered', 'acme.test', 7)")
+        raw.execute("INSERT INTO tally_writers VALUES ('w', 3, ?)", (now,))
+        raw.execute("INSERT INTO sent_copies VALUES ('Q', -1, ?, 'a@acme.test', x'00ff')", (now,))
+        raw.execute("INSERT INTO search_blocks VALUES ('w:invoice', 'Q', 'Q')")
         raw.execute("INSERT INTO identity_outcomes VALUES ('a@acme.test', 500000, 9, 2, 1)")
         raw.commit()
 

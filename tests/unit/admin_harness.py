@@ -12,12 +12,16 @@ from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, admin_applica
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.link_blocks import LinkBlockRoutes
+from relay.admin.people import PeopleRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer
+from relay.config.console import Console
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.mail.queue_id import queue_id
+from relay.people.audit import Audit
+from relay.people.login import People
 from relay.queue.entry import Entry
 from relay.queue.message import Message, NewMessage
 from relay.queue.routing import LanePause
@@ -78,6 +82,7 @@ class AdminHarness:
                 DomainRoutes(SigningSide(store.database, Settings(), lambda: NOW).build()).table(),
                 IdentityRoutes(VerificationSide(store, Settings(), lambda: NOW).verifier, store.limits, dict).table(),
                 NodeRoutes(store.nodes).table(),
+                self.people_routes(store).table(),
                 self.provider_routes(store).table(),
                 ReportRoutes(Settings, store.reports, store.reports, store.reports).table(),
                 SuppressionRoutes(store.suppressions, lambda: NOW + 10).table(),
@@ -90,6 +95,19 @@ class AdminHarness:
                 UnsubscribeRoutes(store.unsubscribes, Settings, lambda: NOW + 10).table(),
             )
         )
+
+    def people_routes(self, store: Store) -> PeopleRoutes:
+        audit = Audit(store.changes, lambda line, **fields: self.lines.append((line, fields)), lambda: NOW, lambda: "c")
+        people = People(
+            Console,
+            store.accounts,
+            store.sessions,
+            audit,
+            keys=lambda: [("k", b"1" * 32)],
+            clock=lambda: NOW,
+            random=lambda octets: b"\0" * octets,
+        )
+        return PeopleRoutes(Console, people, store.changes, lambda: NOW)
 
     def queue_routes(self, store: Store) -> QueueRoutes:
         return QueueRoutes(
@@ -130,11 +148,11 @@ class AdminHarness:
     async def configuration(self) -> Mapping[str, object]:
         return {"settings": {}, "differences": [], "faults": []}
 
-    async def ask(self, method: str, path: str) -> tuple[int, Any]:
+    async def ask(self, method: str, path: str, body: object = None) -> tuple[int, Any]:
         connector = aiohttp.UnixConnector(str(self.socket))
         async with (
             aiohttp.ClientSession(connector=connector) as client,
-            client.request(method, f"http://relay{path}") as answer,
+            client.request(method, f"http://relay{path}", json=body) as answer,
         ):
             is_json = answer.content_type == "application/json"
             return answer.status, await answer.json() if is_json else await answer.text()

@@ -12,6 +12,7 @@ from click.testing import CliRunner, Result
 from relay.cli import COMMANDS, main
 from relay.events.event import Event, Kind
 from relay.mail.queue_id import queue_id
+from relay.people.ports import Change
 from relay.queue.entry import Entry
 from relay.queue.message import Message, NewMessage
 from relay.render.message_policy import MessagePolicy
@@ -43,6 +44,7 @@ WHOLE: dict[str, tuple[list[str], int]] = {
     "report bounces --messages": (["--since", "2023-01-01"], MANY),
     "report unclassified": (["--since", "2023-01-01"], MANY),
     "report invoices": (["--since", "2023-01-01", "--by", "tag"], 1),
+    "person audit": (["--since", "2023-01-01"], MANY),
     "queue hold": (["--recipient", "many@x.test"], MANY),
 }
 """Listings without an end: arguments, and the number of rows."""
@@ -61,6 +63,7 @@ BOUNDED = {
         "site list",
         "oauth status",
         "imap folders",
+        "person list",
     ),
     "tracker list",
     *("domain records", "domain check", "preview", "audit"),
@@ -73,7 +76,7 @@ NO_LISTING = {
     *("suppression import", "unsubscribe add", "unsubscribe remove", "unsubscribe import"),
     *("tracker block", "tracker unblock", "explain", "credential revoke"),
     *("config describe", "doctor"),
-    *("queue flush", "queue release", "queue delete"),
+    *("queue flush", "queue release", "queue delete", "queue bounce", "top"),
     *("webhook show", "webhook test", "webhook log", "events tail", "oauth logout", "site show", "site resume", "why"),
 }
 
@@ -124,6 +127,8 @@ async def fill_more(store: Store) -> None:
             Event(Kind.BOUNCED, NOW + number, name, 0, "many@x.test", refused),
         )
         await store.queue.enqueue(NewMessage(message, b"\r\n", (waiting,), events))
+        change = Change(f"c{number}", NOW, "jane@acme.test", "queue.hold", "Q", "waiting", "held", "192.0.2.7")
+        await store.changes.record([change])
         address = f"u{number}@x.test"
         await store.suppressions.add([Suppression(address, "", MANUAL, created_at=NOW)])
         await store.unsubscribes.add([Unsubscribe(address, "acme.test", "", "operator", created_at=NOW)])
@@ -137,6 +142,7 @@ async def config(admin: AdminHarness, tmp_path: Path, monkeypatch: pytest.Monkey
         monkeypatch.setattr(name, 2)
     for name in ("relay.cli.status.MOST_TIMELINES", "relay.cli.report_messages.MOST_ROWS", "relay.cli.queue.MOST_ROWS"):
         monkeypatch.setattr(name, 2)
+    monkeypatch.setattr("relay.cli.person.PAGE", 2)
     for name in ("relay.admin.reports.WORST", "relay.admin.reports.MOST_LINKS"):
         monkeypatch.setattr(name, 2)
     file = tmp_path / "relay.toml"

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from relay.config.console import Console
-from relay.config.secret_hash import hash_password
+from relay.config.secret_hash import PASSWORD_COST, hash_password
 from relay.people.audit import Audit
+from relay.people.files import add_person
 from relay.people.grants import SignedIn, Stage
 from relay.people.login import FIRST_SESSION, LoggedIn, People, Refused, TooSoon, hash_of
 from relay.people.passwords import new_code, password_fault, typed_code
@@ -166,6 +167,42 @@ async def test_an_account_slows_down_over_networks_but_not_for_its_own(world: Wo
         assert isinstance(await world.log_in("wrong password", client=f"198.51.100.{number}"), Refused)
     assert isinstance(await world.log_in(CODE, client="198.51.100.9"), TooSoon)
     assert isinstance(await world.log_in(CODE, client=CLIENT), LoggedIn)
+
+
+async def test_the_present_password_cannot_be_tried_without_limit_in_a_session(world: World) -> None:
+    signed_in = await world.signed_in(await world.with_password())
+    for _ in range(5):
+        done = await world.service.set_password(
+            signed_in, "a guess", "another at dawn", "another at dawn", client=CLIENT
+        )
+        assert isinstance(done, Refused)
+        assert "wrong" in done.text
+    done = await world.service.set_password(signed_in, PASSWORD, "another at dawn", "another at dawn", client=CLIENT)
+    assert isinstance(done, Refused)
+    assert done.text == "Too soon after wrong passwords. Try again in 1 seconds."
+    assert [why for line, fields in world.lines if line == "console.login_failed" for why in [fields["why"]]] == [
+        "wrong present password"
+    ] * 5
+
+
+@pytest.mark.parametrize("given", ["jane\x00@acme.test", "jane\ud800@acme.test", "j" * 400 + "@acme.test"])
+async def test_what_is_no_address_is_not_looked_up(world: World, given: str) -> None:
+    asked = []
+
+    async def account(address: str) -> None:
+        asked.append(address)
+
+    world.service.accounts.account = account  # type: ignore[method-assign]
+    assert await world.log_in("wrong password", address=given) == Refused("Address, password or code is wrong.")
+    assert asked == [""]
+
+
+def test_the_hash_of_a_new_code_costs_as_much_as_that_of_nobody(tmp_path: Path) -> None:
+    """Else the time of a login shows who has not chosen a password yet."""
+    (tmp_path / "relay.toml").write_text("")
+    add_person(tmp_path / "relay.toml", JANE, "operator", (), present=None, random=bytes(26), environ={})
+    written = next((tmp_path / "conf.d").iterdir()).read_text()
+    assert f"scrypt:{':'.join(map(str, PASSWORD_COST))}:" in written
 
 
 @pytest.mark.parametrize("change", ["role", "domains", "code", "removed"])
