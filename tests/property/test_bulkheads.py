@@ -27,7 +27,7 @@ ENTRIES = 200
 """Entries in flight, to be shared out: less than a relay has, so that few parties use them up."""
 
 SINGLE_EVERY = 40
-"""Ticks between two single mails: fewer than the fair share beside 25 parties with priority HIGH, whose weight is twice."""
+"""Ticks between two single mails: less than their fair share beside 25 parties of priority HIGH (twice the weight)."""
 
 MOST_HANGING = 10
 """Parties to which the live destination never answers, at most."""
