@@ -21,7 +21,7 @@ class PersonRow:
 
     address: str
     role: str
-    """"" for somebody who is not in the configuration any more."""
+    """Empty if the configuration does not name the address any more."""
     domains: Sequence[str]
     chose_password: bool
     has_app: bool
@@ -90,7 +90,7 @@ class PeopleRoutes:
         return web.json_response({"address": address, "removed": removed})
 
     async def forget(self, request: web.Request) -> web.Response:
-        """POST /people/forget {"address"}: delete the account of somebody who is not in the configuration any more."""
+        """POST /people/forget {"address"}: delete the account of an address that is no longer in the configuration."""
         address = await _address(request)
         if address in self.console().people:
             raise web.HTTPConflict(text=f"{address} is a person of the console: relay person remove {address}")

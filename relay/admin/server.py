@@ -18,7 +18,7 @@ STOP_TIME = 5.0
 """Seconds that requests in progress have when the server stops."""
 
 
-def nobody(_: web.BaseRequest) -> bool:
+def has_no_login(_: web.BaseRequest) -> bool:
     """Return False: a request has no login."""
     return False
 
@@ -33,7 +33,7 @@ class _Refused(asyncio.Protocol):
 class AdminServer:
     """One application on one address. `has_login` says whether a request has shown a login."""
 
-    def __init__(self, app: web.Application, has_login: Callable[[web.BaseRequest], bool] = nobody) -> None:
+    def __init__(self, app: web.Application, has_login: Callable[[web.BaseRequest], bool] = has_no_login) -> None:
         self._has_login = has_login
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP_TIME)
         self._listener: asyncio.Server | None = None

@@ -80,10 +80,10 @@ def client_address_of(request: web.Request, proxies: Sequence[Network]) -> str:
     return client_address(request.remote or "0.0.0.0", hops, NetworkSet(proxies))  # noqa: S104  no address is known
 
 
-def throttled_name(username: str, secret: str) -> str:
+def login_failure_key(username: str, secret: str) -> str:
     """Return the name whose wrong logins count together: the credential that a key names, else the user name.
 
-    All clients of a service have the same user name: somebody who knows it must not delay the logins of others.
+    All clients of a service have the same user name. A stranger who uses it must not delay the logins of others.
     """
     named, _ = parse_key(secret)
     return f"key of {named}" if named else username
@@ -141,7 +141,7 @@ class Access:
 
         settings = self.settings()
         client = request[CLIENT] = client_address_of(request, settings.api.trusted_proxies)
-        counted = throttled_name(username, secret)
+        counted = login_failure_key(username, secret)
         wait = self.throttle.reserve(client, counted, self.clock(), LONGEST_PAUSE)
         if wait is None:
             raise web.HTTPTooManyRequests(text="too many wrong logins; try again later", headers={"Retry-After": "30"})

@@ -87,7 +87,7 @@ EVENTS = Operation(
 
 @dataclass(frozen=True, slots=True)
 class EventQuery:
-    """What a request asks for. `after` None: from `since` in Unix seconds, inf for new events only."""
+    """The parameters of a request. `after` None: from `since` in Unix seconds, inf for new events only."""
 
     after: Position | None
     since: float

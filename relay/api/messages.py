@@ -183,7 +183,7 @@ def may_see(caller: Caller, message: Message) -> bool:
 
 
 def _visible_to(caller: Caller, query: MessageQuery) -> MessageQuery:
-    """Return the query of messages that the caller may see: `next` must not name a message of somebody else."""
+    """Return the query of messages that the caller may see: `next` must not name a message of another sender."""
     domains = None if caller.domains is None else tuple(caller.domains)
     by_identity = caller.identities is not None and domains is None
     identities = tuple(caller.identities or ()) if by_identity else None

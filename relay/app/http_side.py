@@ -37,11 +37,11 @@ from relay.api.submitter import Submitter
 from relay.api.vendors.mailgun_lists import Lists
 from relay.api.vendors.routes import Sending
 from relay.api.vendors.services import service_routes, services
-from relay.app.acting_console import ActingSide
 from relay.app.console import ConsoleSide
 from relay.app.context import AppContext
 from relay.app.dev_pages import open_dev_pages
 from relay.app.inbound_side import InboundSide
+from relay.app.login_console import LoginConsole
 from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
 from relay.app.people import open_people
@@ -129,7 +129,7 @@ class HttpSide:
             server = self._server(AdminServer(app))
             await server.start_tcp(bind_hosts(settings, settings.admin), settings.admin.port)
         if settings.console.address:
-            acting = self._acting_console()
+            acting = self._login_console()
             server = self._server(AdminServer(acting.application(self._console())))
             await server.start_tcp(bind_hosts(settings, settings.console), settings.console.port, acting.tls())
         if settings.api.address:
@@ -145,9 +145,9 @@ class HttpSide:
             exporter = self._server(AdminServer(metrics_application(self.exposition, self.readiness)))
             await exporter.start_tcp(bind_hosts(settings, settings.metrics), settings.metrics.port)
 
-    def _acting_console(self) -> ActingSide:
+    def _login_console(self) -> LoginConsole:
         """Return the console of people who log in."""
-        return ActingSide(
+        return LoginConsole(
             context=self.context,
             people=self._people_routes(),
             queue=self._queue_routes(),

@@ -24,7 +24,7 @@ def dev_options(command: Callable[..., None]) -> Callable[..., None]:
 
 
 @contextmanager
-def developing(smtp_port: int, http_port: int, data_dir: Path | None) -> Iterator[DevSettings]:
+def open_dev_settings(smtp_port: int, http_port: int, data_dir: Path | None) -> Iterator[DevSettings]:
     """Yield the settings, and say where everything is. Without a folder the mails are forgotten at the end."""
     folder = data_dir.absolute() if data_dir else Path(tempfile.mkdtemp(prefix="relay-dev-"))
     folder.mkdir(parents=True, exist_ok=True)

@@ -18,7 +18,7 @@ from relay.app.data_dir import prepare_node_dir
 from relay.app.relay import App
 from relay.app.tracker import TrackerApp
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
-from relay.cli.dev import dev_options, developing
+from relay.cli.dev import dev_options, open_dev_settings
 from relay.cli.sd_notify import sd_notify
 from relay.cli.serve_nodes import MAX_NODES, refuse_sqlite, run_nodes
 from relay.cli.start_faults import print_start_faults
@@ -53,7 +53,7 @@ def serve(path: Path, nodes: int, node: int, dev: bool, end_with_parent: bool, *
     http://127.0.0.1:8025, with their links, checks and words of the simulator.
     """
     if dev:
-        with developing(**dev_values) as development:
+        with open_dev_settings(**dev_values) as development:
             made = partial(App, development)
             sys.exit(run(development, lambda: serve_until_signal(made, end_with_parent=end_with_parent)))
     settings = settings_or_exit(path, warn=node <= 1)

@@ -1,4 +1,4 @@
-"""Checks of `[console]`: logins in clear text, names that browsers cannot reach, nobody who may log in."""
+"""Checks of `[console]`: logins in clear text, host names that browsers cannot reach, no people."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
@@ -33,10 +33,10 @@ def console_warnings(settings: Settings) -> Iterator[Problem]:
     """Yield what is allowed but probably a mistake."""
     console = settings.console
     if console.address and not any(one.role == "owner" for one in console.people.values()):
-        problem = "has no owner, so nobody sees the people of the console"
+        problem = "has no owner, so the page of people is closed to all"
         yield Problem(("console", "people"), problem, "relay person new ADDRESS --role owner")
     if console.people and not console.address:
-        yield Problem(("console", "address"), "is empty, so nobody can log in", 'such as "127.0.0.1:8027"')
+        yield Problem(("console", "address"), "is empty, so no login is possible", 'such as "127.0.0.1:8027"')
     known = list(settings.domains)
     for address, person in console.people.items():
         for index, domain in enumerate(person.domains):

@@ -56,6 +56,6 @@ class Cached(Generic[T]):
 
 
 def _note_error(reading: asyncio.Task[T]) -> None:
-    """Read the exception of a task for which nobody waits; the next request reads again."""
+    """Read the exception of a task that is not awaited; the next request reads again."""
     if not reading.cancelled():
         reading.exception()

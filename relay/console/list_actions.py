@@ -22,7 +22,7 @@ MOST_FAULTS = 50
 _AT_ONCE = 1000
 
 _ADDED = {
-    "suppressions": ("Suppress {}?", "They get no mail{} until somebody takes them off the list.", "Suppress {}"),
+    "suppressions": ("Suppress {}?", "They get no mail{} until they are taken off the list.", "Suppress {}"),
     "unsubscribes": ("Unsubscribe {}?", "They get no campaign mail{} of what is named.", "Unsubscribe {}"),
 }
 

@@ -28,7 +28,7 @@ class LoginPages:
     console: Callable[[], Console]
 
     async def show(self, request: web.Request) -> web.StreamResponse:
-        """GET /login?next=: the form; somebody who is logged in goes on."""
+        """GET /login?next=: the form; with a session, a redirect."""
         if viewer_of(request).role > Role.NEWCOMER:
             raise web.HTTPSeeOther(local_path(request.query.get("next", "")))
         return await self._form(request, "", "")

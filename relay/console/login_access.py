@@ -1,8 +1,8 @@
 """Access to the console by login: the host, the origin of forms, the session, and the headers of all answers.
 
-A page of another site must not act with somebody's login. Its requests name another origin, it cannot read the token of
-a form, and browsers do not send the cookie (SameSite=Strict). A name that is pointed at this machine (DNS rebinding) is
-not the host of the console.
+A page of another site must not act with the login of a person. Its requests name another origin, it cannot read the
+token of a form, and browsers do not send the cookie (SameSite=Strict). A name that is pointed at this machine (DNS
+rebinding) is not the host of the console.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,7 +47,7 @@ TLS_ONLY = "max-age=31536000"
 
 @dataclass(frozen=True, slots=True)
 class LoginAccess:
-    """Finds out who makes a request. `shown` are addresses that nobody masks: those of the senders."""
+    """Authenticates requests. `shown` are addresses that are never masked: those of the senders."""
 
     people: People
     console: Console

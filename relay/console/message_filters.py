@@ -1,4 +1,4 @@
-"""The filters of the list of messages: what a request asks for, and the search that it makes. Pure."""
+"""The filters of the list of messages: the parameters of a request, and the query that they make. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,7 +36,7 @@ class FilterError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Filters:
-    """What a request asks for."""
+    """The parameters of a request."""
 
     given: Mapping[str, str]
     """The parameters, "" for those that are missing."""

@@ -87,7 +87,7 @@ class PeoplePages:
         return await self.shell.page(request, "people.html", title="People", rows=rows, roles=roles)
 
     async def audit(self, request: web.Request) -> web.StreamResponse:
-        """GET /audit?person=&action=&before=: the changes. Somebody who is restricted to domains gets the own ones."""
+        """GET /audit?person=&action=&before=: the changes. People restricted to domains get their own."""
         viewer, given = viewer_of(request), request.query
         filters = {key: given.get(key, "").strip() for key in ("person", "action")}
         person = viewer.name if viewer.domains else canonical(filters["person"])

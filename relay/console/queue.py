@@ -191,7 +191,7 @@ def _verdict(state: QueueState, sites: Sequence[SiteRow], now: float, lifetime: 
     if stopped:
         title += f" {number(sum(one.count for one in stopped))} of them for {listed([one.name for one in stopped])}."
     oldest = f"The oldest waits {duration(now - min(times))}. " if times else ""
-    text = f"{oldest}After {duration(lifetime)} what is left bounces, and the sender is told."
+    text = f"{oldest}After {duration(lifetime)} mail that is left bounces, and the sender gets a notification."
     return title, text, "wait" if stopped else "off"
 
 

@@ -39,7 +39,7 @@ _TITLES = {
 }
 
 _TEXTS = {
-    "hold": "They are not sent until somebody releases them. Their time runs on: what is left at its end bounces.",
+    "hold": "They are not sent until they are released. Their time runs on: those left at its end bounce.",
     "release": "They are sent as fast as limits and sites allow.",
     "flush": "Limits and pauses still apply. A site that asked to wait may refuse them again.",
     "delete": "They are never sent, and this cannot be undone. The senders get no notice.",

@@ -144,7 +144,7 @@ class SuppressionPages:
 
 
 def scopes_of(settings: Settings, domains: Sequence[str]) -> Sequence[tuple[str, str]]:
-    """Return the sending domains that somebody may choose, as values and texts."""
+    """Return the sending domains of the form, as values and texts."""
     if domains:
         return [(name, name) for name in domains]
     return [("", "All mail"), *((name, name) for name in settings.domains)]

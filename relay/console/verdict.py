@@ -151,5 +151,5 @@ def _rates(found: Standing) -> Iterator[Todo]:
 def _oldest(found: Standing) -> Iterator[Todo]:
     if found.oldest_at is None or (age := found.now - found.oldest_at) < LONG:
         return
-    text = f"It bounces after {duration(found.lifetime)}, and the sender is told."
+    text = f"It bounces after {duration(found.lifetime)}, and the sender gets a notification."
     yield Todo("wait", "Waits long", f"The oldest message waits {duration(age)}", text, "/queue", "See queue")

@@ -6,7 +6,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
-from relay.api.access import CLIENT, Access, client_address_of, throttled_name
+from relay.api.access import CLIENT, Access, client_address_of, login_failure_key
 from relay.config.credentials import new_key
 from relay.config.secret_hash import hash_secret
 from relay.config.settings import Settings
@@ -43,9 +43,9 @@ def test_a_trusted_proxy_names_the_client(peer: str, fields: dict[str, str], cli
 
 
 def test_wrong_logins_count_by_the_credential_of_a_key() -> None:
-    assert throttled_name("api", KEY) == throttled_name("apikey", new_key("shop", bytes(32))) == "key of shop"
-    assert throttled_name("api", "wrong") == "api"
-    assert throttled_name("api", new_key("other", bytes(32))) == "key of other"
+    assert login_failure_key("api", KEY) == login_failure_key("apikey", new_key("shop", bytes(32))) == "key of shop"
+    assert login_failure_key("api", "wrong") == "api"
+    assert login_failure_key("api", new_key("other", bytes(32))) == "key of other"
 
 
 async def test_a_stranger_with_the_user_name_of_all_clients_keeps_none_out() -> None:
@@ -59,7 +59,7 @@ async def test_a_stranger_with_the_user_name_of_all_clients_keeps_none_out() -> 
     assert request[CLIENT] == "127.0.0.1"
     for secret in ("wrong", new_key("other", bytes(32))):
         for _ in range(60):
-            access.throttle.failed("127.0.0.1", throttled_name("api", secret), 1000.0)
+            access.throttle.failed("127.0.0.1", login_failure_key("api", secret), 1000.0)
     with pytest.raises(web.HTTPTooManyRequests):
         await access.logged_in(request, "api", "wrong", "read")
     assert (await access.logged_in(request, "api", KEY, "read")).credential == "shop"

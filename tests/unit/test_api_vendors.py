@@ -11,7 +11,7 @@ from relay.api.outgoing_message import OutgoingMessage
 from relay.api.vendors import mailgun_messages, postmark, sendgrid
 from relay.api.vendors.form_data import Form, parse_form
 from relay.api.vendors.forms import FormError
-from relay.api.vendors.mailgun_domains import related
+from relay.api.vendors.mailgun_domains import are_related
 from relay.api.vendors.mailgun_events import Query, parse_query, parse_token
 from relay.events.event import Kind
 from relay.mail.dialects.field_values import DialectContext
@@ -165,9 +165,9 @@ class TestMailgunEvents:
         assert 1 <= found.limit <= 300
 
     def test_domains_are_related_by_labels(self) -> None:
-        assert related("mg.acme.test", "acme.test")
-        assert related("acme.test", "mg.acme.test")
-        assert not related("notacme.test", "acme.test")
+        assert are_related("mg.acme.test", "acme.test")
+        assert are_related("acme.test", "mg.acme.test")
+        assert not are_related("notacme.test", "acme.test")
 
 
 SENDGRID: dict[str, Any] = {

@@ -93,10 +93,10 @@ def test_a_console_that_nobody_can_use_is_reported() -> None:
     viewer = {"people": {"jane@acme.test": {"role": "viewer", "code_hash": HASH, "domains": ["acne.test"]}}}
     assert "has no owner" in warnings(**address)[0]
     assert [one.partition(":")[0] for one in warnings(**address, **viewer)] == [
-        "console.people has no owner, so nobody sees the people of the console",
+        "console.people has no owner, so the page of people is closed to all",
         'console.people."jane@acme.test".domains[0] there is no [domains.acne.test]',
     ]
-    assert warnings(**OWNER) == ["console.address is empty, so nobody can log in"]
+    assert warnings(**OWNER) == ["console.address is empty, so no login is possible"]
     assert warnings(**address, **OWNER) == []
     assert warnings() == []
 

@@ -12,7 +12,7 @@ from relay.api.request_bodies import read_json
 from relay.api.submitter import Mail, Submitted, distinct
 from relay.api.vendors.form_data import parse_form
 from relay.api.vendors.forms import FormError, addresses, mailboxes
-from relay.api.vendors.mailgun_domains import known_domain, path_domain, visible_events
+from relay.api.vendors.mailgun_domains import domain_of_path, known_domain, visible_events
 from relay.api.vendors.mailgun_events import Page, Query, parse_query, parse_token, read_page
 from relay.api.vendors.mailgun_logs import logs_answer, parse_logs
 from relay.api.vendors.mailgun_messages import translate
@@ -47,7 +47,7 @@ class MailgunRoutes:
 
     async def send(self, request: web.Request) -> web.Response:
         """POST /messages: a form with the keys of a message."""
-        path_domain(self.settings(), request)
+        domain_of_path(self.settings(), request)
         context, key = self.sending.context(request), key_of(request)
         async with self.sending.memory.body(request, self.sending.limit()) as body:
             form = await self.sending.parsed(parse_form, request.headers.get("Content-Type", ""), body)
@@ -56,7 +56,7 @@ class MailgunRoutes:
 
     async def send_mime(self, request: web.Request) -> web.Response:
         """POST /messages.mime: a form with a composed message, and its recipients."""
-        path_domain(self.settings(), request)
+        domain_of_path(self.settings(), request)
         key = key_of(request)
         async with self.sending.memory.body(request, self.sending.limit()) as body:
             form = await self.sending.parsed(parse_form, request.headers.get("Content-Type", ""), body)
@@ -73,7 +73,7 @@ class MailgunRoutes:
 
     async def events(self, request: web.Request) -> web.Response:
         """GET /events: a page of events. The token of the next page has the whole query."""
-        domain, token = path_domain(self.settings(), request), request.match_info.get("token")
+        domain, token = domain_of_path(self.settings(), request), request.match_info.get("token")
         query = parse_token(token) if token else parse_query(request.query)
         page = await self._page(query, visible_events(self.settings(), caller_of(request), domain))
         base = f"{request.url.origin()}/v3/{domain}/events"

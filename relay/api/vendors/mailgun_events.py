@@ -48,7 +48,7 @@ _SEVERITIES: Mapping[str, frozenset[Kind]] = {
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a request asks for. Times are Unix seconds, `end` 0.0 for none: the range, in whichever order it is read.
+    """The parameters of a request. Times are Unix seconds, `end` 0.0 for none: the range, in either order.
 
     `after` is a position, "" for the first page.
     """

@@ -10,7 +10,7 @@ from relay.api.access import caller_of
 from relay.api.request_bodies import read_json
 from relay.api.vendors.form_data import parse_form
 from relay.api.vendors.forms import FormError
-from relay.api.vendors.mailgun_domains import new_entry_scopes, path_domain, visible_scopes
+from relay.api.vendors.mailgun_domains import domain_of_path, new_entry_scopes, visible_scopes
 from relay.api.vendors.mailgun_events import parse_limit
 from relay.api.vendors.mailgun_lists import MISSING, REMOVED, ListName, Lists, parse_entry
 from relay.api.vendors.routes import Sending, VendorRoute
@@ -46,7 +46,7 @@ class MailgunListRoutes:
 
     async def listing(self, request: web.Request) -> web.Response:
         """GET /bounces and its like: a page, in the order of addresses. A page without items is the last one."""
-        domain, name = path_domain(self.settings(), request), _name(request)
+        domain, name = domain_of_path(self.settings(), request), _name(request)
         limit, page = parse_limit(request.query, 100, MOST), request.query.get("page", "first")
         if page not in _PAGES:
             raise FormError(f"page must be one of {', '.join(_PAGES)}", "page")
@@ -61,7 +61,7 @@ class MailgunListRoutes:
 
     async def add(self, request: web.Request) -> web.Response:
         """POST /bounces and its like: a form with one entry, or a list in JSON. All entries are added, or none."""
-        domain, name, caller = path_domain(self.settings(), request), _name(request), caller_of(request)
+        domain, name, caller = domain_of_path(self.settings(), request), _name(request), caller_of(request)
         async with self.sending.memory.body(request, MAX_BODY) as body:
             given = await self._given(request, body)
         if not 1 <= len(given) <= MOST:
@@ -97,7 +97,7 @@ class MailgunListRoutes:
 
     def _entry(self, request: web.Request) -> tuple[ListName, str, Sequence[str]]:
         """Return list, address, and whose entries the caller may see."""
-        domain = path_domain(self.settings(), request)
+        domain = domain_of_path(self.settings(), request)
         scopes = visible_scopes(self.settings(), caller_of(request), domain)
         return _name(request), request.match_info["address"], scopes
 

@@ -17,7 +17,7 @@ _SORTS: Mapping[str, bool] = {"timestamp:asc": True, "timestamp:desc": False}
 
 @dataclass(frozen=True, slots=True)
 class LogsQuery:
-    """What a request asks for: the events of one domain."""
+    """The parameters of a request: a selection of the events of one domain."""
 
     domain: str
     query: Query

@@ -1,4 +1,4 @@
-"""Builds the part of the console on which people log in and act."""
+"""Builds the console with a login, on whose pages people act."""
 
 import os
 import ssl
@@ -26,7 +26,7 @@ from relay.console.shell import Shell
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ActingSide:
+class LoginConsole:
     """Builds the pages that act, over the handlers of the admin API."""
 
     context: AppContext
