@@ -23,9 +23,10 @@ from relay.mail.queue_id import is_queue_id
 from relay.queue.changes import EntryChange, ReportsOf
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
+from relay.queue.node_ports import NodeStore
 from relay.queue.nodes import NodeState
 from relay.queue.operator_actions import bounce, bounce_event, delete, deletion_event, flush, hold, release
-from relay.queue.ports import ChangedEntries, EntryQuery, NodeStore, QueueAdminStore
+from relay.queue.ports import ChangedEntries, EntryQuery, QueueAdminStore
 from relay.reports.ports import MessageQuery, Story, StoryStore
 from relay.reports.serialize import listing_json, story_json, time_json
 from relay.tracker import responses

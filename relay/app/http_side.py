@@ -2,13 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from aiohttp import web
 
 from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
-from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, admin_application
+from relay.admin.api import NodeRoutes, ServerRoutes, admin_application
 from relay.admin.credentials import CredentialRoutes
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
@@ -45,16 +44,13 @@ from relay.app.login_console import LoginConsole
 from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
 from relay.app.people import open_people
+from relay.app.queue_routes import queue_routes
 from relay.config.bind_addresses import bind_hosts
 from relay.config.settings import Settings
 from relay.console.routes import console_application
 from relay.events.sink import EventSink
 from relay.http_tracker import Tracker
 from relay.inbound.imap_folders import folders_json
-from relay.queue.changes import Changed
-from relay.queue.due_dsns import dsn_sender
-from relay.queue.message import NewMessage
-from relay.queue.operator_actions import bounce_reports
 from relay.tracker.link_blocks import BlockParser
 from relay.tracker.server import Limits
 from relay.webhooks.control import WebhookControl
@@ -150,7 +146,7 @@ class HttpSide:
         return LoginConsole(
             context=self.context,
             people=self._people_routes(),
-            queue=self._queue_routes(),
+            queue=queue_routes(self.context, self.outbound),
             config=self.config,
             reload=self.reload,
         )
@@ -186,7 +182,7 @@ class HttpSide:
                 metrics=self.exposition,
                 readiness=self.readiness,
             ).table(),
-            self._queue_routes().table(),
+            queue_routes(self.context, self.outbound).table(),
             SentCopyRoutes(store.sent_copies).table(),
             DomainRoutes(self.outbound.signing).table(),
             identities.table(),
@@ -270,7 +266,9 @@ class HttpSide:
         submitter = Submitter(
             context.settings, self.inbound.submission, context.store.reports, context.observer.store_trouble
         )
-        return MessageRoutes(context.settings, submitter, self._queue_routes(), context.store.reports)
+        return MessageRoutes(
+            context.settings, submitter, queue_routes(self.context, self.outbound), context.store.reports
+        )
 
     def _vendor_routes(self, messages: MessageRoutes, access: Access) -> Sequence[web.RouteDef]:
         """Return the routes in the forms of mail services."""
@@ -287,21 +285,3 @@ class HttpSide:
             return found.credential if found else None
 
         return Access(self.context.settings, authenticate, self.context.clock)
-
-    def _queue_routes(self) -> QueueRoutes:
-        context, store = self.context, self.context.store
-        return QueueRoutes(
-            store=store.queue,
-            stories=store.reports,
-            limits=store.limits,
-            clock=context.clock,
-            publish=context.observer.publish,
-            wake=self.outbound.runner.wake,
-            slots_released=self.outbound.advancer.request,
-            bounce_reports=self._bounce_reports,
-        )
-
-    def _bounce_reports(self, changed: Changed, content_of: Callable[[str], bytes]) -> Sequence[NewMessage]:
-        settings, new_id, now = self.context.settings(), self.context.new_id, self.context.clock()
-        sender, lifetime = partial(dsn_sender, settings), settings.queue.lifetime
-        return bounce_reports(changed, content_of, sender=sender, new_id=new_id, now=now, lifetime=lifetime)

@@ -9,7 +9,7 @@ from relay.app.observer import MAX_LEAKS, Observer
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.events.ports import StoreError
-from relay.queue.ports import NodeStore
+from relay.queue.node_ports import NodeStore
 from relay.reports.audit import Audit
 from relay.reports.ports import AuditStore
 from relay.reports.run_audit import run_audit

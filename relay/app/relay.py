@@ -44,11 +44,6 @@ DRAIN = 25.0
 """Seconds that in-flight transactions have after SIGTERM."""
 
 
-def suppression_lengths(settings: Settings) -> Mapping[str, float]:
-    """Return the seconds of suppressions that end, by category."""
-    return {category: seconds for category, seconds in settings.bounces.expire.items()}  # noqa: C416  a wider type
-
-
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """The parts of a started relay."""
@@ -110,7 +105,7 @@ class App:
     def bounce_policy(self) -> BouncePolicy:
         """Return the bounce policy by the rules and settings in effect."""
         settings = self.settings()
-        lengths, words = suppression_lengths(settings), settings.simulator.words
+        lengths, words = settings.bounces.suppression_lengths, settings.simulator.words
         return BouncePolicy(self.configuration.rules, settings.bounces.threshold, lengths, words)
 
     def port(self, listener: str) -> int:
@@ -144,7 +139,7 @@ class App:
         keys = load_keys(settings, self.log)
         context = await self._context(settings)
         tallies = open_tallies(context)
-        await context.store.suppressions.limit(suppression_lengths(settings))
+        await context.store.suppressions.limit(settings.bounces.suppression_lengths)
 
         outbound = await open_outbound_side(
             context,
@@ -248,7 +243,7 @@ class App:
     async def _apply_to_store(self, before: Settings) -> None:
         """End suppressions and pauses by the new settings. A store that fails is reported; the next reload does it."""
         try:
-            await self.store.suppressions.limit(suppression_lengths(self.settings()))
+            await self.store.suppressions.limit(self.settings().bounces.suppression_lengths)
             await self._started().http.provider_routes().resume_changed(before)
         except StoreError as error:
             self.observer.store_trouble(error)

@@ -5,7 +5,7 @@ import asyncio
 from relay.app.observer import Observer
 from relay.clock import Clock
 from relay.events.ports import StoreError
-from relay.queue.ports import NodeStore
+from relay.queue.node_ports import NodeStore
 from relay.reports.search import SearchStore
 
 INTERVAL = 5.0

@@ -1,6 +1,7 @@
 """Sections of connections: listeners, SMTP sessions, delivery, providers, the bounce mailbox."""
 
 import re
+from collections.abc import Mapping
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
@@ -188,6 +189,11 @@ class Bounces(Section):
     expire: dict[Suppressing, PositiveSeconds] = Field(default_factory=dict)
     """Seconds by category."""
     imap: Imap | None = None
+
+    @property
+    def suppression_lengths(self) -> Mapping[str, float]:
+        """The seconds of suppressions that end, by category."""
+        return {category: seconds for category, seconds in self.expire.items()}  # noqa: C416  a wider type
 
 
 class Spam(Section):

@@ -13,18 +13,9 @@ from relay.limits.ports import LimitStore
 from relay.mail.reply import Reply
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.message import ClaimedBatch
+from relay.queue.node_ports import NodeStore, PauseStore, SiteStore
 from relay.queue.outcome import Deferred
-from relay.queue.ports import (
-    Delivery,
-    DeliveryJournal,
-    NodeStore,
-    PauseStore,
-    QueueAdminStore,
-    QueueObserver,
-    QueueStore,
-    Renderer,
-    SiteStore,
-)
+from relay.queue.ports import Delivery, DeliveryJournal, QueueAdminStore, QueueObserver, QueueStore, Renderer
 from relay.queue.site_rates import SiteRates
 from relay.suppression.exclusion import Exclusion
 

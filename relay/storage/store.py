@@ -4,7 +4,7 @@ from abc import ABC, abstractmethod
 from contextlib import AsyncExitStack
 
 from relay.limits.ports import LimitStore
-from relay.queue.ports import NodeStore
+from relay.queue.node_ports import NodeStore
 from relay.storage.accounts import AccountTable
 from relay.storage.audit import AuditReader, kept_with_messages
 from relay.storage.changes import ChangeTable

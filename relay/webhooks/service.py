@@ -12,7 +12,7 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.config.webhooks import Webhook
 from relay.events.ports import StoreError
-from relay.queue.ports import NodeStore
+from relay.queue.node_ports import NodeStore
 from relay.resolver import Lookups
 from relay.webhooks.cursor import Cursor
 from relay.webhooks.feed import EventFeed
