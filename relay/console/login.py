@@ -90,9 +90,10 @@ class LoginPages:
             secret = b""
         if len(secret) != SECRET_OCTETS:
             return await self._app(request, secrets.token_bytes(SECRET_OCTETS), "The form was changed. Begin anew.")
-        if not await self.people.confirm_app(signed_in, secret, form.get("code", ""), client=viewer_of(request).client):
-            text = "The code does not fit. Look for the present one, and check the clock of the phone."
-            return await self._app(request, secret, text, status=400)
+        code, present, client = form.get("code", ""), form.get("present", ""), viewer_of(request).client
+        refused = await self.people.confirm_app(signed_in, secret, code, client=client, present=present)
+        if refused is not None:
+            return await self._app(request, secret, refused.text, status=400)
         raise web.HTTPSeeOther("/")
 
     async def _form(self, request: web.Request, given: str, fault: str, status: int = 200) -> web.StreamResponse:

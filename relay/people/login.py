@@ -159,14 +159,9 @@ class People:
         """Set the password of a person. All sessions of the person end, and a new one begins."""
         address = signed_in.address
         person, account = self._console().people.get(address), await self.accounts.account(address)
-        keys = (f"password {address}",)
-        wait = await self.sessions.attempt(keys, self._clock())
-        if wait:
-            return Refused(f"Too soon after wrong passwords. Try again in {ceil(wait)} seconds.", address)
-        if person is None or not await self._matches(person, account, present):
-            self.audit.log("console.login_failed", person=address, client=client, why="wrong present password")
-            return Refused("The present password or code is wrong.", address)
-        await self.sessions.succeeded(keys)
+        fault = await self._present_fault(address, person, account, present, client)
+        if person is None or fault:
+            return Refused(fault, address)
         fault = password_fault(new, address) if new == again else "The two new passwords differ."
         fault = fault or ("The new password is the present one." if typed_code(new) == typed_code(present) else "")
         if fault:
@@ -181,16 +176,28 @@ class People:
         after = await self.accounts.account(address)
         return LoggedIn(await self._begin(address, person, after, client, ""), address)
 
-    async def confirm_app(self, signed_in: SignedIn, secret: bytes, code: str, *, client: str) -> bool:
-        """Set the app of a person if its code is right. The other sessions of the person end."""
+    async def confirm_app(
+        self, signed_in: SignedIn, secret: bytes, code: str, *, client: str, present: str = ""
+    ) -> Refused | None:
+        """Set the app of a person if its code is right, and the present password where it replaces another app.
+
+        The other sessions of the person end.
+        """
+        address = signed_in.address
+        if signed_in.has_app:
+            person, account = self._console().people.get(address), await self.accounts.account(address)
+            fault = await self._present_fault(address, person, account, present, client)
+            if fault:
+                return Refused(fault, address)
         step = step_of(secret, code, self._clock())
         if step is None:
-            return False
-        await self.accounts.set_totp(signed_in.address, self._sealed(signed_in.address, secret), step)
-        address = signed_in.address
+            return Refused(
+                "The code does not fit. Look for the present one, and check the clock of the phone.", address
+            )
+        await self.accounts.set_totp(address, self._sealed(address, secret), step)
         await self.audit.note("app", person=address, client=client, subject=address, after="changed")
         await self.sessions.end_all(address, signed_in.token_hash)
-        return True
+        return None
 
     async def remove_app(self, address: str) -> bool:
         """Remove the app of a person, and end all sessions of the person; False if there was none."""
@@ -205,6 +212,20 @@ class People:
         """Return what failures are counted by. From the network of the last login strangers do not delay a person."""
         own = account is not None and account.network == network
         return (f"account {address} {network}" if own else f"account {address}", f"network {network}")
+
+    async def _present_fault(
+        self, address: str, person: Person | None, account: Account | None, present: str, client: str
+    ) -> str:
+        """Check the present password in a session; return what is wrong. Failures slow down, as those of logins do."""
+        keys = (f"password {address}",)
+        wait = await self.sessions.attempt(keys, self._clock())
+        if wait:
+            return f"Too soon after wrong passwords. Try again in {ceil(wait)} seconds."
+        if person is None or not await self._matches(person, account, present):
+            self.audit.log("console.login_failed", person=address, client=client, why="wrong present password")
+            return "The present password or code is wrong."
+        await self.sessions.succeeded(keys)
+        return ""
 
     async def _matches(self, person: Person | None, account: Account | None, password: str) -> bool:
         """Check password or code, in a time that does not depend on whether there is such a person."""

@@ -85,7 +85,8 @@ class World:
 
     async def with_app(self, secret: bytes) -> None:
         signed_in = await self.signed_in(await self.with_password())
-        assert await self.service.confirm_app(signed_in, secret, code_of(secret, int(self.now // 30)), client=CLIENT)
+        code = code_of(secret, int(self.now // 30))
+        assert await self.service.confirm_app(signed_in, secret, code, client=CLIENT) is None
 
 
 @pytest.fixture
@@ -183,6 +184,18 @@ async def test_the_present_password_cannot_be_tried_without_limit_in_a_session(w
     assert [why for line, fields in world.lines if line == "console.login_failed" for why in [fields["why"]]] == [
         "wrong present password"
     ] * 5
+
+
+async def test_an_app_is_replaced_with_the_present_password_only(world: World) -> None:
+    await world.with_app(SECRET)
+    world.now += 60
+    signed_in = await world.signed_in(await world.token(PASSWORD, code_of(SECRET, int(world.now // 30))))
+    other = SECRET[::-1]
+    code = code_of(other, int(world.now // 30))
+    for present in ("", "a guess"):
+        refused = await world.service.confirm_app(signed_in, other, code, client=CLIENT, present=present)
+        assert refused == Refused("The present password or code is wrong.", JANE)
+    assert await world.service.confirm_app(signed_in, other, code, client=CLIENT, present=PASSWORD) is None
 
 
 @pytest.mark.parametrize("given", ["jane\x00@acme.test", "jane\ud800@acme.test", "j" * 400 + "@acme.test"])
@@ -288,8 +301,8 @@ async def test_the_owner_may_require_apps(world: World) -> None:
     world.settings["require_totp"] = True
     found = await world.signed_in(token)
     assert found.stage is Stage.APP
-    assert not await world.service.confirm_app(found, SECRET, "000000", client=CLIENT)
-    assert await world.service.confirm_app(found, SECRET, code_of(SECRET, int(NOW // 30)), client=CLIENT)
+    assert isinstance(await world.service.confirm_app(found, SECRET, "000000", client=CLIENT), Refused)
+    assert await world.service.confirm_app(found, SECRET, code_of(SECRET, int(NOW // 30)), client=CLIENT) is None
     assert (await world.signed_in(token)).stage is Stage.FULL
 
 
