@@ -129,7 +129,7 @@ def _tiles(figures: DayFigures, queue: QueueState, now: float, lifetime: float) 
             "Delivered",
             number(figures.delivered),
             f"{percent(figures.delivered, done)} of {number(done)}" if done else "last 24 hours",
-            "/messages?status=delivered",
+            "/messages?status=delivered&span=day",
         ),
         ("Waiting", number(queue.total), oldest, "/queue"),
         (
@@ -138,7 +138,7 @@ def _tiles(figures: DayFigures, queue: QueueState, now: float, lifetime: float) 
             f"{percent(figures.bounced, figures.left)} of what left" if figures.left else "last 24 hours",
             "/bounces?span=day",
         ),
-        ("Dropped", number(figures.dropped), "on a list, or cancelled", "/messages?status=dropped"),
+        ("Dropped", number(figures.dropped), "on a list, or cancelled", "/messages?status=dropped&span=day"),
         ("Opened", figures.opened.text.partition(" ")[0], _share_of(figures.opened.text), ""),
         (
             "Time to deliver",

@@ -89,6 +89,7 @@ class QueuePages:
             domains=[("", "Any"), *((name, name) for name in self.settings().domains)],
             sites=sites,
             rows=rows[:PAGE],
+            lanes_left=self.lanes_left(request, state),
             lifetime=self.settings().queue.lifetime,
             older=link("/queue", filters, after=f"{last.queue_id}/{last.number}") if last else "",
             export=link("/queue.csv", filters),
@@ -129,6 +130,10 @@ class QueuePages:
     def _queries(self, request: web.Request, state: QueueState, most: int | None = MOST_LANES) -> Iterable[EntryQuery]:
         found = entry_queries(request.query, state, viewer_of(request), most=most)
         return [replace(one, after=parse_after(request.query)) for one in found]
+
+    def lanes_left(self, request: web.Request, state: QueueState) -> int:
+        """Return how many lanes of the site the page leaves out."""
+        return max(len(entry_queries(request.query, state, viewer_of(request))) - MOST_LANES, 0)
 
     async def _all(self, request: web.Request, state: QueueState) -> AsyncIterator[Iterable[Row]]:
         for query in self._queries(request, state, most=None):

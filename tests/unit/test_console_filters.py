@@ -65,6 +65,8 @@ async def test_the_file_of_a_site_has_all_its_lanes() -> None:
     found = [row async for page in pages._all(request("/queue.csv?site=big"), state) for row in page]
     assert len(found) == len(lanes) > PAGE
     assert store.asked == lanes
+    assert pages.lanes_left(request("/queue?site=big"), state) == MOST_LANES
+    assert pages.lanes_left(request("/queue?q=u@x.test"), state) == 0
 
 
 async def test_figures_and_file_of_an_identity_are_about_the_same_mail() -> None:
