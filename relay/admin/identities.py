@@ -12,7 +12,7 @@ from relay.mail.canonical_address import canonical, domain_of
 from relay.queue.pause import Pause
 from relay.reports.serialize import JsonObject, time_json
 from relay.rewrite.tokens import cc_address
-from relay.verification.challenge import DIGITS
+from relay.verification.challenge import DIGITS, is_code
 from relay.verification.model import TEST_STEPS, Verification
 from relay.verification.reply_delivery import answers_remark
 from relay.verification.result import verification_json
@@ -82,7 +82,7 @@ class IdentityRoutes:
     async def code(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/code with {"code": "123456"}: confirm the address by the code in the mail."""
         code = (await optional_json_body(request)).get("code")
-        if not isinstance(code, str) or not (code.isascii() and code.isdigit() and len(code) == DIGITS):
+        if not isinstance(code, str) or not is_code(code):
             raise web.HTTPBadRequest(text=f"the code has {DIGITS} digits")
         return web.json_response(await self._verifier.confirm_code(_address(request), code))
 

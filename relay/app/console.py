@@ -1,5 +1,6 @@
 """Builds the pages of the console from the parts of the relay."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relay import __version__
@@ -11,6 +12,7 @@ from relay.console.bounces import BouncePages
 from relay.console.cached import Cached
 from relay.console.domains import DomainPages
 from relay.console.identities import IdentityPages
+from relay.console.identity_tests import IdentityTests
 from relay.console.message import MessagePages
 from relay.console.messages import MessagesPage
 from relay.console.overview import OverviewPage
@@ -21,6 +23,7 @@ from relay.console.routes import Pages
 from relay.console.shell import Shell
 from relay.console.suppressions import SuppressionPages
 from relay.console.webhooks import WebhookPages
+from relay.verification.verifier import Verifier
 from relay.webhooks.control import WebhookControl
 
 
@@ -33,6 +36,9 @@ class ConsoleSide:
     identities: IdentityRoutes
     providers: ProviderRoutes
     webhooks: WebhookControl
+    verifier: Verifier
+    restart_needed: Callable[[], Sequence[str]]
+    """Returns the keys of the configuration whose values hold only after a restart."""
 
     def pages(self) -> Pages:
         """Return the pages."""
@@ -45,6 +51,8 @@ class ConsoleSide:
         overview = self._overview(shell, queue)
         self.context.stack.push_async_callback(queue.close)
         self.context.stack.push_async_callback(overview.figures.close)
+        tests = IdentityTests(self.verifier)
+        self.context.stack.push_async_callback(tests.close)
         pages = Pages(
             shell=shell,
             overview=overview,
@@ -53,7 +61,7 @@ class ConsoleSide:
             queue=self._queue(shell, queue),
             bounces=self._bounces(shell),
             domains=self._domains(shell),
-            identities=IdentityPages(shell=shell, rows=self.identities.rows, clock=self.context.clock),
+            identities=IdentityPages(shell=shell, rows=self.identities.rows, tests=tests, clock=self.context.clock),
             providers=ProviderPages(shell=shell, rows=self.providers.rows),
             suppressions=self._suppressions(shell),
             webhooks=WebhookPages(shell=shell, control=self.webhooks),
@@ -71,6 +79,7 @@ class ConsoleSide:
             waiting=waiting,
             domains=self.outbound.signing.watch.watched,
             pauses=self.outbound.runner.shared_pauses.lanes,
+            restart_needed=self.restart_needed,
         )
 
     def _overview(self, shell: Shell, queue: Cached[QueueState]) -> OverviewPage:

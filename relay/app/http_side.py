@@ -77,6 +77,8 @@ class HttpSide:
     configuration: Answer
     exposition: Callable[[], Awaitable[bytes]]
     """Returns the metrics for Prometheus."""
+    restart_needed: Callable[[], Sequence[str]]
+    """Returns the keys of the configuration whose values hold only after a restart."""
     config: Path | None = None
     """The configuration file, None for a relay without one."""
 
@@ -149,6 +151,7 @@ class HttpSide:
             queue=queue_routes(self.context, self.outbound),
             config=self.config,
             reload=self.reload,
+            keyring=self.outbound.signing.keyring,
         )
 
     def provider_routes(self) -> ProviderRoutes:
@@ -222,6 +225,8 @@ class HttpSide:
             identities=self._identity_routes(),
             providers=self.provider_routes(),
             webhooks=WebhookControl(self.webhooks),
+            verifier=self.inbound.verifier,
+            restart_needed=self.restart_needed,
         )
 
     def _people_routes(self) -> PeopleRoutes:

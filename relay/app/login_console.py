@@ -14,15 +14,20 @@ from relay.admin.people import PeopleRoutes
 from relay.app.console import ConsoleSide
 from relay.app.context import AppContext
 from relay.console.cached import Cached
+from relay.console.identity_actions import IdentityActions
+from relay.console.identity_forms import IdentityForms
 from relay.console.list_actions import ListActions
 from relay.console.login import LoginPages
 from relay.console.login_access import LoginAccess
-from relay.console.people import PeoplePages, PersonFiles
+from relay.console.people import PeoplePages
 from relay.console.plans import PlanPages
 from relay.console.queue_actions import QueueActions
 from relay.console.queue_state import QueueState
-from relay.console.routes import ActingPages, login_application
-from relay.console.shell import Shell
+from relay.console.routes import ActingPages, Pages, login_application
+from relay.console.table_editor import TableEditor
+from relay.console.table_forms import TableForms
+from relay.people.audit import Audit
+from relay.rewrite.tokens import Keyring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,13 +40,14 @@ class LoginConsole:
     config: Path | None
     """The configuration file, None for a relay without one."""
     reload: Callable[[], Awaitable[Mapping[str, object]]]
+    keyring: Callable[[], Keyring]
 
     def application(self, side: ConsoleSide) -> web.Application:
         """Return the application: the pages of the other console, and those that act."""
         pages, queue = side.pages_and_queue()
         settings = self.context.settings
         access = LoginAccess(self.people.people, settings().console, lambda: frozenset(settings().identities))
-        return login_application(pages, self.pages(pages.shell, queue), access)
+        return login_application(pages, self.pages(pages, queue), access)
 
     def tls(self) -> ssl.SSLContext | None:
         """Return what the console needs for TLS of its own, None without a certificate. Raises OSError."""
@@ -55,11 +61,22 @@ class LoginConsole:
     async def _nodes(self) -> int:
         return sum(one.alive for one in await self.context.store.nodes.states())
 
-    def pages(self, shell: Shell, queue: Cached[QueueState]) -> ActingPages:
+    def _editor(self, audit: Audit) -> TableEditor:
+        return TableEditor(
+            config=self.config,
+            environ=os.environ,
+            reload=self.reload,
+            nodes=self._nodes,
+            audit=audit,
+            key=lambda: self.keyring().keys[0][1],
+        )
+
+    def pages(self, reading: Pages, queue: Cached[QueueState]) -> ActingPages:
         """Return the pages."""
-        context, store = self.context, self.context.store
+        context, store, shell = self.context, self.context.store, reading.shell
         people = self.people.people
         plans = PlanPages(shell=shell, sessions=store.sessions, audit=people.audit, clock=context.clock)
+        editor = self._editor(people.audit)
         suppressions = SuppressionRoutes(store.suppressions, context.clock)
         unsubscribes = UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock)
         return ActingPages(
@@ -69,8 +86,10 @@ class LoginConsole:
                 shell=shell,
                 routes=self.people,
                 plans=plans,
-                files=PersonFiles(self.config, os.environ, self.reload, self._nodes),
+                editor=editor,
             ),
+            identity_forms=IdentityForms(forms=TableForms(shell=shell, editor=editor), settings=context.settings),
+            identities=IdentityActions(plans=plans, pages=reading.identities, editor=editor),
             queue=QueueActions(plans=plans, queue=queue, routes=self.queue),
             suppressions=ListActions(plans=plans, routes=suppressions, fields=("domain", "reply")),
             unsubscribes=ListActions(plans=plans, routes=unsubscribes, fields=("domain", "campaign")),

@@ -183,6 +183,7 @@ class App:
             reload=nodes.reload,
             configuration=self.shown_configuration,
             exposition=nodes.exposition,
+            restart_needed=lambda: self.configuration.restart_needed,
             config=self.configuration.path,
         )
 

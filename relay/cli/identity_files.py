@@ -1,10 +1,7 @@
-"""`relay identity add` and `remove`, and the addresses that `add` derives from names."""
+"""`relay identity add` and `remove`."""
 
 import os
-import re
 import sys
-import unicodedata
-from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +11,19 @@ from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.config import reload_command
 from relay.cli.undelivered_replies import warn_of_lost_replies
 from relay.config import ConfigError, Settings
-from relay.config.conf_d import fragment_path, remove_fragment, write_fragment
-from relay.config.sources import read_sources
+from relay.config.sender_tables import identity_table
+from relay.config.table_files import (
+    StaleTableError,
+    Table,
+    TableElsewhereError,
+    change_table,
+    place_text,
+    read_table,
+    remove_table,
+)
 from relay.mail.address import AddressError, parse_address
+from relay.mail.address_of_name import free_address
 from relay.mail.canonical_address import canonical
-
-_NOT_DECOMPOSED = str.maketrans({"ø": "o", "ł": "l", "đ": "d", "ð": "d", "þ": "th", "æ": "ae", "œ": "oe", "ı": "i"})
-"""Latin letters that Unicode does not decompose into a letter and a mark."""
-
-_SEPARATORS = re.compile(r"[^a-z0-9]+")
-
-_REMOVED = re.compile(r"['’`.]")
-
-_MAX_LENGTH = 60
-"""Characters, at most, so that a number still fits into the local part (RFC 5321 section 4.5.3.1.1)."""
-
-
-def local_part(name: str) -> str:
-    """Return "jane.doe" for "Jane Doe": lower-case ASCII words joined by dots; "" if no letter is Latin."""
-    decomposed = unicodedata.normalize("NFKD", name.casefold().translate(_NOT_DECOMPOSED))
-    letters = "".join(char for char in decomposed if not unicodedata.combining(char))
-    words = _SEPARATORS.split(_REMOVED.sub("", letters))
-    return ".".join(word for word in words if word)[:_MAX_LENGTH].rstrip(".")
-
-
-def free_address(name: str, domain: str, taken: Container[str]) -> str:
-    """Return the first unused address for a name: jane.doe@, jane.doe2@, …; "" if no letter is Latin."""
-    local = local_part(name)
-    if not local:
-        return ""
-    address, number = f"{local}@{domain}", 1
-    while address in taken:
-        number += 1
-        address = f"{local}{number}@{domain}"
-    return address
-
 
 reload_option = click.option(
     "--reload/--no-reload", "reload", default=None, help="Reload the configuration of the running server; default: ask."
@@ -86,8 +61,8 @@ def add_command(target: str, path: Path, force: bool, reload: bool | None, **key
     if "@" not in target and keys["display_name"] is None:
         keys["display_name"] = target
 
-    fragment = fragment_path(path, "identity", address)
-    _refuse_overwriting(path, settings, address, fragment, force=force)
+    table = read_table(path, identity_table(address), os.environ)
+    _refuse_overwriting(table, force=force)
     values = {
         key: list(value) if isinstance(value, tuple) else value
         for key, value in keys.items()
@@ -95,17 +70,19 @@ def add_command(target: str, path: Path, force: bool, reload: bool | None, **key
     }
 
     try:
-        warnings = write_fragment(path, fragment, ("identities", address), values, os.environ)
+        warnings = change_table(path, table.name, values, os.environ).warnings
     except ConfigError as error:
         click.echo(f"{error}\nrelay: {address} was not added", err=True)
         sys.exit(EX_CONFIG)
+    except TableElsewhereError as error:
+        raise click.UsageError(str(error)) from None
     except OSError as error:
-        click.echo(f"relay: {fragment} cannot be written: {error.strerror}", err=True)
+        click.echo(f"relay: {table.file} cannot be written: {error.strerror}", err=True)
         sys.exit(EX_CONFIG)
 
     for warning in warnings:
         click.echo(f"warning: {warning}", err=True)
-    click.echo(f"{address} is in {fragment}")
+    click.echo(f"{address} is in {table.file}")
     warn_of_lost_replies(settings_or_exit(path, warn=False), [address])
     reload_running(settings, path, reload)
     click.echo(f"Test it with: relay identity test {address}")
@@ -118,14 +95,15 @@ def add_command(target: str, path: Path, force: bool, reload: bool | None, **key
 def remove_command(address: str, path: Path, reload: bool | None) -> None:
     """Remove an identity that `add` created. The records of its mail are kept."""
     settings = settings_or_exit(path)
-    fragment = fragment_path(path, "identity", canonical(address))
-    if not fragment.exists():
-        location = _location(path, address) if settings.identity_for(address) else ""
-        hint = f"; it is in {location}: remove it there" if location else ""
-        raise click.UsageError(f"there is no {fragment}{hint}")
+    table = read_table(path, identity_table(canonical(address)), os.environ)
+    if not table.file.exists():
+        hint = f"; it is in {place_text(table.elsewhere)}: remove it there" if table.elsewhere else ""
+        raise click.UsageError(f"there is no {table.file}{hint}")
 
     try:
-        remove_fragment(path, fragment, os.environ)
+        remove_table(path, table.name, os.environ)
+    except (TableElsewhereError, StaleTableError) as error:
+        raise click.UsageError(str(error)) from None
     except ConfigError as error:
         click.echo(f"{error}\nrelay: {address} was not removed", err=True)
         sys.exit(EX_CONFIG)
@@ -147,17 +125,11 @@ def _address_of(settings: Settings, name: str) -> str:
     return address
 
 
-def _refuse_overwriting(path: Path, settings: Settings, address: str, fragment: Path, *, force: bool) -> None:
-    if fragment.exists():
-        if not force:
-            raise click.UsageError(f"{fragment} exists already; use --force to replace it")
-    elif settings.identity_for(address):
-        raise click.UsageError(f"{address} is in {_location(path, address)} already; change it there")
-
-
-def _location(path: Path, address: str) -> str:
-    location = read_sources(path, os.environ).location(("identities", canonical(address)))
-    return f"{location.file}:{location.line}"
+def _refuse_overwriting(table: Table, *, force: bool) -> None:
+    if table.elsewhere is not None:
+        raise click.UsageError(f"{table.name.name} is in {place_text(table.elsewhere)} already; change it there")
+    if table.file.exists() and not force:
+        raise click.UsageError(f"{table.file} exists already; use --force to replace it")
 
 
 def reload_running(settings: Settings, path: Path, wanted: bool | None) -> bool:

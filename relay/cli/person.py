@@ -14,13 +14,14 @@ from relay.cli.common import EX_CONFIG, config_option, json_option, past_time, s
 from relay.cli.identity_files import reload_option, reload_running
 from relay.config import ConfigError, Fault
 from relay.config.console import ROLES, Role
+from relay.config.table_files import read_table
 from relay.mail.address import AddressError, parse_address
 from relay.mail.canonical_address import canonical
 from relay.people.files import (
     PersonFileError,
     add_person,
     change_person,
-    person_file,
+    person_table,
     remove_person,
     reset_person,
 )
@@ -90,7 +91,7 @@ def new_command(address: str, role: Role, domains: tuple[str, ...], path: Path, 
         ),
     )
     _warn(warnings)
-    click.echo(f"{name} is in {person_file(path, name)}")
+    click.echo(f"{name} is in {read_table(path, person_table(name), os.environ).file}")
     _show_code(code)
     reload_running(settings, path, reload)
 

@@ -3,18 +3,16 @@
 A fragment is kept only if the whole configuration is valid with it.
 """
 
+import fcntl
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
 from urllib.parse import quote
 
 from relay.config.errors import ConfigError, Fault
 from relay.config.load import check
-from relay.config.show import toml_table
-from relay.config.toml_positions import KeyPath
 
 _FILE_CHARACTERS = "@+=!#$&'^{}~ "
 """Characters of an address that a file name may hold unquoted, besides letters and digits."""
@@ -25,24 +23,46 @@ _MAX_NAME = 160
 
 def fragment_path(config: Path, kind: str, name: str) -> Path:
     """Return the file of one table in the folder of the configuration: `conf.d/identity-jane@acme.test.toml`."""
+    return config.parent / "conf.d" / f"{kind}-{file_name(name)}.toml"
+
+
+def file_name(name: str) -> str:
+    """Return the name of a table as part of the name of a file."""
     quoted = quote(name, safe=_FILE_CHARACTERS)
     if len(quoted) > _MAX_NAME:
         quoted = f"{quoted[:_MAX_NAME]}~{blake2b(name.encode(), digest_size=8).hexdigest()}"
-    return config.parent / "conf.d" / f"{kind}-{quoted}.toml"
+    return quoted
 
 
-def write_fragment(
-    config: Path, fragment: Path, path: KeyPath, values: Mapping[str, Any], environ: Mapping[str, str]
-) -> tuple[Fault, ...]:
-    """Write one table as a fragment and return the warnings for the whole configuration.
+@contextmanager
+def locked(config: Path) -> Iterator[None]:
+    """Hold the lock of the folder of a configuration: one program changes its fragments at a time. Blocks."""
+    descriptor = os.open(config.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_fragment(config: Path, fragment: Path, text: str, environ: Mapping[str, str]) -> tuple[Fault, ...]:
+    """Write a fragment and return the warnings for the whole configuration.
 
     The file gets the owner and mode of the configuration file. Raises ConfigError if the configuration is invalid with
     it, and OSError if it cannot be written. After an error the fragment is as it was before.
     """
     before = fragment.read_bytes() if fragment.exists() else None
     fragment.parent.mkdir(mode=config.parent.stat().st_mode & 0o777, exist_ok=True)
-    _write_atomically(fragment, toml_table(path, values).encode(), config)
+    write_atomically(fragment, text.encode(), config, config.stat().st_mode & 0o666)
     return _check_or_restore(config, fragment, before, environ)
+
+
+def restore_fragment(config: Path, fragment: Path, before: bytes | None) -> None:
+    """Give a fragment its former content; None removes it. Raises OSError."""
+    if before is None:
+        fragment.unlink(missing_ok=True)
+    else:
+        write_atomically(fragment, before, config, config.stat().st_mode & 0o666)
 
 
 def remove_fragment(config: Path, fragment: Path, environ: Mapping[str, str]) -> tuple[Fault, ...]:
@@ -58,23 +78,20 @@ def _check_or_restore(
     settings, faults, warnings = check(config, environ)
     if settings is not None:
         return warnings
-    if before is None:
-        fragment.unlink()
-    else:
-        _write_atomically(fragment, before, config)
+    restore_fragment(config, fragment, before)
     raise ConfigError(faults)
 
 
-def _write_atomically(fragment: Path, content: bytes, config: Path) -> None:
-    """Replace the file in one step, with owner and mode of the configuration file."""
+def write_atomically(file: Path, content: bytes, config: Path, mode: int) -> None:
+    """Replace a file in one step. It gets the owner of the configuration file. Raises OSError."""
     model = config.stat()
-    unfinished = fragment.with_suffix(".part")
+    unfinished = file.with_suffix(".part")
     descriptor = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        file.flush()
+    with os.fdopen(descriptor, "wb") as output:
+        output.write(content)
+        output.flush()
         with suppress(PermissionError):  # Only root may change the owner. Without it the writer keeps the file.
-            os.fchown(file.fileno(), model.st_uid, model.st_gid)
-        os.fchmod(file.fileno(), model.st_mode & 0o666)
-        os.fsync(file.fileno())
-    unfinished.replace(fragment)
+            os.fchown(output.fileno(), model.st_uid, model.st_gid)
+        os.fchmod(output.fileno(), mode)
+        os.fsync(output.fileno())
+    unfinished.replace(file)

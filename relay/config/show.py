@@ -45,10 +45,11 @@ def toml_value(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def toml_table(path: KeyPath, values: Mapping[str, Any]) -> str:
-    """Return one table as TOML, with its header."""
+def toml_table(path: KeyPath, values: Mapping[str, Any], *, is_element: bool = False) -> str:
+    """Return one table as TOML, with its header; an element is one of the array of tables at that path."""
     lines = [f"{key_text((key,))} = {toml_value(value)}" for key, value in values.items()]
-    return "\n".join((f"[{key_text(path)}]", *lines)) + "\n"
+    header = f"[[{key_text(path)}]]" if is_element else f"[{key_text(path)}]"
+    return "\n".join((header, *lines)) + "\n"
 
 
 def plain(settings: Section) -> dict[str, Any]:

@@ -23,6 +23,8 @@ class Tree:
 
     values: dict[str, Any] = field(default_factory=dict)
     locations: dict[KeyPath, Location] = field(default_factory=dict)
+    places: dict[KeyPath, list[Location]] = field(default_factory=dict)
+    """All locations of each path: a later file replaces values of an earlier one."""
     faults: list[Fault] = field(default_factory=list)
     complete: bool = True
     """False if a file could not be read or is not TOML: it may hold values that seem to be missing."""
@@ -40,6 +42,16 @@ class Tree:
     def set_location(self, path: KeyPath, location: Location) -> None:
         """Record the location of the path."""
         self.locations[_folded(path)] = location
+        self.places.setdefault(_folded(path), []).append(location)
+
+    def files_of(self, path: KeyPath) -> dict[str, Location]:
+        """Return the first location of a table in each file that has a part of it."""
+        path, found = _folded(path), dict[str, Location]()
+        for key, places in self.places.items():
+            if key[: len(path)] == path:
+                for place in places:
+                    found[place.file] = min(place, found.get(place.file, place))
+        return found
 
     def add_fault(self, problem: Problem) -> None:
         """Add the problem as a fault at the location of its path."""

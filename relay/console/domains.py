@@ -9,6 +9,7 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.console.csv_export import csv_answer, one_page
 from relay.console.formats import listed, moment, part_of, sentence
+from relay.console.roles import Viewer, viewer_of
 from relay.console.shell import Shell
 from relay.domains.key_rotation import waiting_keys
 from relay.domains.records import DkimKey, WantedRecord, records, remarks, sending_domain
@@ -81,7 +82,7 @@ class DomainPages:
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /domains: the sending domains, those that fail first."""
-        rows = await self._rows()
+        rows = await self._rows(viewer_of(request))
         failing = [one.status.domain for one in rows if one.status.health == "failing"]
         if failing:
             subject = f"{part_of(len(failing), len(rows))} domains" if len(rows) > 1 else "The only domain"
@@ -100,7 +101,7 @@ class DomainPages:
                 *(one.status.domain, one.status.health, one.note, one.tracking, one.providers),
                 *(one.delivered, moment(one.status.checked_at)),
             )
-            for one in await self._rows()
+            for one in await self._rows(viewer_of(request))
         ]
         return await csv_answer(request, "domains", header, one_page(rows))
 
@@ -108,7 +109,7 @@ class DomainPages:
         """GET /domains/DOMAIN: its records as they should be, its keys and settings."""
         name = canonical_domain(request.match_info["domain"])
         status = next((one for one in self.watched() if one.domain == name), None)
-        if status is None:
+        if status is None or not viewer_of(request).sees(name):
             return await self.shell.error(
                 request, 404, f"{name} is no sending domain here", "It is not in the configuration.", state="off"
             )
@@ -133,10 +134,10 @@ class DomainPages:
             providers=settings.all_providers_for(name),
         )
 
-    async def _rows(self) -> Sequence[DomainRow]:
+    async def _rows(self, viewer: Viewer) -> Sequence[DomainRow]:
         settings = self.settings()
         delivered = dict(await self.tallies.domains(self.clock() - DAY))
-        rows = [_row(one, settings, delivered) for one in self.watched()]
+        rows = [_row(one, settings, delivered) for one in self.watched() if viewer.sees(one.domain)]
         return sorted(
             rows, key=lambda one: (("failing", "unchecked", "passing").index(one.status.health), -one.delivered)
         )

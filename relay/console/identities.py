@@ -8,8 +8,11 @@ from aiohttp import web
 from relay.clock import Clock
 from relay.console.csv_export import csv_answer, one_page
 from relay.console.formats import in_words, listed, part_of, time_of_json
+from relay.console.identity_tests import IdentityTests
+from relay.console.links import segment
+from relay.console.roles import Viewer, viewer_of
 from relay.console.shell import Shell
-from relay.mail.canonical_address import canonical
+from relay.mail.canonical_address import canonical, domain_of
 from relay.reports.serialize import JsonObject
 
 STEPS = (("sending", "Sending"), ("receiving", "Receiving"), ("tracking", "Tracking"))
@@ -23,6 +26,7 @@ STATES = {"passed": ("ok", "Verified"), "failed": ("bad", "Failed"), "pending": 
 class Step:
     """One step of the test."""
 
+    name: str
     title: str
     badge: tuple[str, str]
     at: float
@@ -49,11 +53,12 @@ class IdentityPages:
     shell: Shell
     rows: Callable[[], Awaitable[Sequence[JsonObject]]]
     """Returns the identities as the API has them."""
+    tests: IdentityTests
     clock: Clock
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /identities: all of them, those that need a hand first."""
-        rows = await self._rows()
+        rows = await self._rows(viewer_of(request))
         ready = sum(one.badge[0] == "ok" for one in rows)
         open_ones = [one.address for one in rows if one.badge[0] != "ok"]
         if len(rows) > 1:
@@ -77,43 +82,62 @@ class IdentityPages:
             "used_day",
             "verified",
         )
-        rows = [[one.json[name] for name in names] for one in await self._rows()]
+        rows = [[one.json[name] for name in names] for one in await self._rows(viewer_of(request))]
         return await csv_answer(request, "identities", names, one_page(rows))
 
-    async def one(self, request: web.Request) -> web.StreamResponse:
-        """GET /identities/ADDRESS: its steps, limits and settings."""
+    async def one(self, request: web.Request, code: str = "", fault: str = "") -> web.StreamResponse:
+        """GET /identities/ADDRESS: its steps, limits and settings. `fault` is what is wrong with a code."""
         address = canonical(request.match_info["address"])
-        row = next((one for one in await self._rows() if one.address == address), None)
+        row = next((one for one in await self._rows(viewer_of(request)) if one.address == address), None)
         if row is None:
             text = f"Add it with: relay identity add {address}"
             return await self.shell.error(request, 404, f"{address} is no identity here", text, state="off")
         left = len(STEPS) - row.passed
         text = f"{in_words(left)} {'step is' if left == 1 else 'steps are'} open" if left else "all steps are verified"
+        pending = next((one for one in _stored(row.json) if one["state"] == "pending"), None)
         return await self.shell.page(
-            request, "identity.html", title=address, row=row, headline=f"{address}: {text}.", one=row.json
+            request,
+            "identity.html",
+            title=address,
+            status=400 if fault else 200,
+            row=row,
+            headline=f"{address}: {text}.",
+            one=row.json,
+            path=f"/identities/{segment(address)}",
+            is_running=self.tests.is_running(address),
+            results=self.tests.results(address),
+            pending=pending,
+            code=code,
+            fault=fault,
+            is_complete="complete" in request.query and not left,
         )
 
-    async def _rows(self) -> Sequence[IdentityRow]:
-        rows = [_row(one) for one in await self.rows()]
+    async def _rows(self, viewer: Viewer) -> Sequence[IdentityRow]:
+        rows = [_row(one) for one in await self.rows() if viewer.sees(domain_of(str(one["address"])))]
         return sorted(rows, key=lambda one: (one.badge[0] == "ok", one.address))
 
 
 def _row(one: JsonObject) -> IdentityRow:
-    found = one["steps"]
-    assert isinstance(found, list)
-    stored = {str(step["step"]): step for step in found}
-    steps = [_step(title, stored.get(name)) for name, title in STEPS]
+    stored = {str(step["step"]): step for step in _stored(one)}
+    steps = [_step(name, title, stored.get(name)) for name, title in STEPS]
     passed = sum(step.badge[0] == "ok" for step in steps)
     return IdentityRow(
         one, str(one["address"]), _badge(one, passed), steps, passed, time_of_json(one["next_release_at"])
     )
 
 
-def _step(title: str, stored: JsonObject | None) -> Step:
+def _stored(one: JsonObject) -> Sequence[JsonObject]:
+    """Return the steps as the API has them."""
+    found = one["steps"]
+    assert isinstance(found, list)
+    return found
+
+
+def _step(name: str, title: str, stored: JsonObject | None) -> Step:
     if stored is None:
-        return Step(title, ("new", "Not tested"), 0.0, "")
+        return Step(name, title, ("new", "Not tested"), 0.0, "")
     badge = STATES.get(str(stored["state"]), ("new", str(stored["state"])))
-    return Step(title, badge, time_of_json(stored["at"]), str(stored["detail"]))
+    return Step(name, title, badge, time_of_json(stored["at"]), str(stored["detail"]))
 
 
 def _badge(one: JsonObject, passed: int) -> tuple[str, str]:

@@ -3,9 +3,7 @@
 import asyncio
 import json
 import secrets
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from aiohttp import web
 
@@ -19,6 +17,7 @@ from relay.console.plans import Action, Done, PlanPages, Question
 from relay.console.roles import Role as Rank
 from relay.console.roles import viewer_of
 from relay.console.shell import Shell
+from relay.console.table_editor import TableEditor
 from relay.mail.address import AddressError, parse_address
 from relay.mail.canonical_address import canonical
 from relay.people.files import PersonFileError, add_person, remove_person, reset_person
@@ -48,25 +47,6 @@ _TITLES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PersonFiles:
-    """The configuration of the running server, and its reload."""
-
-    path: Path | None
-    environ: Mapping[str, str]
-    reload: Callable[[], Awaitable[Mapping[str, object]]]
-    nodes: Callable[[], Awaitable[int]]
-    """Returns the number of nodes that are alive."""
-
-    async def fault(self) -> str:
-        """Return why people cannot be changed here, "" if they can."""
-        if self.path is None:
-            return "This server runs without a configuration file."
-        if await self.nodes() > 1:
-            return "Several nodes share this store, each with its own files. Use `relay person` on each of them."
-        return ""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PeoplePages:
     """GET /people and /audit, POST /people/actions."""
@@ -74,7 +54,7 @@ class PeoplePages:
     shell: Shell
     routes: PeopleRoutes
     plans: PlanPages
-    files: PersonFiles
+    editor: TableEditor
 
     def __post_init__(self) -> None:
         for name in _TITLES:
@@ -113,7 +93,7 @@ class PeoplePages:
             raise web.HTTPBadRequest(text=f"{given[:200]} is not a mail address: {error}.") from None
         if action == "people.new" and form.get("role") not in ROLES:
             raise web.HTTPBadRequest(text=f"The role is one of {', '.join(ROLES)}.")
-        fault = await self.files.fault() if action in ("people.new", "people.reset", "people.remove") else ""
+        fault = await self.editor.fault() if action in ("people.new", "people.reset", "people.remove") else ""
         if fault:
             raise web.HTTPBadRequest(text=fault)
         domains = [one.strip() for one in form.get("domains", "").split(",") if one.strip()]
@@ -137,8 +117,8 @@ class PeoplePages:
 
     async def _write(self, plan: Plan, address: str) -> Done:
         """Change the file of a person, and reload. Raises PersonFileError, ConfigError and OSError."""
-        assert self.files.path is not None
-        config, environ, random = self.files.path, self.files.environ, secrets.token_bytes(26)
+        assert self.editor.config is not None
+        config, environ, random = self.editor.config, self.editor.environ, secrets.token_bytes(26)
         present = self.routes.console().people.get(address)
         before, after, code = present.role if present else "", "", ""
         match plan.action:
@@ -156,7 +136,7 @@ class PeoplePages:
             case _:
                 await asyncio.to_thread(lambda: remove_person(config, address, present=present, environ=environ))
                 what, after = f"{address} is removed.", "removed"
-        faults = (await self.files.reload()).get("faults")
+        faults = (await self.editor.reload()).get("faults")
         if plan.action == "people.remove" and not faults:
             await self.routes.people.sessions.end_all(address)
             await self.routes.people.accounts.forget(address)

@@ -12,6 +12,8 @@ from relay.console.access import AccessCheck, access_middleware, secure
 from relay.console.bounces import BouncePages
 from relay.console.domains import DomainPages
 from relay.console.identities import IdentityPages
+from relay.console.identity_actions import IdentityActions
+from relay.console.identity_forms import IdentityForms
 from relay.console.links import link
 from relay.console.list_actions import ListActions
 from relay.console.login import LoginPages
@@ -74,6 +76,8 @@ class ActingPages:
     login: LoginPages
     plans: PlanPages
     people: PeoplePages
+    identity_forms: IdentityForms
+    identities: IdentityActions
     queue: QueueActions
     suppressions: ListActions
     unsubscribes: ListActions
@@ -93,12 +97,12 @@ def routes(pages: Pages) -> Sequence[Route]:
         Route("GET", "/queue.csv", pages.queue.export, Role.VIEWER, masks=False),
         Route("GET", "/bounces", pages.bounces.show, Role.VIEWER),
         Route("GET", "/bounces.csv", pages.bounces.export, Role.VIEWER, masks=False),
-        Route("GET", "/domains", pages.domains.show, Role.VIEWER),
-        Route("GET", "/domains.csv", pages.domains.export, Role.VIEWER, masks=False),
-        Route("GET", "/domains/{domain}", pages.domains.one, Role.VIEWER),
-        Route("GET", "/identities", pages.identities.show, Role.VIEWER),
-        Route("GET", "/identities.csv", pages.identities.export, Role.VIEWER, masks=False),
-        Route("GET", "/identities/{address}", pages.identities.one, Role.VIEWER),
+        Route("GET", "/domains", pages.domains.show, Role.VIEWER, narrows=True),
+        Route("GET", "/domains.csv", pages.domains.export, Role.VIEWER, narrows=True, masks=False),
+        Route("GET", "/domains/{domain}", pages.domains.one, Role.VIEWER, narrows=True),
+        Route("GET", "/identities", pages.identities.show, Role.VIEWER, narrows=True),
+        Route("GET", "/identities.csv", pages.identities.export, Role.VIEWER, narrows=True, masks=False),
+        Route("GET", "/identities/{address}", pages.identities.one, Role.VIEWER, narrows=True),
         Route("GET", "/providers", pages.providers.show, Role.VIEWER),
         Route("GET", "/providers.csv", pages.providers.export, Role.VIEWER, masks=False),
         Route("GET", "/suppressions", pages.suppressions.show, Role.VIEWER, narrows=True),
@@ -126,6 +130,11 @@ def acting_routes(pages: ActingPages) -> Sequence[Route]:
         Route("POST", "/app", login.set_app, Role.NEWCOMER, **own),
         Route("GET", "/confirm/{plan}", pages.plans.show, Role.SUPPORT, **own),
         Route("POST", "/confirm/{plan}", pages.plans.confirm, Role.SUPPORT, **own),
+        Route("GET", "/identities/new", pages.identity_forms.new, Role.OPERATOR, **own),
+        Route("POST", "/identities/new", pages.identity_forms.add, Role.OPERATOR, **own),
+        Route("GET", "/identities/{address}/edit", pages.identity_forms.edit, Role.OPERATOR, **own),
+        Route("POST", "/identities/{address}/edit", pages.identity_forms.change, Role.OPERATOR, **own),
+        Route("POST", "/identities/{address}/actions", pages.identities.post, Role.OPERATOR, **own),
         Route("POST", "/queue/actions", pages.queue.by_filter, Role.OPERATOR, **own),
         Route("POST", "/messages/{queue_id}/actions", pages.queue.by_message, Role.SUPPORT, **own),
         Route("POST", "/suppressions/actions", pages.suppressions.post, Role.SUPPORT, **own),
@@ -154,7 +163,7 @@ def login_application(pages: Pages, acting: ActingPages, access: LoginAccess) ->
     """Return the application of people who log in: they read and act."""
     app = web.Application(client_max_size=MAX_BODY, middlewares=[access.middleware(), page_errors(pages.shell)])
     app.on_response_prepare.append(access.secure)
-    for route in (*routes(pages), *acting_routes(acting)):
+    for route in (*acting_routes(acting), *routes(pages)):
         app.router.add_route(route.method, route.path, guarded(route, pages.shell))
     return app
 

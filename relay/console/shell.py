@@ -14,6 +14,9 @@ from relay.domains.status import DomainStatus
 from relay.events.ports import StoreError
 from relay.queue.routing import LanePause
 
+SAVED = "saved"
+"""Parameter of the page that follows a change."""
+
 
 @dataclass(frozen=True, slots=True)
 class MenuItem:
@@ -36,6 +39,8 @@ class Shell:
     domains: Callable[[], Sequence[DomainStatus]]
     pauses: Callable[[], Mapping[str, LanePause]]
     """Pauses by lane."""
+    restart_needed: Callable[[], Sequence[str]] = tuple
+    """Returns the keys of the configuration whose values hold only after a restart."""
     render: Callable[[str, Mapping[str, Any]], str] = rendered
     """Returns the page of a template."""
 
@@ -51,6 +56,8 @@ class Shell:
                 "version": self.version,
                 "now": self.clock(),
                 "viewer": viewer_of(request),
+                "saved": SAVED in request.query and viewer_of(request).signed_in is not None,
+                "restart": self.restart_needed(),
                 "files": URLS,
                 "menu": await self._menu(viewer_of(request)),
                 "section": request.path,
@@ -67,7 +74,7 @@ class Shell:
         return await self.page(request, "error.html", title=title, status=status, text=text, state=state)
 
     async def _menu(self, viewer: Viewer) -> Sequence[tuple[str, Sequence[MenuItem]]]:
-        failing = sum(one.health == "failing" for one in self.domains())
+        failing = sum(one.health == "failing" for one in self.domains() if viewer.sees(one.domain))
         paused = sum(lane.startswith("provider:") for lane in self.pauses())
         watch = (
             MenuItem("/", "Overview"),
@@ -84,7 +91,7 @@ class Shell:
         people = [MenuItem("/audit", "Audit")] if viewer.may("OPERATOR") else []
         people += [MenuItem("/people", "People")] if viewer.may("OWNER") else []
         if viewer.domains:
-            return (("Lists", lists), *((("Console", people),) if people else ()))
+            return (("Send", send[:2]), ("Lists", lists), *((("Console", people),) if people else ()))
         sections = (("Watch", watch), ("Send", send), ("Lists", lists), ("Connect", connect))
         return (*sections, ("Console", people)) if people else sections
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from relay.clock import Clock
 from relay.log import Emit
-from relay.people.ports import Change, ChangeStore
+from relay.people.ports import Change, ChangeQuery, ChangeStore
 
 LONGEST_TEXT = 500
 """Characters of a value in the audit, at most."""
@@ -36,6 +36,10 @@ class Audit:
         )
         change = Change(self.new_id(), self.clock(), person, action, texts[0], texts[1], texts[2], client)
         await self.store.record([change])
+
+    async def last(self, action: str, subject: str) -> Change | None:
+        """Return the last change of a subject by an action, or by any that begins so, such as "queue"."""
+        return next(iter(await self.store.changes(ChangeQuery(action=action, subject=subject, limit=1))), None)
 
 
 def _cut(text: str) -> str:

@@ -4,11 +4,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from relay.config.conf_d import fragment_path, remove_fragment, write_fragment
 from relay.config.console import Person, Role
 from relay.config.errors import Fault
 from relay.config.secret_hash import hash_password
-from relay.config.sources import read_sources
+from relay.config.table_files import (
+    StaleTableError,
+    TableElsewhereError,
+    TableName,
+    change_table,
+    place_text,
+    read_table,
+    remove_table,
+)
 from relay.people.passwords import new_code
 
 
@@ -16,9 +23,9 @@ class PersonFileError(ValueError):
     """A person cannot be written or removed; the text says why, and what to do."""
 
 
-def person_file(config: Path, address: str) -> Path:
-    """Return the file of a person, beside the configuration."""
-    return fragment_path(config, "person", address)
+def person_table(address: str) -> TableName:
+    """Return the table of a person."""
+    return TableName("person", ("console", "people", address))
 
 
 def add_person(
@@ -46,7 +53,6 @@ def reset_person(
     """Write a new code for a person, which voids the password; return it and the warnings. Raises as `add_person`."""
     if present is None:
         raise PersonFileError(f"{address} is not a person of the console")
-    _own_file(config, address, environ)
     return _write(config, address, present.role, present.domains, random=random, environ=environ)
 
 
@@ -62,24 +68,18 @@ def change_person(
     """Write another role or other domains of a person; return the warnings. Raises as `add_person`."""
     if present is None:
         raise PersonFileError(f"{address} is not a person of the console")
-    file = _own_file(config, address, environ)
     values = _values(role, domains) | {"code_hash": present.code_hash.get_secret_value()}
-    return write_fragment(config, file, ("console", "people", address), values, environ)
+    return _changed(config, address, values, environ)
 
 
 def remove_person(config: Path, address: str, *, present: Person | None, environ: Mapping[str, str]) -> Sequence[Fault]:
     """Remove a person; return the warnings. Raises as `add_person`."""
     if present is None:
         raise PersonFileError(f"{address} is not a person of the console")
-    return remove_fragment(config, _own_file(config, address, environ), environ)
-
-
-def _own_file(config: Path, address: str, environ: Mapping[str, str]) -> Path:
-    """Return the file that `add_person` wrote."""
-    file = person_file(config, address)
-    if not file.exists():
-        raise PersonFileError(f"{address} is in {_place(config, address, environ)}: change it there")
-    return file
+    try:
+        return remove_table(config, person_table(address), environ).warnings
+    except (TableElsewhereError, StaleTableError) as error:
+        raise PersonFileError(str(error)) from None
 
 
 def _write(
@@ -88,8 +88,14 @@ def _write(
     """`random` has 10 octets for the code, and 16 for the salt."""
     code = new_code(random[:10])
     values = _values(role, domains) | {"code_hash": hash_password(code, random[10:26])}
-    file, path = person_file(config, address), ("console", "people", address)
-    return code, write_fragment(config, file, path, values, environ)
+    return code, _changed(config, address, values, environ)
+
+
+def _changed(config: Path, address: str, values: Mapping[str, Any], environ: Mapping[str, str]) -> Sequence[Fault]:
+    try:
+        return change_table(config, person_table(address), values, environ).warnings
+    except TableElsewhereError as error:
+        raise PersonFileError(str(error)) from None
 
 
 def _values(role: Role, domains: Sequence[str]) -> dict[str, Any]:
@@ -97,5 +103,6 @@ def _values(role: Role, domains: Sequence[str]) -> dict[str, Any]:
 
 
 def _place(config: Path, address: str, environ: Mapping[str, str]) -> str:
-    location = read_sources(config, environ).location(("console", "people", address))
-    return f"{location.file}:{location.line}"
+    table = read_table(config, person_table(address), environ)
+    place = table.elsewhere or table.place
+    return place_text(place) if place else str(table.file)

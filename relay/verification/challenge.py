@@ -70,6 +70,11 @@ def code_of(number: int) -> str:
     return f"{number % 10**DIGITS:0{DIGITS}}"
 
 
+def is_code(text: str) -> bool:
+    """Return whether a text has the form of a code."""
+    return text.isascii() and text.isdigit() and len(text) == DIGITS
+
+
 def digest_of(key: bytes, salt: str, code: str) -> str:
     """Return the BLAKE2b hash of a code, keyed by a secret of the relay (RFC 7693), in hexadecimal."""
     return blake2b(f"{salt}:{code}".encode(), key=key, digest_size=32, person=b"relay.otp").hexdigest()

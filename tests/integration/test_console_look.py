@@ -95,7 +95,7 @@ async def test_all_pages_in_a_browser(tmp_path: Path, width: int, dark: bool) ->
         for page in PAGES:
             path = page.format(**names)
             await browser.go(relay.url + path)
-            await _keep(browser, f"{path}-{width}-{'dark' if dark else 'light'}")
+            await keep_picture(browser, f"{path}-{width}-{'dark' if dark else 'light'}")
             assert await browser.ask("document.title") not in ("owned", "1"), path
             assert await browser.ask("document.documentElement.scrollWidth <= innerWidth"), path
             assert await browser.ask("document.querySelectorAll('h1').length") == 1, path
@@ -108,7 +108,7 @@ async def test_all_pages_in_a_browser(tmp_path: Path, width: int, dark: bool) ->
         assert [one for one in browser.complaints if "404" not in one] == []
 
 
-async def _keep(browser: Chromium, name: str) -> None:
+async def keep_picture(browser: Chromium, name: str) -> None:
     """Keep a picture of the whole page in the folder that RELAY_TEST_PICTURES names, if it names one."""
     folder = os.environ.get("RELAY_TEST_PICTURES")
     if folder is None:

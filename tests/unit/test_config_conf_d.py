@@ -6,6 +6,7 @@ import pytest
 
 from relay.config import ConfigError, check
 from relay.config.conf_d import fragment_path, remove_fragment, write_fragment
+from relay.config.show import toml_table
 
 IDENTITY_PATH = ("identities", "jane@acme.test")
 
@@ -21,7 +22,7 @@ def config(tmp_path: Path) -> Path:
 def test_a_fragment_is_in_effect_and_has_the_mode_of_the_configuration(config: Path) -> None:
     fragment = fragment_path(config, "identity", "jane@acme.test")
     values = {"display_name": 'Zo\u00eb "Q" \\', "forward_to": ["a@x.test", "b@x.test"], "reply_tracking": False}
-    write_fragment(config, fragment, IDENTITY_PATH, values, {})
+    write_fragment(config, fragment, toml_table(IDENTITY_PATH, values), {})
     settings, _, _ = check(config, {})
     assert settings is not None
     identity = settings.identities["jane@acme.test"]
@@ -33,12 +34,12 @@ def test_a_fragment_is_in_effect_and_has_the_mode_of_the_configuration(config: P
 def test_an_invalid_fragment_leaves_the_folder_as_it_was(config: Path) -> None:
     fragment = fragment_path(config, "identity", "jane@acme.test")
     with pytest.raises(ConfigError, match=r"identity-jane@acme\.test\.toml:2: .*hourly_limit: 999 is over"):
-        write_fragment(config, fragment, IDENTITY_PATH, {"hourly_limit": 999}, {})
+        write_fragment(config, fragment, toml_table(IDENTITY_PATH, {"hourly_limit": 999}), {})
     assert list(fragment.parent.iterdir()) == []
-    write_fragment(config, fragment, IDENTITY_PATH, {"hourly_limit": 9}, {})
+    write_fragment(config, fragment, toml_table(IDENTITY_PATH, {"hourly_limit": 9}), {})
     before = fragment.read_bytes()
     with pytest.raises(ConfigError, match="no \\[\\[provider\\]\\]"):
-        write_fragment(config, fragment, IDENTITY_PATH, {"provider": "gone"}, {})
+        write_fragment(config, fragment, toml_table(IDENTITY_PATH, {"provider": "gone"}), {})
     assert fragment.read_bytes() == before
 
 
@@ -46,7 +47,9 @@ def test_a_fragment_that_others_need_is_not_removed(config: Path) -> None:
     fragment = fragment_path(config, "provider", "news")
     fragment.parent.mkdir(exist_ok=True)
     fragment.write_text('[[provider]]\nname = "news"\nhost = "smtp.news.test"\n', encoding="utf-8")
-    write_fragment(config, fragment_path(config, "identity", "jane@acme.test"), IDENTITY_PATH, {"provider": "news"}, {})
+    write_fragment(
+        config, fragment_path(config, "identity", "jane@acme.test"), toml_table(IDENTITY_PATH, {"provider": "news"}), {}
+    )
     with pytest.raises(ConfigError, match="no \\[\\[provider\\]\\]"):
         remove_fragment(config, fragment, {})
     assert fragment.exists()
@@ -63,7 +66,7 @@ def test_a_name_too_long_for_a_file_is_shortened(config: Path) -> None:
         assert not fragment.exists()
         assert len(fragment.name.encode()) <= 200
         assert fragment.suffix == ".toml"
-    write_fragment(config, fragments[0], ("identities", long), {"company": "Acme"}, {})
+    write_fragment(config, fragments[0], toml_table(("identities", long), {"company": "Acme"}), {})
     settings, _, _ = check(config, {})
     assert settings is not None
     assert settings.identities[long].company == "Acme"

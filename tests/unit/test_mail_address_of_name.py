@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.cli.identity_files import free_address, local_part
 from relay.mail.address import parse_address
+from relay.mail.address_of_name import free_address, local_part
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,113 @@
+"""Actions on identities: test the setup, type in a code, verify, remove."""
+
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from relay.config.sender_tables import identity_table
+from relay.config.table_files import place_text
+from relay.console.forms import form_of
+from relay.console.identities import IdentityPages
+from relay.console.identity_forms import own_address
+from relay.console.identity_tests import SETUP
+from relay.console.links import segment
+from relay.console.plans import Action, Done, PlanPages, Question
+from relay.console.roles import Role, viewer_of
+from relay.console.table_editor import Edit, Refused, Saved, Stale, TableEditor
+from relay.people.ports import Plan
+from relay.reports.serialize import JsonObject
+from relay.verification.challenge import DIGITS, is_code
+from relay.verification.model import TEST_STEPS
+from relay.verification.result import ALL_WELL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IdentityActions:
+    """POST /identities/ADDRESS/actions."""
+
+    plans: PlanPages
+    pages: IdentityPages
+    editor: TableEditor
+
+    def __post_init__(self) -> None:
+        self.plans.actions["identity.remove"] = Action(Role.OPERATOR, _question, self._remove)
+
+    async def post(self, request: web.Request) -> web.StreamResponse:
+        """Do what the form names, and lead to the page of the identity. Raises StoreError."""
+        address, form = own_address(request), await form_of(request)
+        action, page = form.get("action", ""), f"/identities/{segment(address)}"
+        tests = self.pages.tests
+        match action.partition("."):
+            case ("test", "", ""):
+                await self._note(request, "identity.test", address, "all steps")
+                tests.start(address, SETUP)
+            case ("test", _, step) if step in TEST_STEPS:
+                await self._note(request, "identity.test", address, step)
+                tests.start(address, [one for one in TEST_STEPS if one == step])
+            case ("verify", "", ""):
+                tests.keep(address, await tests.verifier.prove(address))
+                await self._note(request, "identity.verify", address, "asked")
+            case ("code", "", ""):
+                return await self._code(request, address, form.get("otp", "").strip())
+            case ("remove", "", ""):
+                return await self._ask_remove(request, address, page)
+            case _:
+                raise web.HTTPBadRequest(text=f"There is no action {action[:80]}.")
+        raise web.HTTPSeeOther(f"{page}#h-test")
+
+    async def _code(self, request: web.Request, address: str, code: str) -> web.StreamResponse:
+        """Confirm the address by the code in its mail."""
+        if not is_code(code):
+            return await self.pages.one(request, code=code, fault=f"The code has {DIGITS} digits.")
+        result = await self.pages.tests.verifier.confirm_code(address, code)
+        self.pages.tests.keep(address, result)
+        if result["state"] != "passed":
+            return await self.pages.one(request, code=code, fault=_first_text(result))
+        await self._note(request, "identity.verify", address, f"{result['step']} confirmed by a code")
+        done = "?complete=1" if result["verdict"] == ALL_WELL else ""
+        raise web.HTTPSeeOther(f"/identities/{segment(address)}{done}#h-test")
+
+    async def _ask_remove(self, request: web.Request, address: str, page: str) -> web.StreamResponse:
+        table = await self.editor.read(identity_table(address))
+        fault = await self.editor.fault()
+        if table.elsewhere is not None:
+            fault = f"{address} is written in {place_text(table.elsewhere)}. Remove it there."
+        elif not table.exists:
+            fault = f"{address} is no identity here."
+        if fault:
+            raise web.HTTPBadRequest(text=fault)
+        return await self.plans.ask(request, "identity.remove", [address], {"version": table.version}, page)
+
+    async def _remove(self, plan: Plan) -> Done:
+        (address,) = plan.keys
+        edit = Edit(identity_table(address), None, plan.detail["version"], "identity.remove")
+        match await self.editor.change(edit):
+            case Saved(before, after):
+                return Done(f"{address} is removed.", "The records of its mail are kept.", "ok", address, before, after)
+            case Stale(present, person):
+                by = f" by {person}" if person else ""
+                follows = f"It was {'changed' if present.exists else 'removed'} meanwhile{by}. Look at it again."
+                return Done("Nothing was changed.", follows, "bad", address, "", "refused")
+            case Refused(faults, texts):
+                follows = "\n".join((*map(str, faults), *texts))
+                return Done("Nothing was changed.", follows, "bad", address, "", "refused")
+
+    async def _note(self, request: web.Request, action: str, address: str, after: str) -> None:
+        viewer = viewer_of(request)
+        await self.plans.audit.note(action, person=viewer.name, client=viewer.client, subject=address, after=after)
+
+
+def _question(plan: Plan) -> Question:
+    texts = (
+        "Its mail is treated as that of any other address of its domain from the next message on.",
+        "The records of its mail, and what waits, are kept.",
+    )
+    return Question(f"Remove {plan.keys[0]}?", texts, "Remove", "Keep it", is_danger=True)
+
+
+def _first_text(result: JsonObject) -> str:
+    """Return the first remark of a result as a sentence."""
+    remarks = result["remarks"]
+    assert isinstance(remarks, list)
+    text = str(remarks[0]["text"]) if remarks else "the code is not right"
+    return f"{text[:1].upper()}{text[1:]}."

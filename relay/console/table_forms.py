@@ -1,0 +1,176 @@
+"""Pages with a form for one table of the configuration: shown, saved, refused with the faults at their fields."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from relay.config.table_faults import faults_by_key
+from relay.config.table_files import Table, TableName, place_text
+from relay.console.form_fields import (
+    FormField,
+    Overlap,
+    Section,
+    base_text,
+    base_texts,
+    fields_of,
+    meaning_of,
+    merged,
+    shown_text,
+    submitted,
+    texts_of,
+)
+from relay.console.forms import form_of
+from relay.console.roles import viewer_of
+from relay.console.shell import SAVED, Shell
+from relay.console.table_editor import Edit, Refused, Saved, Stale, TableEditor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableForm:
+    """A form for one table."""
+
+    name: TableName
+    sections: Sequence[Section]
+    title: str
+    lead: str = ""
+    path: str
+    """Where the form is sent to."""
+    back: str
+    """The page that follows without saving."""
+    after: str
+    """The page that follows a change."""
+    crumb: tuple[str, str]
+    """Address and title of the list."""
+    action: str
+    """Name of the change in the audit."""
+    button: str = "Save changes"
+    is_new: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormState:
+    """What the page shows beside the form itself."""
+
+    texts: Mapping[str, str]
+    version: str = ""
+    base: str = ""
+    faults: Mapping[str, str]
+    """By key; "" has those that concern no field."""
+    overlaps: Sequence[Overlap] = ()
+    person: str = ""
+    """Who made the other change."""
+    place: str = ""
+    """Where the table stands, if it is read only."""
+    is_stale: bool = False
+
+    @property
+    def others(self) -> Sequence[str]:
+        """The faults that concern no field."""
+        return [one for one in self.faults.get("", "").split("\n") if one]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableForms:
+    """Answers the requests of forms."""
+
+    shell: Shell
+    editor: TableEditor
+
+    async def show(
+        self, request: web.Request, form: TableForm, texts: Mapping[str, str] | None = None
+    ) -> web.StreamResponse:
+        """Answer with the form. `texts` take the place of what the table has."""
+        table = await self.editor.read(form.name)
+        found = {**texts_of(fields_of(form.sections), table.values), **(texts or {})}
+        fault = await self.editor.fault()
+        return await self._page(request, form, table, found, {"": fault} if fault else {})
+
+    async def post(
+        self, request: web.Request, form: TableForm, faults: Mapping[str, str] | None = None
+    ) -> web.StreamResponse:
+        """Save what the form says, and lead to the page that follows. `faults` were found before.
+
+        Raises HTTPSeeOther, and StoreError.
+        """
+        given, fields = await form_of(request), fields_of(form.sections)
+        texts, table = submitted(fields, given), await self.editor.read(form.name)
+        meaning = meaning_of(fields, texts, {} if form.is_new else table.values)
+        if meaning.faults or faults:
+            return await self._page(request, form, table, texts, {**meaning.faults, **(faults or {})}, given)
+        version = "" if form.is_new else given.get("version", "")
+        edit = Edit(form.name, meaning.values, version, form.action, meaning.secrets)
+        match await self.editor.save(viewer_of(request), edit):
+            case Saved():
+                raise web.HTTPSeeOther(f"{form.after}?{SAVED}=1")
+            case Stale(present, person):
+                return await self._stale(request, form, present, texts, given, person)
+            case Refused(wrong, others):
+                found = dict(faults_by_key(wrong, form.name, table.file, [one.key for one in fields]))
+                rest = "\n".join(filter(None, (found.get("", ""), *others)))
+                found |= {"": rest} if rest else {}
+                return await self._page(request, form, table, texts, found, given)
+
+    async def _page(
+        self,
+        request: web.Request,
+        form: TableForm,
+        table: Table,
+        texts: Mapping[str, str],
+        faults: Mapping[str, str],
+        given: Mapping[str, str] | None = None,
+    ) -> web.StreamResponse:
+        """Answer with the form. One that was sent keeps its version, so that other changes show at the next try."""
+        state = FormState(
+            texts=texts,
+            version=table.version if given is None else given.get("version", ""),
+            base=base_text(texts) if given is None else given.get("was", ""),
+            faults=faults,
+            place=place_text(table.elsewhere) if table.elsewhere and not form.is_new else "",
+        )
+        return await self._shown(request, form, state, 400 if given is not None else 200)
+
+    async def _stale(
+        self,
+        request: web.Request,
+        form: TableForm,
+        present: Table,
+        texts: Mapping[str, str],
+        given: Mapping[str, str],
+        person: str,
+    ) -> web.StreamResponse:
+        """Answer with both changes: the reader decides, and what the form says next is about the present table."""
+        known = [one for one in fields_of(form.sections) if one.is_stored]
+        now = texts_of(known, present.values)
+        both, overlaps = merged(known, texts, base_texts(given.get("was", "")), now)
+        if form.is_new or not present.exists:
+            both, overlaps = dict(texts), ()
+        state = FormState(
+            texts=both,
+            version=present.version,
+            base=base_text({**both, **now}),
+            faults={},
+            overlaps=overlaps,
+            person=person,
+            is_stale=True,
+        )
+        return await self._shown(request, form, state, 409, is_gone=not present.exists)
+
+    async def _shown(
+        self, request: web.Request, form: TableForm, state: FormState, status: int, *, is_gone: bool = False
+    ) -> web.StreamResponse:
+        return await self.shell.page(
+            request,
+            "table_form.html",
+            title=form.title,
+            status=status,
+            form=form,
+            state=state,
+            is_gone=is_gone,
+            labels={one.key: one.label for one in fields_of(form.sections)},
+            shown=_shown_text,
+        )
+
+
+def _shown_text(field: FormField, text: str) -> str:
+    return "–" if field.kind == "secret" else shown_text(field, text)
