@@ -61,6 +61,9 @@ def node_json(node: NodeState) -> dict[str, object]:
     }
 
 
+ACTIONS = ("flush", "hold", "release", "delete", "bounce")
+"""What an operator can do with queue entries."""
+
 EVENTS = 1000
 """Events of a message in one answer."""
 
@@ -152,7 +155,7 @@ class QueueRoutes:
         return [
             web.get("/queue", self.queue),
             web.get("/queue/{queue_id}", self.message),
-            web.post("/queue/{action:flush|hold|release|delete|bounce}", self.change),
+            web.post(f"/queue/{{action:{'|'.join(ACTIONS)}}}", self.change),
             web.get("/trace/{key:.+}", self.trace),
         ]
 

@@ -1,10 +1,14 @@
 """The routes of sending domains and their DKIM keys."""
 
+from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 from aiohttp import web
 
+from relay.config.settings import Settings
 from relay.domains.key_rotation import KeyState, RotationError, waiting_keys
+from relay.domains.records import DkimKey, WantedRecord, records, sending_domain
 from relay.domains.signing_keys import SigningKeys
 from relay.domains.status import DomainStatus
 from relay.mail.canonical_address import canonical_domain
@@ -18,15 +22,17 @@ _BITS = range(1024, 4097)
 
 
 class DomainRoutes:
-    """The routes of domains and keys: list, check now, rotate."""
+    """The routes of domains and keys: list, records to publish, check now, rotate."""
 
-    def __init__(self, signing: SigningKeys) -> None:
+    def __init__(self, signing: SigningKeys, settings: Callable[[], Settings]) -> None:
         self._signing = signing
+        self._settings = settings
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes."""
         return [
             web.get("/domains", self.listing),
+            web.get("/domains/{domain}/records", self.records),
             web.post("/domains/{domain}/look", self.look),
             web.get("/dkim/{domain}", self.keys),
             web.post("/dkim/{domain}/rotate", self.rotate),
@@ -35,6 +41,14 @@ class DomainRoutes:
     async def listing(self, _: web.Request) -> web.Response:
         """GET /domains: the configured domains with the result of their last check."""
         return web.json_response({"domains": [domain_json(one) for one in self._signing.watch.watched()]})
+
+    async def records(self, request: web.Request) -> web.Response:
+        """GET /domains/DOMAIN/records: the DNS records to publish, with the status that the last check found."""
+        watched = self._find(request)
+        keys = [DkimKey(one.selector, one.record) for one in watched.keys]
+        wanted = records(sending_domain(self._settings(), watched.domain, keys))
+        rows = [record_json(one, watched.statuses.get(f"{one.kind} {one.name}", "")) for one in wanted]
+        return web.json_response({"domain": watched.domain, "records": rows})
 
     async def look(self, request: web.Request) -> web.Response:
         """POST /domains/DOMAIN/look: check its DNS now."""
@@ -98,6 +112,11 @@ def domain_json(one: DomainStatus) -> JsonObject:
         "wrong": [record for record, status in one.statuses.items() if status == "wrong"],
         "warnings": [record for record, status in one.statuses.items() if status == "warning"],
     }
+
+
+def record_json(record: WantedRecord, status: str) -> JsonObject:
+    """Return the JSON of a record to publish. `status` is "" for one without an answer of DNS."""
+    return {**asdict(record), "zone_line": record.zone_line, "status": status}
 
 
 def key_json(name: str, key: KeyState, *, waiting: bool) -> JsonObject:

@@ -1,4 +1,4 @@
-"""The routes of pauses that operators make: sites, recipient domains, identities, campaigns, providers."""
+"""The routes of pauses that hold mail back: of sites, recipient domains, senders, campaigns, providers."""
 
 import math
 from collections.abc import Awaitable, Callable, Collection, Sequence
@@ -7,15 +7,18 @@ from typing import Any, cast, get_args
 
 from aiohttp import web
 
-from relay.admin.requests import address_or_400, json_body
+from relay.admin.requests import APPLICATION, OWNS, address_or_400, json_body, reject_unknown_parameters
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, canonical_domain
 from relay.mail.lane import DIRECT
-from relay.queue.pause import HeldKind, Pause
+from relay.queue.pause import HeldKind, Pause, subject_of
 from relay.reports.serialize import JsonObject, time_json
 
 MAX_REASON = 200
 """Characters of the reason of an operator, at most: it stands in lists and events."""
+
+_SENDERS: tuple[HeldKind, ...] = ("identity", "sending-domain")
+"""Kinds that an application may pause: the mail of others is not affected."""
 
 MAX_SECONDS = 366 * 86400.0
 """Seconds of a pause with an end, at most."""
@@ -29,10 +32,13 @@ class PauseRoutes:
     sites: Callable[[], Collection[str]]
     """Names of the sites in use."""
     holds: Callable[[], Sequence[Pause]]
-    pause: Callable[[HeldKind, str, float, str], Awaitable[bool]]
-    """Pauses a kind and value for some seconds, 0 for no end, with a reason; False if it is paused already."""
+    pause: Callable[[HeldKind, str, float, str, str], Awaitable[bool]]
+    """Pauses a kind and value for some seconds, 0 for no end, with a reason and the application that asks, "" for an
+    operator; False if it is paused already."""
     resume: Callable[[HeldKind, str], Awaitable[int | None]]
     """Ends a pause; returns the entries that are due now, None without a pause."""
+    resume_own: Callable[[HeldKind, str], Awaitable[int | None]]
+    """Ends it if an application made it."""
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -42,32 +48,47 @@ class PauseRoutes:
             web.post("/pauses/resume", self.post_resume),
         ]
 
-    async def listing(self, _: web.Request) -> web.Response:
-        """GET /pauses: the pauses in force that hold mail back."""
-        return web.json_response({"pauses": [pause_json(one) for one in self.holds()]})
+    async def listing(self, request: web.Request) -> web.Response:
+        """GET /pauses: the pauses in force that hold mail back; for an application those of its senders."""
+        reject_unknown_parameters(request.query, ())
+        rows = [pause_json(one) for one in self.holds()]
+        if (owns := request.get(OWNS)) is not None:
+            rows = [one for one in rows if one["kind"] in _SENDERS and owns(str(one["value"]))]
+        return web.json_response({"pauses": rows})
 
     async def post_pause(self, request: web.Request) -> web.Response:
         """POST /pauses with {"kind", "value", "seconds", "reason"}: accept mail, and hold it until the end."""
         body = await json_body(request)
-        kind, value = self._subject(body)
+        kind, value = self._subject(request, body)
         seconds, reason = body.get("seconds", 0), body.get("reason", "")
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SECONDS:
             raise web.HTTPBadRequest(text=f'"seconds" must be a number from 0 (no end) to {MAX_SECONDS:.0f}')
         if not isinstance(reason, str) or len(reason) > MAX_REASON or not reason.isprintable():
             raise web.HTTPBadRequest(text=f'"reason" must be one line of at most {MAX_REASON} characters')
-        paused = await self.pause(kind, value, float(math.ceil(seconds)), reason)
+        paused = await self.pause(kind, value, float(math.ceil(seconds)), reason, request.get(APPLICATION, ""))
         return web.json_response({"kind": kind, "value": value, "paused": paused})
 
     async def post_resume(self, request: web.Request) -> web.Response:
-        """POST /pauses/resume with {"kind", "value"}: send now what the pause held back."""
-        kind, value = self._subject(await json_body(request), is_known=True)
-        entries = await self.resume(kind, value)
+        """POST /pauses/resume with {"kind", "value"}: send now what the pause held back.
+
+        An application ends no pause that an operator made, nor one by the bounces and complaints of its mail.
+        """
+        kind, value = self._subject(request, await json_body(request), is_known=True)
+        entries = await (self.resume_own if APPLICATION in request else self.resume)(kind, value)
+        if entries is None and APPLICATION in request:
+            self._check_ended(kind, value)
         return web.json_response(
             {"kind": kind, "value": value, "resumed": entries is not None, "entries": entries or 0}
         )
 
-    def _subject(self, body: dict[str, Any], *, is_known: bool = False) -> tuple[HeldKind, str]:
-        """Return kind and value; raise 400 or 404 for others. `is_known`: it may be one that is paused only."""
+    def _check_ended(self, kind: HeldKind, value: str) -> None:
+        """Raise 403 if a pause is left."""
+        left = next((one for one in self.holds() if one.subject == subject_of(kind, value)), None)
+        if left is not None:
+            raise web.HTTPForbidden(text=f"{left.why}; an operator must resume it: relay site resume --{kind} {value}")
+
+    def _subject(self, request: web.Request, body: dict[str, Any], *, is_known: bool = False) -> tuple[HeldKind, str]:
+        """Return kind and value; raise 400, 403 or 404 for others. `is_known`: it may be one that is paused only."""
         kind, value = body.get("kind"), body.get("value")
         if (
             not isinstance(kind, str)
@@ -77,6 +98,8 @@ class PauseRoutes:
         ):
             raise web.HTTPBadRequest(text=f'"kind" must be one of {", ".join(get_args(HeldKind))}, "value" a text')
         name = _canonical(kind, value.strip())
+        if (owns := request.get(OWNS)) is not None and not (kind in _SENDERS and owns(name)):
+            raise web.HTTPForbidden(text=f'"kind" must be {" or ".join(_SENDERS)}, "value" one of yours')
         if not is_known or f"{kind}:{name}" not in {one.subject for one in self.holds()}:
             self._check_known(kind, name)
         return cast("HeldKind", kind), name
@@ -85,6 +108,9 @@ class PauseRoutes:
         settings = self.settings()
         if kind == "identity" and settings.identity_for(name) is None:
             raise web.HTTPNotFound(text=f"{name} is not an identity; add it with: relay identity add {name}")
+        if kind == "sending-domain" and name not in map(canonical_domain, settings.domains):
+            known = ", ".join(settings.domains) or "none is configured"
+            raise web.HTTPNotFound(text=f"{name} is not a sending domain; the domains are: {known}")
         providers = [DIRECT, *(one.name for one in settings.providers)]
         if kind == "provider" and name not in providers:
             raise web.HTTPNotFound(text=f'there is no provider "{name}"; the providers are: {", ".join(providers)}')
@@ -97,7 +123,7 @@ def _canonical(kind: str, value: str) -> str:
     match kind:
         case "identity":
             return canonical(address_or_400(value))
-        case "domain":
+        case "domain" | "sending-domain":
             return canonical_domain(value)
         case _:
             return value

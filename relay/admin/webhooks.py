@@ -6,18 +6,25 @@ from math import inf
 
 from aiohttp import web
 
-from relay.admin.requests import optional_json_body, parse_limit, reject_unknown_parameters
+from relay.admin.requests import APPLICATION, OWNS, optional_json_body, parse_limit, reject_unknown_parameters
 from relay.config.settings import Settings
+from relay.config.webhooks import Webhook
 from relay.events.event import Kind
+from relay.mail.canonical_address import domain_of
 from relay.reports.serialize import JsonObject, time_json
-from relay.webhooks.control import Tested, UnknownWebhookError, WebhookControl, WebhookView
+from relay.webhooks.control import PAUSED_BY_OPERATOR, Tested, UnknownWebhookError, WebhookControl, WebhookView
 from relay.webhooks.ports import Failure
 from relay.webhooks.report import PostLog
+
+Handler = Callable[[web.Request], Awaitable[web.Response]]
 
 
 @dataclass(frozen=True, slots=True)
 class WebhookRoutes:
-    """GET /webhooks, GET /webhooks/NAME and …/log; POST /webhooks/NAME/test, pause, resume and replay."""
+    """GET /webhooks, GET /webhooks/NAME and …/log; POST /webhooks/NAME/test, pause, resume and replay.
+
+    For an application there are those only that post events of its own senders.
+    """
 
     control: WebhookControl
     settings: Callable[[], Settings]
@@ -26,18 +33,19 @@ class WebhookRoutes:
         """Return the routes."""
         return [
             web.get("/webhooks", self.listing),
-            web.get("/webhooks/{name}", _known(self.show)),
-            web.get("/webhooks/{name}/log", _known(self.log)),
-            web.post("/webhooks/{name}/test", _known(self.test)),
-            web.post("/webhooks/{name}/pause", _known(self.pause)),
-            web.post("/webhooks/{name}/resume", _known(self.resume)),
-            web.post("/webhooks/{name}/replay", _known(self.replay)),
+            web.get("/webhooks/{name}", self._known(self.show)),
+            web.get("/webhooks/{name}/log", self._known(self.log)),
+            web.post("/webhooks/{name}/test", self._known(self.test)),
+            web.post("/webhooks/{name}/pause", self._known(self.pause)),
+            web.post("/webhooks/{name}/resume", self._known(self.resume)),
+            web.post("/webhooks/{name}/replay", self._known(self.replay)),
         ]
 
     async def listing(self, request: web.Request) -> web.Response:
         """GET /webhooks: all webhooks with their state."""
         reject_unknown_parameters(request.query, ())
-        return web.json_response({"webhooks": [view_json(one) for one in await self.control.views()]})
+        found = [one for one in await self.control.views() if is_own(request, one.webhook)]
+        return web.json_response({"webhooks": [view_json(one) for one in found]})
 
     async def show(self, request: web.Request) -> web.Response:
         """GET /webhooks/NAME: one webhook, with what is refused and counted."""
@@ -55,22 +63,31 @@ class WebhookRoutes:
         """POST /webhooks/NAME/test: post a sample of each kind, or of `events`; return the answers."""
         body = await optional_json_body(request)
         kinds = _kinds(body.get("events", []))
-        settings = self.settings()
-        domain = next(iter(settings.domains), settings.server.hostname)
-        tested = await self.control.test(request.match_info["name"], kinds, domain)
+        settings, webhook = self.settings(), self.control.webhook(request.match_info["name"])
+        own = (*webhook.domains, *map(domain_of, webhook.identities))
+        domain = next(iter((*own, *settings.domains)), settings.server.hostname)
+        tested = await self.control.test(webhook.name, kinds, domain)
         return web.json_response({"answers": [tested_json(one) for one in tested]})
 
     async def pause(self, request: web.Request) -> web.Response:
         """POST /webhooks/NAME/pause: post nothing until it is resumed."""
-        paused = await self.control.pause(request.match_info["name"], "paused by the operator")
+        application = request.get(APPLICATION)
+        why = PAUSED_BY_OPERATOR if application is None else f"paused by the application {application}"
+        paused = await self.control.pause(request.match_info["name"], why)
         return web.json_response({"paused": paused})
 
     async def resume(self, request: web.Request) -> web.Response:
-        """POST /webhooks/NAME/resume: go on with what is kept; `{"from": "now"}`: with new events."""
-        body = await optional_json_body(request)
+        """POST /webhooks/NAME/resume: go on with what is kept; `{"from": "now"}`: with new events.
+
+        An application ends no pause that an operator made.
+        """
+        body, name = await optional_json_body(request), request.match_info["name"]
         if body.get("from", "kept") not in ("kept", "now"):
             raise web.HTTPBadRequest(text='from must be "kept" or "now"')
-        await self.control.resume(request.match_info["name"], from_now=body.get("from") == "now")
+        state = (await self.control.view(name)).state
+        if APPLICATION in request and state is not None and state.paused_at and state.why == PAUSED_BY_OPERATOR:
+            raise web.HTTPForbidden(text=f"{PAUSED_BY_OPERATOR}, who must resume it: relay webhook resume {name}")
+        await self.control.resume(name, from_now=body.get("from") == "now")
         return web.json_response({"resumed": True})
 
     async def replay(self, request: web.Request) -> web.Response:
@@ -90,20 +107,27 @@ class WebhookRoutes:
                 raise web.HTTPBadRequest(text='one of {"since": …}, {"queue_id": …} and {"failed": true} is needed')
         return web.json_response({"events": events})
 
+    def _known(self, handler: Handler) -> Handler:
+        """Answer 404 with the known names for an unknown one, and for one of other senders."""
 
-Handler = Callable[[web.Request], Awaitable[web.Response]]
+        async def answer(request: web.Request) -> web.Response:
+            names = [name for name, one in self.control.webhooks().items() if is_own(request, one)]
+            if request.match_info["name"] not in names:
+                raise web.HTTPNotFound(text=str(UnknownWebhookError(request.match_info["name"], names)))
+            try:
+                return await handler(request)
+            except UnknownWebhookError as error:  # A reload removed it meanwhile.
+                raise web.HTTPNotFound(text=str(error)) from None
+
+        return answer
 
 
-def _known(handler: Handler) -> Handler:
-    """Answer 404 with the known names for an unknown one."""
-
-    async def answer(request: web.Request) -> web.Response:
-        try:
-            return await handler(request)
-        except UnknownWebhookError as error:
-            raise web.HTTPNotFound(text=str(error)) from None
-
-    return answer
+def is_own(request: web.Request, webhook: Webhook) -> bool:
+    """Whether all events that a webhook gets are of senders of the caller."""
+    owns = request.get(OWNS)
+    if owns is None:
+        return True
+    return any(names and all(map(owns, names)) for names in (webhook.domains, webhook.identities))
 
 
 def _kinds(events: object) -> Sequence[Kind]:
@@ -124,6 +148,8 @@ def view_json(view: WebhookView) -> JsonObject:
         "name": view.webhook.name,
         "format": view.webhook.format,
         "host": view.webhook.host,
+        "domains": list(view.webhook.domains),
+        "identities": list(view.webhook.identities),
         "state": view.doing,
         "behind": view.behind,
         "lag": round(view.lag, 1),

@@ -4,16 +4,20 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from aiohttp import web
 from pydantic import BaseModel
 
-from relay.admin.requests import APPLICATION
+from relay.admin.api import ACTIONS
+from relay.admin.requests import APPLICATION, OWNS
 from relay.api import management_schemas as schemas
+from relay.api import queue_schemas, webhook_schemas
 from relay.api.access import caller_of
 from relay.api.guards import (
     AddressInPath,
+    ByHandler,
     DomainInBody,
     DomainInPath,
     DomainOfEntries,
@@ -22,6 +26,7 @@ from relay.api.guards import (
     SenderInQuery,
     check_guard,
     own_rows,
+    sees,
 )
 from relay.api.operations import PREFIX, Operation, Parameter, Route, has_required_key
 from relay.api.problems import Handler
@@ -38,6 +43,8 @@ _PATTERN = re.compile(r"\{(\w+):[^}]*\}")
 _PATH = {
     "domain": Parameter("domain", "Sending domain", _TEXT, place="path", required=True),
     "address": Parameter("address", "Address of an identity", _TEXT, place="path", required=True),
+    "name": Parameter("name", "Name of a webhook", _TEXT, place="path", required=True),
+    "action": Parameter("action", "Action", {**_TEXT, "enum": list(ACTIONS)}, place="path", required=True),
     "step": Parameter("step", "Step", {**_TEXT, "enum": list(TEST_STEPS)}, place="path", required=True),
 }
 
@@ -113,6 +120,8 @@ _LISTS = (
 _SENDERS = (
     ExposedRoute("get", "/domains", "read", OwnRows("domains", "domain"), "Sending domains, with their last check",
                  schemas.DomainRows),
+    ExposedRoute("get", "/domains/{domain}/records", "read", DomainInPath(), "DNS records to publish",
+                 schemas.RecordRows),
     ExposedRoute("post", "/domains/{domain}/look", "manage", DomainInPath(), "Check the DNS of a domain now",
                  schemas.DomainRow),
     ExposedRoute("get", "/dkim/{domain}", "read", DomainInPath(), "DKIM keys of a domain", schemas.KeyRows),
@@ -151,7 +160,39 @@ _REPORTS = tuple(
     )
 )  # fmt: skip
 
-EXPOSED = (*_LISTS, *_SENDERS, *_REPORTS)
+_ENTRIES = _query("queue_id", "recipient", "lane", "domain", "identity", "state", "after", "limit")
+
+_QUEUE = (
+    ExposedRoute("get", "/queue", "read", SenderInQuery(identities=True), "Queue entries that are not final",
+                 queue_schemas.QueueRows, parameters=_ENTRIES),
+    ExposedRoute("post", "/queue/{action}", "manage", SenderInQuery(identities=True), "Change queue entries",
+                 queue_schemas.QueueRows, parameters=_ENTRIES),
+    ExposedRoute("get", "/pauses", "read", ByHandler(), "Pauses that hold mail back", queue_schemas.Pauses),
+    ExposedRoute("post", "/pauses", "manage", ByHandler(), "Hold the mail of an identity or a sending domain",
+                 queue_schemas.Paused, queue_schemas.NewPause),
+    ExposedRoute("post", "/pauses/resume", "manage", ByHandler(), "Send what a pause held back", queue_schemas.Resumed,
+                 queue_schemas.PauseSubject),
+)  # fmt: skip
+
+_WEBHOOKS = (
+    ExposedRoute("get", "/webhooks", "read", ByHandler(), "Webhooks", webhook_schemas.Webhooks),
+    ExposedRoute("get", "/webhooks/{name}", "read", ByHandler(), "A webhook, with what its receiver refuses",
+                 webhook_schemas.WebhookRow),
+    ExposedRoute("get", "/webhooks/{name}/log", "read", ByHandler(),
+                 "Last posts, or with `failed` what is not delivered", webhook_schemas.WebhookPosts,
+                 parameters=_query("failed", "limit")),
+    ExposedRoute("post", "/webhooks/{name}/test", "webhooks", ByHandler(), "Post samples",
+                 webhook_schemas.WebhookAnswers, webhook_schemas.WebhookSamples),
+    ExposedRoute("post", "/webhooks/{name}/pause", "webhooks", ByHandler(), "Post nothing for now",
+                 webhook_schemas.WebhookPaused),
+    ExposedRoute("post", "/webhooks/{name}/resume", "webhooks", ByHandler(),
+                 "Go on with what is kept, or with new events", webhook_schemas.WebhookResumed,
+                 webhook_schemas.WebhookResumption),
+    ExposedRoute("post", "/webhooks/{name}/replay", "webhooks", ByHandler(), "Post events again",
+                 webhook_schemas.Replayed, webhook_schemas.Replay),
+)  # fmt: skip
+
+EXPOSED = (*_LISTS, *_SENDERS, *_QUEUE, *_WEBHOOKS, *_REPORTS)
 
 
 NOT_EXPOSED: Mapping[str, str] = {
@@ -163,15 +204,13 @@ NOT_EXPOSED: Mapping[str, str] = {
     "nodes": "all domains share them",
     "providers": "all domains share them",
     "sites": "they are servers of others",
-    "pauses": "most hold back the mail of several domains; an identity has its own",
     "imap": "it is a mailbox of the operator",
     "oauth": "it has access tokens of providers",
     "credentials": "a key must not lift the revocation of another",
     "people": "they are persons of the console",
     "changes": "they have what all persons and keys did",
     "links": "a link is blocked for the mail of all senders",
-    "webhooks": "they are of the configuration, and may have events of several domains",
-    "queue": "messages have the same, by their ids",
+    "queue/{queue_id}": "messages have the same, by their ids; the copy of simulated mail is for operators",
     "trace": "messages have the same",
     "why": "it names entries of other senders that are before one's own",
     "suppressions/replay": "it changes the lists of all senders",
@@ -214,6 +253,7 @@ def guarded(guard: Guard, handler: Any, body: type[BaseModel] | None = None) -> 
         await check_guard(guard, caller, request)
         if not caller.sees_all:
             request[APPLICATION] = caller.credential
+            request[OWNS] = partial(sees, caller)
         if body is not None:
             await _check_body(body, request)
         answer: web.StreamResponse = await handler(request)

@@ -9,17 +9,19 @@ from relay.admin.identity_pauses import MAX_REASON
 from relay.verification.challenge import DIGITS
 
 
-class _Rows(BaseModel):
+class Rows(BaseModel):
     """Rows have further fields, as the commands with --json show them."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """A key that is not known is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SuppressionRow(_Rows):
+class SuppressionRow(Rows):
     """An address that gets no mail of a domain or identity."""
 
     address: str
@@ -28,13 +30,13 @@ class SuppressionRow(_Rows):
     state: str = Field(description="suppressed, probation or ended")
 
 
-class SuppressionRows(_Rows):
+class SuppressionRows(Rows):
     """A page. The next one has `after=ADDRESS/DOMAIN` of the last row."""
 
     suppressions: tuple[SuppressionRow, ...]
 
 
-class NewSuppression(_Body):
+class NewSuppression(Body):
     """An address to suppress, with the keys that a row of the list has."""
 
     address: str
@@ -53,13 +55,13 @@ class NewSuppression(_Body):
     probation: str | None = Field(default=None, description="Of an exported row: ignored")
 
 
-class NewSuppressions(_Body):
+class NewSuppressions(Body):
     """Addresses to suppress. If one is not valid, none is added."""
 
     suppressions: tuple[NewSuppression, ...]
 
 
-class UnsubscribeRow(_Rows):
+class UnsubscribeRow(Rows):
     """An address that left a campaign, or all of a domain."""
 
     address: str
@@ -68,13 +70,13 @@ class UnsubscribeRow(_Rows):
     source: str
 
 
-class UnsubscribeRows(_Rows):
+class UnsubscribeRows(Rows):
     """A page. The next one has `after` three times: address, domain and campaign of the last row."""
 
     unsubscribes: tuple[UnsubscribeRow, ...]
 
 
-class NewUnsubscribe(_Body):
+class NewUnsubscribe(Body):
     """An address to unsubscribe, with the keys that a row of the list has."""
 
     address: str
@@ -88,20 +90,20 @@ class NewUnsubscribe(_Body):
     excludes_from: str | None = Field(default=None, description="Of an exported row: ignored")
 
 
-class NewUnsubscribes(_Body):
+class NewUnsubscribes(Body):
     """Addresses to unsubscribe. If one is not valid, none is added."""
 
     unsubscribes: tuple[NewUnsubscribe, ...]
 
 
-class SuppressionRemoval(_Body):
+class SuppressionRemoval(Body):
     """Addresses to take off the list of a domain or identity; without a domain off that of all mail."""
 
     addresses: tuple[str, ...]
     domain: str = ""
 
 
-class UnsubscribeRemoval(_Body):
+class UnsubscribeRemoval(Body):
     """Addresses to take off; without domain or campaign off the lists of all of them."""
 
     addresses: tuple[str, ...]
@@ -109,7 +111,7 @@ class UnsubscribeRemoval(_Body):
     campaign: str | None = None
 
 
-class DomainRow(_Rows):
+class DomainRow(Rows):
     """A sending domain with the result of its last check."""
 
     domain: str
@@ -117,26 +119,43 @@ class DomainRow(_Rows):
     verified: bool
 
 
-class DomainRows(_Rows):
+class DomainRows(Rows):
     """The sending domains."""
 
     domains: tuple[DomainRow, ...]
 
 
-class KeyRows(_Rows):
+class RecordRow(Rows):
+    """A DNS record to publish."""
+
+    name: str
+    kind: str
+    value: str
+    zone_line: str
+    status: str = Field(description="ok, warning or wrong at the last check; empty: DNS did not answer yet")
+
+
+class RecordRows(Rows):
+    """The DNS records that a domain needs."""
+
+    domain: str
+    records: tuple[RecordRow, ...]
+
+
+class KeyRows(Rows):
     """The DKIM keys of a domain."""
 
     keys: tuple[Mapping[str, Any], ...]
 
 
-class Rotation(_Body):
+class Rotation(Body):
     """The kind of the next key."""
 
     algorithm: Literal["rsa", "ed25519"]
     bits: int = Field(default=2048, strict=True, ge=1024, le=4096, description="Of an RSA key")
 
 
-class NextKey(_Rows):
+class NextKey(Rows):
     """The next key, and the DNS record to publish."""
 
     selector: str
@@ -145,46 +164,46 @@ class NextKey(_Rows):
     zone_line: str
 
 
-class IdentityRow(_Rows):
+class IdentityRow(Rows):
     """An identity with its limits, their use, its pause and its tests."""
 
     address: str
     verified: bool
 
 
-class IdentityRows(_Rows):
+class IdentityRows(Rows):
     """The identities, and other addresses that were tested."""
 
     identities: tuple[IdentityRow, ...]
 
 
-class TestRecipients(_Body):
+class TestRecipients(Body):
     """Where a test sends its mail."""
 
     to: tuple[str, ...] = ()
 
 
-class Code(_Body):
+class Code(Body):
     """The code in the mail of a verification."""
 
     code: str = Field(pattern=rf"^[0-9]{{{DIGITS}}}$")
 
 
-class Reason(_Body):
+class Reason(Body):
     """Why an identity is paused."""
 
     reason: str = Field(default="", max_length=MAX_REASON)
 
 
-class Result(_Rows):
+class Result(Rows):
     """The result of a step or a change."""
 
 
-class Report(_Rows):
+class Report(Rows):
     """A report, as `relay report` with --json shows it."""
 
 
-class Limits(_Rows):
+class Limits(Rows):
     """The use of the limits: identities, and for callers without restriction providers."""
 
     identities: tuple[Mapping[str, Any], ...]

@@ -187,7 +187,7 @@ class HttpSide:
             ).table(),
             queue_routes(self.context, self.outbound).table(),
             SentCopyRoutes(store.sent_copies).table(),
-            DomainRoutes(self.outbound.signing).table(),
+            DomainRoutes(self.outbound.signing, context.settings).table(),
             identities.table(),
             LimitRoutes(identities.rows, self.provider_routes().rows).table(),
             CredentialRoutes(context.settings, self.inbound.credential_keys, context.log).table(),
@@ -259,6 +259,7 @@ class HttpSide:
                 holds=others.holds,
                 pause=others.pause,
                 resume=others.resume,
+                resume_own=others.resume_own,
             ).table(),
         ]
 

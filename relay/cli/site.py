@@ -28,9 +28,10 @@ def _subject_options(command: Any) -> Any:
         ("provider", "All mail by this provider."),
         ("campaign", "All mail of this campaign."),
         ("identity", "All mail of this identity."),
+        ("sending-domain", "All mail of this sending domain."),
         ("domain", "All mail to this recipient domain."),
     ):
-        command = click.option(f"--{kind}", metavar=kind.upper(), help=text)(command)
+        command = click.option(f"--{kind}", metavar=kind.rpartition("-")[2].upper(), help=text)(command)
     return click.argument("name", metavar="[SITE]", required=False)(command)
 
 
@@ -78,7 +79,7 @@ def show_command(name: str, path: Path, as_json: bool) -> None:
 @click.option("--reason", default="", metavar="TEXT", help="Stands in lists and in the log.")
 @config_option
 def pause_command(period: str, reason: str, path: Path, **subject: str | None) -> None:
-    """Pause a site, or all mail of a domain, identity, campaign or provider: it is accepted, and waits."""
+    """Pause a site, or all mail of a sender, domain, campaign or provider: it is accepted, and waits."""
     kind, value = _subject(subject)
     seconds = parse_period(period) if period else 0.0
     if seconds is None or (period and not seconds):
@@ -107,9 +108,9 @@ def resume_command(path: Path, as_json: bool, **subject: str | None) -> None:
 
 def _subject(given: dict[str, str | None]) -> tuple[str, str]:
     """Return the one kind and value that was given."""
-    named = {("site" if kind == "name" else kind): value for kind, value in given.items() if value}
+    named = {("site" if kind == "name" else kind.replace("_", "-")): value for kind, value in given.items() if value}
     if len(named) != 1:
-        raise click.UsageError("name one of SITE, --domain, --identity, --campaign and --provider")
+        raise click.UsageError("name one of SITE, --domain, --identity, --sending-domain, --campaign and --provider")
     return next(iter(named.items()))
 
 

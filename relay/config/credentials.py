@@ -68,8 +68,8 @@ def _valid_hashes(value: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return value
 
 
-Scope = Literal["send", "read", "suppressions", "manage"]
-"""What a credential may do: send mail, read, change the address lists, change domains and identities."""
+Scope = Literal["send", "read", "suppressions", "webhooks", "manage"]
+"""What a credential may do: send mail, read, change the address lists, webhooks, and domains, identities and queue."""
 
 
 class Credential(Section):

@@ -134,7 +134,13 @@ def _holds(found: Standing) -> Iterator[Todo]:
     for pause in found.holds:
         kind, _, value = pause.subject.partition(":")
         end = f"Until {minute(pause.until, found.now)}." if pause.until else "Until it is resumed."
-        yield Todo("hold", "Held", f"{kind.capitalize()} {value}", f"{sentence(pause.why)} {end}".strip(), "/queue")
+        yield Todo(
+            "hold",
+            "Held",
+            f"{kind.replace('-', ' ').capitalize()} {value}",
+            f"{sentence(pause.why)} {end}".strip(),
+            "/queue",
+        )
 
 
 def _rates(found: Standing) -> Iterator[Todo]:

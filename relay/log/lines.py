@@ -127,7 +127,7 @@ LINES: dict[str, str] = {
     "delivery.failed": "Unexpected error in an attempt; the message is deferred. error.",
     "delivery.paused": "A provider or destination refuses the relay, or a provider cannot be reached: its lane is "
     "paused. lane, category, reply, guidance.",
-    "pause.begun": "An operator paused a site, domain, identity, campaign or provider: its mail is accepted, and "
+    "pause.begun": "A site, domain, sender, campaign or provider was paused: its mail is accepted, and "
     "waits. subject, until (0: until it is resumed), why.",
     "pause.ended": "An operator ended such a pause. subject, entries (held back, due now).",
     "site.slowed": "A site asks to slow down: it gets fewer messages, then more until it asks again. site, rate "

@@ -1,4 +1,4 @@
-"""Pauses of lanes, identities, campaigns, domains and sites, and the queued mail that they hold back. Pure."""
+"""Pauses of lanes, senders, campaigns, domains and sites, and the queued mail that they hold back. Pure."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,13 +11,18 @@ from relay.queue.message import Message, Settlement
 from relay.queue.outcome import Deferred
 from relay.queue.routing import Route, provider_of, reschedule
 
-HeldKind = Literal["identity", "campaign", "domain", "site", "provider"]
-"""What an operator can pause."""
+HeldKind = Literal["identity", "sending-domain", "campaign", "domain", "site", "provider"]
+"""What an operator can pause. `domain` is one of recipients."""
 
-_HELD_KINDS: tuple[HeldKind, ...] = ("identity", "campaign", "domain", "site")
+_HELD_KINDS: tuple[HeldKind, ...] = ("identity", "sending-domain", "campaign", "domain", "site")
 
 HOLD = "hold"
 """Category of a pause by which an operator holds mail back: it is accepted, and waits."""
+
+HOLD_BY_APPLICATION = "application-hold"
+"""Category of such a pause that an application made, of its own identity or domain. It may end that one only."""
+
+_HOLDS = frozenset({HOLD, HOLD_BY_APPLICATION})
 
 WAIT = 900.0
 """Seconds after which a held entry is checked again, at most; a resumption makes it due at once."""
@@ -34,7 +39,7 @@ BLOCKED_SITE = "site-blocked"
 
 @dataclass(frozen=True, slots=True)
 class Pause:
-    """The pause of a lane, an identity, a campaign, a recipient domain or a site. Times are Unix seconds."""
+    """The pause of a lane, a sender, a campaign, a recipient domain or a site. Times are Unix seconds."""
 
     subject: str
     """The name of a lane ("mx:example.net", "provider:newsletter"), or kind and value ("identity:a@example.com")."""
@@ -46,7 +51,7 @@ class Pause:
     category: str = ""
     """Bounce category of the reply; for an identity "bounces", "complaints", "operator" or "application".
 
-    "hold" if an operator holds mail back.
+    "hold" or "application-hold" if mail is held back.
     """
     settings: str = ""
     """Digest of the settings of the provider that was paused; a change may be the repair. "" for other subjects."""
@@ -58,12 +63,12 @@ class Pause:
     @property
     def is_of_lane(self) -> bool:
         """Whether it is a finding about a lane: its entries take a fallback, or the failure of the lane."""
-        return self.category != HOLD and not self.subject.startswith(tuple(f"{kind}:" for kind in _HELD_KINDS))
+        return self.category not in _HOLDS and not self.subject.startswith(tuple(f"{kind}:" for kind in _HELD_KINDS))
 
     @property
     def is_refusing(self) -> bool:
         """Whether new mail of the identity is refused for now."""
-        return bool(self.identity) and self.category != HOLD
+        return bool(self.identity) and self.category not in _HOLDS
 
     @property
     def identity(self) -> str:
@@ -80,7 +85,7 @@ class Pause:
     def reason_prefix(self) -> str:
         """The beginning of that reason, by which a resumption finds the entries."""
         kind, _, value = self.subject.partition(":")
-        return "its identity is paused: " if kind == "identity" else f"its {kind} {value} is paused: "
+        return "its identity is paused: " if kind == "identity" else f"its {kind.replace('-', ' ')} {value} is paused: "
 
 
 def identity_subject(address: str) -> str:
@@ -101,11 +106,13 @@ def paused_outcome(why: str) -> Deferred:
 def hold_subjects(message: Message, entry: Entry, site: str) -> Iterable[str]:
     """Yield the subjects whose pause holds an entry back. `site` is "" for one that is not known.
 
-    Pauses of identities and campaigns apply to mail of applications, not to tests, notifications and forwarded mail.
+    Pauses of senders and campaigns apply to mail of applications, not to tests, notifications and forwarded mail.
     """
     if not message.origin:
         if message.policy.identity:
             yield subject_of("identity", message.policy.identity)
+        if message.policy.domain:
+            yield subject_of("sending-domain", message.policy.domain)
         if message.campaign:
             yield subject_of("campaign", message.campaign)
     yield subject_of("domain", domain_of(entry.recipient))

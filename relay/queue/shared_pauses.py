@@ -15,7 +15,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.lanes import LaneTable
 from relay.queue.message import Message
 from relay.queue.operator_actions import release_held, retry_after_pause
-from relay.queue.pause import Pause, hold_subjects, paused_outcome
+from relay.queue.pause import HOLD_BY_APPLICATION, Pause, hold_subjects, paused_outcome
 from relay.queue.ports import EntryQuery
 from relay.queue.routing import LanePause, provider_of
 
@@ -87,7 +87,7 @@ class SharedPauses:
         async def write() -> bool:
             async with self._lock:
                 new = await self._context.pauses.add([pause])
-                if new or not pause.identity:
+                if new or not (pause.identity or pause.category == HOLD_BY_APPLICATION):
                     self._known[pause.subject] = pause
                 self._note_holds()
                 return bool(new)
@@ -182,6 +182,8 @@ def _held_by(pause: Pause) -> EntryQuery:
     match kind:
         case "identity":
             return EntryQuery(identity=value)
+        case "sending-domain":
+            return EntryQuery(domain=value)
         case "provider" if value != DIRECT:
             return EntryQuery(lane=pause.subject)
         case _:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from relay.queue.pause import BY_APPLICATION, Pause
+from relay.queue.pause import BY_APPLICATION, HOLD, HOLD_BY_APPLICATION, Pause
 from relay.storage.database import Connection, Database
 from relay.storage.rows import text
 
@@ -17,14 +17,19 @@ _HELD = f"{_SELECT} WHERE until = 0 OR until > ? ORDER BY subject"
 _OUTRANKING = ("operator", "bounces", "complaints")
 """Categories that replace the pause of an application, which could end it."""
 
-_OUTRANKS = f"pauses.category = '{BY_APPLICATION}' AND excluded.category IN {_OUTRANKING}"
+_OF_APPLICATIONS = (BY_APPLICATION, HOLD_BY_APPLICATION)
+
+_OUTRANKS = (
+    f"(pauses.category IN {_OF_APPLICATIONS} AND excluded.category IN {_OUTRANKING}) "
+    f"OR (pauses.category = '{HOLD_BY_APPLICATION}' AND excluded.category = '{HOLD}')"
+)
 
 _PUT = (
     f"INSERT INTO pauses ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
     "ON CONFLICT (subject) DO UPDATE SET at = excluded.at, until = excluded.until, why = excluded.why, "
     "category = excluded.category, settings = excluded.settings "
     f"WHERE ({_OUTRANKS}) OR (pauses.until > 0 AND (excluded.until = 0 OR excluded.until >= pauses.until) "
-    f"AND (excluded.category <> '{BY_APPLICATION}' OR pauses.category = '{BY_APPLICATION}')) RETURNING subject"
+    f"AND (excluded.category NOT IN {_OF_APPLICATIONS} OR pauses.category = excluded.category)) RETURNING subject"
 )
 
 _FORGET = "DELETE FROM pauses WHERE until > 0 AND until <= ?"
@@ -71,7 +76,7 @@ def _add(pauses: Sequence[Pause]) -> Callable[[Connection], list[Pause]]:
             known = raw.execute(_OF, (one.subject,)).fetchone()
             values = (one.subject, one.at, one.until, text(one.why), one.category, one.settings)
             is_written = raw.execute(_PUT, values).fetchone() is not None
-            if is_written and (known is None or (known[0] == BY_APPLICATION and one.category in _OUTRANKING)):
+            if is_written and (known is None or (known[0] in _OF_APPLICATIONS and one.category in _OUTRANKING)):
                 new.append(one)
         return new
 

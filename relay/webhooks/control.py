@@ -1,6 +1,6 @@
 """Commands of operators about webhooks: show, test, pause, resume, replay."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -17,12 +17,18 @@ from relay.webhooks.response_meaning import FAILING_AFTER, Response
 from relay.webhooks.samples import sample
 from relay.webhooks.service import Webhooks, new_token
 
+PAUSED_BY_OPERATOR = "paused by the operator"
+"""Why a webhook posts nothing. An application does not end this pause."""
+
 COUNTED = 10_000
 """Events behind that are counted, at most."""
 
 
 class UnknownWebhookError(LookupError):
-    """There is no webhook of that name."""
+    """There is no webhook of that name among those of the caller."""
+
+    def __init__(self, name: str, known: Iterable[str]) -> None:
+        super().__init__(f'there is no [[webhook]] "{name[:200]}"; known: {", ".join(known) or "none"}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +60,15 @@ class WebhookControl:
     def __init__(self, webhooks: Webhooks) -> None:
         self._webhooks = webhooks
 
+    def webhooks(self) -> Mapping[str, Webhook]:
+        """Return the configured webhooks, by name."""
+        return self._webhooks.configured()
+
     def webhook(self, name: str) -> Webhook:
         """Return a configured webhook."""
         found = self._webhooks.configured().get(name)
         if found is None:
-            names = ", ".join(self._webhooks.configured()) or "none is configured"
-            raise UnknownWebhookError(f'there is no [[webhook]] "{name}"; known: {names}')
+            raise UnknownWebhookError(name, self._webhooks.configured())
         return found
 
     async def views(self) -> Sequence[WebhookView]:

@@ -67,6 +67,26 @@ async def test_an_application_replaces_no_hold_of_an_operator_even_by_a_longer_p
     assert await store.pauses.pauses(NOW + 2) == [hold]
 
 
+HOLD_BY_APPLICATION = replace(BY_APPLICATION, until=NOW + 60, category="application-hold")
+
+
+@pytest.mark.parametrize("category", ["operator", "bounces", "hold"])
+async def test_a_decision_replaces_the_hold_of_an_application(store: Store, category: str) -> None:
+    await store.pauses.add([HOLD_BY_APPLICATION])
+    later = replace(IDENTITY, at=NOW + 5, until=NOW + 30, why="a decision", category=category)
+    await store.pauses.add([later])
+    assert await store.pauses.add([replace(HOLD_BY_APPLICATION, at=NOW + 7)]) == []
+    assert await store.pauses.pauses(NOW + 9) == [later]
+
+
+async def test_an_application_makes_its_own_hold_longer_and_no_shorter(store: Store) -> None:
+    longer = replace(HOLD_BY_APPLICATION, at=NOW + 1, until=NOW + 90)
+    await store.pauses.add([HOLD_BY_APPLICATION])
+    await store.pauses.add([longer])
+    await store.pauses.add([replace(HOLD_BY_APPLICATION, at=NOW + 2)])
+    assert await store.pauses.pauses(NOW + 9) == [longer]
+
+
 async def test_the_end_of_pauses_of_one_category_leaves_others(store: Store) -> None:
     await store.pauses.add([BY_APPLICATION])
     assert await store.pauses.end(IDENTITY.subject, "operator") is None

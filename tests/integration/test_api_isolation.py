@@ -24,7 +24,7 @@ BETA = "secret of beta"
 
 def configuration(port: int) -> str:
     secret = hash_secret("secret", b"s" * 16)
-    scopes = '["send", "read", "suppressions", "manage"]'
+    scopes = '["send", "read", "suppressions", "webhooks", "manage"]'
     keys = [("acme", '"acme.test"'), ("beta", '"beta.test"'), ("all", "")]
     credentials = [
         f'[credentials.{name}]\nsecret_hash = "{secret}"\nscopes = {scopes}\ndomains = [{domains}]\n'
@@ -41,8 +41,25 @@ scopes = {scopes}
 [domains."beta.test"]
 [identities."shop@acme.test"]
 [identities."shop@beta.test"]
+[identities."held@beta.test"]
 [identities."one@acme.test"]
 credentials = ["one"]
+{webhook("hook-acme", 'domains = ["acme.test"]')}
+{webhook("hook-one", 'identities = ["one@acme.test"]')}
+{webhook("hook-beta", 'domains = ["beta.test"]')}
+{webhook("hook-both", 'domains = ["acme.test", "beta.test"]')}
+{webhook("hook-all", "")}
+"""
+
+
+def webhook(name: str, senders: str) -> str:
+    """Return a webhook whose receiver is not there."""
+    return f"""
+[[webhook]]
+name = "{name}"
+url = "http://127.0.0.1:9/{name}"
+allow_networks = ["127.0.0.1/32"]
+{senders}
 """
 
 
@@ -69,6 +86,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         RelayProcess(tmp_path_factory.mktemp("relay"), sink.port, configuration(port)) as relay,
     ):
         acme, beta, everything, one = (ApiClient(port, f"{name}:secret") for name in ("acme", "beta", "all", "one"))
+        await relay.run("site", "pause", "--identity", "held@beta.test", "--reason", BETA)
+        assert (await beta.post("/messages", mail("held@beta.test"))).status == 202
         sent = await beta.post("/messages", mail("shop@beta.test"))
         assert sent.status == 202
         held = {"address": "reader@b.test", "domain": "beta.test", "reply": BETA}
@@ -110,6 +129,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("post", "/unsubscribes/check"): Case(403, body=entries("unsubscribes")),
     ("post", "/unsubscribes/remove"): Case(403, body={"addresses": ["reader@b.test"]}),
     ("get", "/domains"): Case(200),
+    ("get", "/domains/{domain}/records"): Case(404),
     ("post", "/domains/{domain}/look"): Case(404),
     ("get", "/dkim/{domain}"): Case(404),
     ("post", "/dkim/{domain}/rotate"): Case(404, body={"algorithm": "ed25519"}),
@@ -123,6 +143,18 @@ CASES: dict[tuple[str, str], Case] = {
     ("post", "/identities/{address}/pause"): Case(404),
     ("post", "/identities/{address}/resume"): Case(404),
     ("get", "/limits"): Case(200),
+    ("get", "/queue"): Case(403, OTHER),
+    ("post", "/queue/{action}"): Case(403, OTHER),
+    ("get", "/pauses"): Case(200),
+    ("post", "/pauses"): Case(403, body={"kind": "sending-domain", "value": "beta.test"}),
+    ("post", "/pauses/resume"): Case(403, body={"kind": "identity", "value": "held@beta.test"}),
+    ("get", "/webhooks"): Case(200),
+    ("get", "/webhooks/{name}"): Case(404),
+    ("get", "/webhooks/{name}/log"): Case(404),
+    ("post", "/webhooks/{name}/test"): Case(404),
+    ("post", "/webhooks/{name}/pause"): Case(404),
+    ("post", "/webhooks/{name}/resume"): Case(404),
+    ("post", "/webhooks/{name}/replay"): Case(404, body={"since": 0}),
     **{
         ("get", f"/reports/{name}"): Case(403, OTHER)
         for name in ("bounces", "deliveries", "engagement", "unclassified", "messages", "recipients", "labels")
@@ -140,8 +172,19 @@ async def described(world: World) -> dict[tuple[str, str], dict[str, Any]]:
 
 
 async def ask(client: ApiClient, method: str, path: str, queue_id: str, query: str = "", body: Any = None) -> Answer:
-    filled = path.format(queue_id=queue_id, domain="beta.test", address="shop@beta.test", step=TEST_STEPS[0])
-    return await client.request(method.upper(), filled + query, body)
+    return await client.request(method.upper(), filled(path, queue_id) + query, body)
+
+
+def filled(path: str, queue_id: str) -> str:
+    """Return the path about what is beta's."""
+    return path.format(
+        queue_id=queue_id,
+        domain="beta.test",
+        address="shop@beta.test",
+        step=TEST_STEPS[0],
+        name="hook-beta",
+        action="hold",
+    )
 
 
 async def test_every_route_has_an_entry(world: World) -> None:
@@ -166,14 +209,21 @@ async def snapshot(world: World) -> Any:
     found = [(await world.beta.get(path)).json for path in paths]
     found[0] = found[0]["subject"], [one["recipient"] for one in found[0]["recipients"]]
     identity = (await world.beta.get("/identities/shop@beta.test")).json
-    return [*found, identity["paused_since"], identity["verified"]]
+    hooks = [{**one, **dict.fromkeys(POSTING)} for one in (await world.all.get("/webhooks")).json["webhooks"]]
+    pauses, queue = (await world.beta.get("/pauses")).json, (await world.beta.get(f"/queue{OTHER}")).json
+    states = [(one["recipient"], one["state"]) for one in queue["entries"]]
+    return [*found, identity["paused_since"], identity["verified"], hooks, pauses, states]
+
+
+POSTING = ("state", "behind", "lag", "waiting", "last", "last_at")
+"""What changes while a webhook posts."""
 
 
 @pytest.mark.parametrize(("method", "path"), list(CASES), ids=lambda value: str(value))
 async def test_every_route_needs_a_login_with_its_scope(world: World, method: str, path: str) -> None:
     case = CASES[method, path]
-    filled = path.format(queue_id=world.queue_id, domain="beta.test", address="shop@beta.test", step=TEST_STEPS[0])
-    assert (await world.beta.request(method.upper(), filled, case.body, login="")).status == 401
+    refused = await world.beta.request(method.upper(), filled(path, world.queue_id), case.body, login="")
+    assert refused.status == 401
 
 
 async def test_reports_and_lists_of_a_restricted_key_need_its_own_domain(world: World) -> None:

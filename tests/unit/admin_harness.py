@@ -79,7 +79,7 @@ class AdminHarness:
                     readiness=lambda: {"store": True, "listeners": True},
                 ).table(),
                 self.queue_routes(store).table(),
-                DomainRoutes(SigningSide(store.database, Settings(), lambda: NOW).build()).table(),
+                DomainRoutes(SigningSide(store.database, Settings(), lambda: NOW).build(), Settings).table(),
                 IdentityRoutes(VerificationSide(store, Settings(), lambda: NOW).verifier, store.limits, dict).table(),
                 NodeRoutes(store.nodes).table(),
                 self.people_routes(store).table(),

@@ -145,6 +145,7 @@ def tables(side: Side) -> list[Any]:
             holds=pauses.holds,
             pause=pauses.pause,
             resume=pauses.resume,
+            resume_own=pauses.resume_own,
         ).table(),
         WhyRoutes(
             store=harness.store.queue,

@@ -1,0 +1,64 @@
+"""Schemas of the routes of the queue and of pauses, as models."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field
+
+from relay.admin.pauses import MAX_REASON, MAX_SECONDS
+from relay.api.management_schemas import Body, Rows
+from relay.queue.pause import HeldKind
+
+
+class QueueRows(Rows):
+    """A page of queue entries; of those that changed, after a change."""
+
+    entries: tuple[Mapping[str, Any], ...]
+    next: str | None = Field(description="`after` of the next page")
+
+
+class PauseSubject(Body):
+    """What is paused. A restricted credential may name identities and sending domains of its own."""
+
+    kind: HeldKind = Field(description="`domain` is one of recipients")
+    value: str = Field(min_length=1)
+
+
+class NewPause(PauseSubject):
+    """What to pause, and for how long."""
+
+    seconds: float = Field(default=0, ge=0, le=MAX_SECONDS, strict=True, description="0: until it is resumed")
+    reason: str = Field(default="", max_length=MAX_REASON)
+
+
+class PauseRow(Rows):
+    """A pause in force. Mail is accepted, and waits."""
+
+    kind: HeldKind
+    value: str
+    since: str | None
+    until: str | None
+    why: str
+
+
+class Pauses(Rows):
+    """The pauses in force that hold mail back."""
+
+    pauses: tuple[PauseRow, ...]
+
+
+class Paused(Rows):
+    """`paused` is false if it was paused before."""
+
+    kind: HeldKind
+    value: str
+    paused: bool
+
+
+class Resumed(Rows):
+    """`entries`: recipients that are due now."""
+
+    kind: HeldKind
+    value: str
+    resumed: bool
+    entries: int

@@ -1,0 +1,78 @@
+"""Schemas of the routes of webhooks, as models."""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import Field
+
+from relay.api.management_schemas import Body, Rows
+from relay.config.webhooks import MessageEvents, WebhookFormat
+
+
+class WebhookRow(Rows):
+    """A webhook as it does now."""
+
+    name: str
+    format: WebhookFormat
+    host: str
+    domains: tuple[str, ...]
+    identities: tuple[str, ...]
+    state: Literal["posting", "failing", "paused", "new"]
+    behind: int = Field(description="Events that are not looked at yet, at most 10,000")
+
+
+class Webhooks(Rows):
+    """The webhooks whose events are all of senders of the credential."""
+
+    webhooks: tuple[WebhookRow, ...]
+
+
+class WebhookPosts(Rows):
+    """Posts, newest first."""
+
+    posts: tuple[Mapping[str, Any], ...]
+
+
+class WebhookSamples(Body):
+    """Kinds of events to post samples of; empty: all."""
+
+    events: tuple[MessageEvents, ...] = ()
+
+
+class WebhookAnswers(Rows):
+    """The answers to the samples."""
+
+    answers: tuple[Mapping[str, Any], ...]
+
+
+class WebhookPaused(Rows):
+    """`paused` is false if it was paused before."""
+
+    paused: bool
+
+
+class WebhookResumption(Body):
+    """Where to go on."""
+
+    begin: Literal["kept", "now"] = Field(default="kept", alias="from")
+
+
+class WebhookResumed(Rows):
+    """The pause, the waits and the stops of types are over."""
+
+    resumed: bool
+
+
+class Replay(Body):
+    """One of `since`, `queue_id` and `failed`."""
+
+    since: float | None = Field(default=None, ge=0, le=1e12, strict=True, description="Unix seconds")
+    until: float | None = Field(default=None, ge=0, le=1e12, strict=True, description="Unix seconds; absent: now")
+    queue_id: str | None = Field(default=None, description="Events of this message")
+    failed: Literal[True] | None = Field(default=None, description="Events whose post failed")
+
+
+class Replayed(Rows):
+    """The number of events that are posted again, or that are looked at."""
+
+    events: int

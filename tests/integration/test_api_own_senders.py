@@ -1,0 +1,197 @@
+"""What a restricted key changes of its own senders: the queue, pauses and webhooks."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+import pytest
+import pytest_asyncio
+
+from relay.config.secret_hash import hash_secret
+from tests.ports import free_port
+from tests.servers.api_client import Answer, ApiClient
+from tests.servers.relay_process import RelayProcess
+from tests.servers.sink import Sink
+from tests.servers.waiting import until
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+NEVER = "2099-01-01T00:00:00Z"
+
+
+def configuration(port: int) -> str:
+    secret = hash_secret("secret", b"s" * 16)
+    hooks = [
+        ("acme", 'domains = ["acme.test"]'),
+        ("news", 'identities = ["news@acme.test"]'),
+        ("both", 'domains = ["acme.test", "beta.test"]'),
+        ("every", ""),
+    ]
+    webhooks = "".join(
+        f'[[webhook]]\nname = "{name}"\nurl = "http://127.0.0.1:9/"\nallow_networks = ["127.0.0.1/32"]\n{senders}\n'
+        for name, senders in hooks
+    )
+    logins = [
+        ("acme", '["send", "read", "webhooks", "manage"]', 'domains = ["acme.test"]'),
+        ("reader", '["read"]', 'domains = ["acme.test"]'),
+        ("news", '["read", "webhooks", "manage"]', ""),
+        ("all", '["read", "webhooks", "manage"]', ""),
+    ]
+    credentials = "".join(
+        f'[credentials.{name}]\nsecret_hash = "{secret}"\nscopes = {scopes}\n{domains}\n'
+        for name, scopes, domains in logins
+    )
+    return f"""
+[api]
+address = "127.0.0.1:{port}"
+{credentials}
+{webhooks}
+[domains."acme.test"]
+[domains."beta.test"]
+[identities."shop@acme.test"]
+[identities."news@acme.test"]
+credentials = ["news", "acme"]
+[identities."shop@beta.test"]
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    relay: RelayProcess
+    sink: Sink
+    acme: ApiClient
+    reader: ApiClient
+    news: ApiClient
+    all: ApiClient
+
+    async def send(self, sender: str, to: str, **more: str) -> str:
+        """Send a mail of acme; return its queue id."""
+        mail = {"from": sender, "to": [to], "subject": "Hello", "text": "Hello", **more}
+        sent = await self.acme.post("/messages", mail)
+        assert sent.status == 202, sent.json
+        return str(sent.json["queue_id"])
+
+    async def reason(self, queue_id: str) -> str:
+        """Return why the recipient of a message waits."""
+        return str((await self.acme.get(f"/messages/{queue_id}")).json["recipients"][0]["reason"])
+
+    def has(self, address: str) -> bool:
+        """Whether the address got mail."""
+        return any(address in one.recipients for one in self.sink.messages)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    port = free_port()
+    folder = tmp_path_factory.mktemp("relay")
+    async with Sink() as sink, RelayProcess(folder, sink.port, configuration(port)) as relay:
+        clients = (ApiClient(port, f"{name}:secret") for name in ("acme", "reader", "news", "all"))
+        yield World(relay, sink, *clients)
+
+
+def names(answer: Answer) -> list[str]:
+    return [one["name"] for one in answer.json["webhooks"]]
+
+
+async def test_webhooks_are_those_whose_events_are_all_of_the_own_senders(world: World) -> None:
+    assert names(await world.acme.get("/webhooks")) == ["acme", "news"]
+    assert names(await world.news.get("/webhooks")) == ["news"]
+    assert names(await world.all.get("/webhooks")) == ["acme", "news", "both", "every"]
+    refused = await world.acme.get("/webhooks/both")
+    assert (refused.status, refused.json["detail"]) == (404, 'there is no [[webhook]] "both"; known: acme, news')
+
+
+async def test_a_webhook_is_tested_paused_resumed_and_replayed(world: World) -> None:
+    tested = await world.acme.post("/webhooks/acme/test", {"events": ["bounced"]})
+    assert [(one["type"], one["accepted"]) for one in tested.json["answers"]] == [("message.bounced", False)]
+    assert (await world.acme.post("/webhooks/acme/pause", None)).json == {"paused": True}
+    shown = (await world.acme.get("/webhooks/acme")).json
+    assert (shown["state"], shown["why"]) == ("paused", "paused by the application acme")
+    queue_id = await world.send("shop@acme.test", "posted@reader.test")
+    replayed = await world.acme.post("/webhooks/acme/replay", {"queue_id": queue_id})
+    assert (replayed.status, replayed.json["events"] >= 1) == (200, True), replayed.json
+    failed = (await world.acme.get("/webhooks/acme/log?failed=yes")).json["posts"]
+    assert {one["queue_id"] for one in failed} == {queue_id}
+    assert (await world.acme.post("/webhooks/acme/resume", {"from": "now"})).json == {"resumed": True}
+    assert (await world.acme.post("/webhooks/acme/replay", {"since": 0})).status == 200
+    for body in ({}, {"since": "yesterday"}, {"since": -1}, {"failed": False}, {"from": 0}):
+        assert (await world.acme.post("/webhooks/acme/replay", body)).status in (400, 422), body
+
+
+async def test_a_pause_of_a_webhook_by_an_operator_is_not_ended_by_an_application(world: World) -> None:
+    await world.relay.run("webhook", "pause", "news")
+    refused = await world.acme.post("/webhooks/news/resume", {})
+    assert (refused.status, "paused by the operator" in refused.json["detail"]) == (403, True)
+    assert (await world.all.post("/webhooks/news/resume", {})).status == 200
+
+
+async def test_a_webhook_is_changed_with_its_own_scope(world: World) -> None:
+    for action in ("test", "pause", "resume", "replay"):
+        refused = await world.reader.post(f"/webhooks/acme/{action}", {})
+        assert (refused.status, '"webhooks"' in refused.json["detail"]) == (403, True)
+
+
+async def test_a_sending_domain_is_held_and_released(world: World) -> None:
+    body = {"kind": "sending-domain", "value": "Acme.test"}
+    paused = await world.acme.post("/pauses", {**body, "seconds": 3600, "reason": "wrong price"})
+    assert paused.json == {"kind": "sending-domain", "value": "acme.test", "paused": True}
+    (row,) = (await world.acme.get("/pauses")).json["pauses"]
+    assert (row["kind"], row["value"], row["why"]) == (
+        *("sending-domain", "acme.test"),
+        "the application acme paused it: wrong price",
+    )
+    assert (await world.news.get("/pauses")).json["pauses"] == []
+    queue_id = await world.send("shop@acme.test", "held@reader.test")
+
+    async def waits() -> bool:
+        return (await world.reason(queue_id)).startswith("its sending domain acme.test is paused: the application acme")
+
+    await until(waits)
+    assert [one["queue_id"] for one in (await world.acme.get("/queue?domain=acme.test")).json["entries"]] == [queue_id]
+    assert not world.has("held@reader.test")
+    resumed = await world.acme.post("/pauses/resume", body)
+    assert (resumed.json["resumed"], resumed.json["entries"]) == (True, 1)
+    await until(lambda: world.has("held@reader.test"))
+    assert (await world.acme.post("/pauses/resume", body)).json["resumed"] is False
+
+
+async def test_an_application_holds_no_mail_of_others_and_ends_no_pause_of_an_operator(world: World) -> None:
+    for kind, value in (
+        ("domain", "acme.test"),
+        ("sending-domain", "beta.test"),
+        ("identity", "shop@beta.test"),
+        ("site", "google"),
+        ("provider", "direct"),
+        ("campaign", "spring"),
+    ):
+        for path in ("/pauses", "/pauses/resume"):
+            assert (await world.acme.post(path, {"kind": kind, "value": value})).status == 403, (path, kind)
+    mine = {"kind": "identity", "value": "news@acme.test"}
+    assert (await world.acme.post("/pauses", mine)).json["paused"] is True
+    await world.relay.run("site", "pause", "--identity", "news@acme.test", "--reason", "checked")
+    assert (await world.acme.post("/pauses", {**mine, "seconds": 30e6})).json["paused"] is False
+    refused = await world.acme.post("/pauses/resume", mine)
+    assert (refused.status, "checked; an operator must resume it" in refused.json["detail"]) == (403, True)
+    assert (await world.all.post("/pauses/resume", mine)).json["resumed"] is True
+
+
+async def test_queue_entries_are_held_released_and_bounced(world: World) -> None:
+    queue_id = await world.send("news@acme.test", "later@reader.test", send_at=NEVER)
+    query = f"?identity=news@acme.test&queue_id={queue_id}"
+    held = await world.news.request("POST", f"/queue/hold{query}")
+    assert [(one["queue_id"], one["state"]) for one in held.json["entries"]] == [(queue_id, "held")]
+    released = await world.acme.request("POST", f"/queue/release?domain=acme.test&queue_id={queue_id}")
+    assert len(released.json["entries"]) == 1
+    other = await world.acme.request("POST", f"/queue/bounce?queue_id={queue_id}")
+    assert (other.status, "give one domain or identity of yours" in other.json["detail"]) == (403, True)
+    bounced = await world.acme.request("POST", f"/queue/bounce{query}")
+    assert [one["queue_id"] for one in bounced.json["entries"]] == [queue_id]
+    story = (await world.acme.get(f"/messages/{queue_id}")).json
+    assert story["recipients"][0]["status"] == "bounced"
+
+
+async def test_the_records_to_publish_are_those_of_the_command(world: World) -> None:
+    shown = (await world.acme.get("/domains/acme.test/records")).json["records"]
+    wanted = await world.relay.json("domain", "records", "acme.test")
+    assert [(one["kind"], one["name"], one["value"]) for one in shown] == [
+        (one["kind"], one["name"], one["value"]) for one in wanted
+    ]
