@@ -21,6 +21,7 @@ A foreign or altered token, or one of another kind, gets 404 and never a redirec
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
@@ -39,24 +40,18 @@ from relay.suppression.unsubscribes import Subscription
 from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, client_address, client_group, parse_client
-from relay.tracker.fast_path import Delay, FastPath, FastRequest
+from relay.tracker.fast_path import SINK_DELAY, Delay, FastPath, FastRequest
 from relay.tracker.forwarded import forwarded_for
 from relay.tracker.link_blocks import LinkBlocks
 from relay.tracker.ports import AddressVerification, FindSubscription
 from relay.tracker.reader_events import ReaderEvents
-from relay.tracker.request import MAX_BODY, path_of, read_body, tokens_in
+from relay.tracker.request import FORM, MAX_BODY, READING, kind_of, path_of, read_body, tokens_in
 from relay.tracker.responses import location
 from relay.tracker.server import Connection, Limits, Server
 from relay.tracker.verification_routes import VerificationRoutes
 
-SINK_DELAY = 0.02
-"""Seconds by which a batch of pixels is delayed while the sink is behind."""
-
 LOOKUP_TIMEOUT = 1.0
 """Seconds for which a page waits for the unsubscribe state, at most; it can be shown without it."""
-
-_READING, _FORM = ("GET", "HEAD"), ("GET", "HEAD", "POST")
-"""Methods of a path that is only read, and of a page with a form."""
 
 
 class Tracker:
@@ -67,7 +62,7 @@ class Tracker:
     X-Forwarded-For and Forwarded are trusted from `trusted_proxies` only. With `proxy_protocol` only these may connect,
     each time with a header (`relay.proxy_protocol`). Without `verification`, as in a standalone tracker, the pages that
     verify addresses ask for the code. Without `subscription` the unsubscribe page is the same for all. `blocks` returns
-    the blocked links. `on_folded` is called with the number of events that were counted in another one.
+    the blocked links. `on_folded` gets the number of events that were counted in another one, `requests` the answers.
     """
 
     def __init__(
@@ -87,6 +82,7 @@ class Tracker:
         on_folded: Callable[[int], None] = lambda _: None,
         blocks: Callable[[], LinkBlocks] = LinkBlocks,
         log: Emit = unlogged,
+        requests: Counter[tuple[str, int]] | None = None,
     ) -> None:
         self._keyring = keyring
         self._sink = sink
@@ -101,6 +97,7 @@ class Tracker:
         self._pixel_delay = pixel_delay
         self._blocks = blocks
         self._log = log
+        self._requests = Counter() if requests is None else requests
         self._events = ReaderEvents(sink, clock, on_folded)
         self._fast_path: FastPath | None = None
         self._server: Server | None = None
@@ -169,12 +166,14 @@ class Tracker:
         address, second = client_address(peer, request.forwarded_for, self._trusted), int(self._clock())
         if request.kind is Kind.OPEN:
             self._events.record(EventKind.OPEN, token, address, request.client)
+            self._requests["open", 200] += 1
             return responses.pixel_octets(second)
 
         target = location(token.target)
         if target is None or self._blocks().find(token) is not None:
             return None
         self._events.record(EventKind.CLICK, token, address, request.client, {"target": token.target})
+        self._requests["click", 302] += 1
         return responses.redirect_octets(target, second)
 
     def _delay(self) -> float:
@@ -198,6 +197,7 @@ class Tracker:
             case _:
                 answer = self._other(request, path)
         cast("Connection", request.protocol).answered()
+        self._requests[kind_of(path), answer.status] += 1
         return answer
 
     def _token(self, kind: Kind, text: str) -> Token | None:
@@ -206,8 +206,8 @@ class Tracker:
         return next(filter(None, (verify_token(keyring, kind, one) for one in tokens_in(text))), None)
 
     def _open(self, request: web.BaseRequest, text: str) -> web.Response:
-        if request.method not in _READING:
-            return responses.not_allowed(_READING)
+        if request.method not in READING:
+            return responses.not_allowed(READING)
         token = self._token(Kind.OPEN, text)
         if token is None:
             return responses.plain(404, "Not found.")
@@ -215,8 +215,8 @@ class Tracker:
         return responses.pixel()
 
     def _click(self, request: web.BaseRequest, text: str) -> web.Response:
-        if request.method not in _READING:
-            return responses.not_allowed(_READING)
+        if request.method not in READING:
+            return responses.not_allowed(READING)
         token = self._token(Kind.CLICK, text)
         target = location(token.target) if token is not None else None
         if token is None or target is None:
@@ -229,8 +229,8 @@ class Tracker:
         return responses.redirect(target)
 
     async def _unsubscribe(self, request: web.BaseRequest, text: str) -> web.Response:
-        if request.method not in _FORM:
-            return responses.not_allowed(_FORM)
+        if request.method not in FORM:
+            return responses.not_allowed(FORM)
         token = self._token(Kind.UNSUBSCRIBE, text)
         if token is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
@@ -268,24 +268,24 @@ class Tracker:
             return Subscription()
 
     async def _confirm(self, request: web.BaseRequest, text: str) -> web.Response:
-        if request.method not in _FORM:
-            return responses.not_allowed(_FORM)
+        if request.method not in FORM:
+            return responses.not_allowed(FORM)
         token = self._token(Kind.VERIFY, text)
         if token is None:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
         return await self._verification.link(request, token.queue_id)
 
     async def _verify(self, request: web.BaseRequest) -> web.Response:
-        if request.method not in _FORM:
-            return responses.not_allowed(_FORM)
+        if request.method not in FORM:
+            return responses.not_allowed(FORM)
         address, _ = self._client(request)
         return await self._verification.code(request, client_group(address))
 
     def _other(self, request: web.BaseRequest, path: str) -> web.Response:
         if path not in ("/healthz", "/readyz", "/robots.txt"):
             return responses.plain(404, "Not found.")
-        if request.method not in _READING:
-            return responses.not_allowed(_READING)
+        if request.method not in READING:
+            return responses.not_allowed(READING)
         if path == "/healthz":
             return responses.health(self._checks(), self._sink.backlog.shown(self._clock()))
         if path == "/readyz":

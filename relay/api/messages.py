@@ -38,6 +38,7 @@ from relay.mail.dot_stuffing import normalise
 from relay.mail.instructions import InstructionError
 from relay.mail.queue_id import is_queue_id
 from relay.mail.reply import Reply
+from relay.mail.trace_context import TRACE, traceparent
 from relay.queue.message import Message
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import EventPage, EventPlace, MessageQuery, Story, StoryStore
@@ -172,7 +173,8 @@ class MessageRoutes:
 
 def client_of(request: web.Request) -> Client:
     """Return the client of a request."""
-    return Client(caller_of(request).credential, request[CLIENT])
+    trace = traceparent(request.headers.get(TRACE, ""))
+    return Client(caller_of(request).credential, request[CLIENT], trace)
 
 
 def may_see(caller: Caller, message: Message) -> bool:

@@ -13,6 +13,7 @@ from relay.api.access import CALLER, CLIENT
 from relay.api.problems import ERROR_FORM, problem
 from relay.clock import steady_clock
 from relay.log import Emit
+from relay.mail.trace_context import TRACE, traceparent
 
 HEADER = "X-Request-Id"
 
@@ -82,6 +83,7 @@ class _Logged:
             path=request.path[:200],
             status=self.status,
             seconds=round(self._lines.clock() - self._began, 3),
+            **({TRACE: trace} if (trace := traceparent(request.headers.get(TRACE, ""))) else {}),
         )
 
 

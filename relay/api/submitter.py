@@ -14,8 +14,10 @@ from relay.events.event import Kind
 from relay.events.ports import StoreError
 from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.header_lines import without_mbox_lines
+from relay.mail.headers import fields
 from relay.mail.instructions import Metadata, Option, OptionName, Statement, Tag
 from relay.mail.reply import Reply
+from relay.mail.trace_context import TRACE
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.queue.entry import State
 from relay.queue.message import Message, NewMessage
@@ -37,6 +39,8 @@ class Client:
 
     credential: str
     address: str
+    traceparent: str = ""
+    """The trace of its request (W3C Trace Context), "" without one."""
 
     @property
     def session(self) -> Session:
@@ -124,7 +128,8 @@ class Submitter:
         to = tuple(map(Recipient, mail.recipients))
         envelope = Envelope(mail.reverse_path, to, "8BITMIME", smtputf8=smtputf8)
         key = (Statement("Idempotency-Key", Option("idempotency_key", mail.key)),) if mail.key else ()
-        transaction = Transaction(client.session, envelope, content, (*key, *mail.instructions), mail.request)
+        instructions = (*key, *mail.instructions, *_trace(client, mail))
+        transaction = Transaction(client.session, envelope, content, instructions, mail.request)
         try:
             result = await asyncio.shield(self.handler.accept(transaction))
             if isinstance(result, Repeated):
@@ -158,6 +163,13 @@ def as_accepted(story: Story) -> NewMessage:
         for entry in story.entries
     )
     return NewMessage(message, b"", entries)
+
+
+def _trace(client: Client, mail: Mail) -> Iterator[Statement]:
+    """Yield the trace of the request as metadata of its message, unless the message names one."""
+    named = any(isinstance(one.content, Metadata) and one.content.name == TRACE for one in mail.instructions)
+    if client.traceparent and not named and not any(one.name == TRACE.encode() for one in fields(mail.content)):
+        yield Statement(TRACE, Metadata(TRACE, client.traceparent))
 
 
 def _fault(settings: Settings, mail: Mail, content: bytes) -> Reply | None:

@@ -55,6 +55,7 @@ def _keep_own_tasks(supervisor: Supervisor, context: AppContext, inbound: Inboun
     measurements = Measurements(
         context.settings,
         store.queue,
+        store.limits,
         observer.metrics,
         context.clock,
         sites=outbound.explainer.sites,

@@ -101,6 +101,7 @@ class HttpSide:
             ),
             pixel_delay=lambda: PIXEL_DELAY if context.observer.mail_in_flight() else 0.0,
             on_folded=metrics.events_folded.inc,
+            requests=metrics.tracker_requests,
             blocks=lambda: context.store.link_blocks.blocks,
             log=context.log,
         )

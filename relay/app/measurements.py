@@ -1,13 +1,16 @@
 """Measures queue, sites, domains, store and disk for the metrics."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.disk_space import space_of
 from relay.domains.status import DomainStatus
+from relay.limits.ports import LimitStore
+from relay.limits.use import used_ratios
+from relay.limits.window import Window, windows
 from relay.mail.queue_id import is_queue_id, time_of
 from relay.metrics import Metrics, QueueFigures
 from relay.metrics.domain_figures import DomainFigures
@@ -23,6 +26,7 @@ class Measurements:
         self,
         settings: Callable[[], Settings],
         queue: QueueAdminStore,
+        limits: LimitStore,
         metrics: Metrics,
         clock: Clock,
         *,
@@ -33,6 +37,7 @@ class Measurements:
         """`paused` returns the paused lanes, `domains` the status of the configured domains."""
         self._settings = settings
         self._queue = queue
+        self._limits = limits
         self._metrics = metrics
         self._clock = clock
         self._sites = sites
@@ -59,12 +64,23 @@ class Measurements:
         self._metrics.set_queue(queue_figures(depth, arrivals, self._paused(), await self._queue.damaged(), now))
         self._metrics.set_sites([one.measured(now) for one in await self._sites() if is_in_use(one)])
         self._metrics.set_domains([_domain_figures(one) for one in self._domains()])
+        windows = limit_windows(self._settings())
+        self._metrics.set_limits(used_ratios(windows, await self._limits.usage(windows, now)))
 
     def clear(self) -> None:
         """Remove what the nodes have in common: another node reports it."""
         self._metrics.set_queue(QueueFigures())
         self._metrics.set_sites(())
         self._metrics.set_domains(())
+        self._metrics.set_limits({})
+
+
+def limit_windows(settings: Settings) -> Mapping[str, tuple[Window, ...]]:
+    """Return the windows of all identities and providers with a limit, by ledger key."""
+    senders = [(f"identity:{address}", one) for address, one in settings.senders.identities.items()]
+    found = [(key, windows(one.hourly_limit, one.daily_limit)) for key, one in senders]
+    found += [(f"provider:{one.name}", windows(one.hourly_limit, one.daily_limit)) for one in settings.providers]
+    return {key: those for key, those in found if those}
 
 
 def _domain_figures(domain: DomainStatus) -> DomainFigures:

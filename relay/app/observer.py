@@ -72,18 +72,23 @@ class Observer:
         self.log.several([log_line(event) for event in events])
         of_mail = [event for event in events if event.kind is not Kind.OPEN and event.kind is not Kind.CLICK]
         if len(of_mail) < len(events):
-            for kind in (Kind.OPEN, Kind.CLICK):
-                self._count_readers(kind, sum(one.kind is kind and "simulated" not in one.data for one in events))
+            self._count_readers(events)
             self.tallies.count_readers(events)
         if of_mail:
             self._mail_at = self._clock()
             self._count_mail(of_mail)
         self.on_events()
 
-    def _count_readers(self, kind: Kind, number: int) -> None:
-        """Count opens or clicks. They come in thousands a second, and are nothing but counted."""
-        if number:
-            self.metrics.count(kind.value, number)
+    def _count_readers(self, events: Sequence[Event]) -> None:
+        """Count opens and clicks. They come in thousands a second, and are nothing but counted."""
+        found = Counter(
+            (one.kind.value, "machine" if one.data.get("machine") else "proxy" if one.data.get("proxied") else "person")
+            for one in events
+            if (one.kind is Kind.OPEN or one.kind is Kind.CLICK) and "simulated" not in one.data
+        )
+        for (kind, verdict), number in found.items():
+            self.metrics.count(kind, number)
+            self.metrics.engagement.labels(kind, verdict).inc(number)
 
     def _count_mail(self, events: Sequence[Event]) -> None:
         self.outcomes.count(events)

@@ -12,6 +12,7 @@ from relay.app.identity_pauses import IdentityPauses
 from relay.app.oauth import open_oauth
 from relay.app.operator_pauses import OperatorPauses
 from relay.app.simulation import Simulation
+from relay.app.timed_parts import TimedDelivery, TimedRenderer
 from relay.app.why import Explainer
 from relay.clock import steady_clock
 from relay.config.digest import settings_digest
@@ -196,7 +197,7 @@ async def _recovered_queue(
         exclusion=exclusion,
         journal=journal,
         delivery=_open_delivery(context, resolver, journal, rates, oauth, simulation),
-        renderer=renderer,
+        renderer=TimedRenderer(renderer, context.observer.metrics.durations, steady_clock),
         clock=context.clock,
         steady=steady_clock,
         jitter=_random_jitter(),
@@ -255,7 +256,8 @@ def _open_delivery(
     )
     for one in (real, simulator):
         context.stack.push_async_callback(one.close)
-    return SimulatedDelivery(real, simulator, context.store.sent_copies, context.clock)
+    timed = TimedDelivery(real, context.observer.metrics.durations, steady_clock)
+    return SimulatedDelivery(timed, simulator, context.store.sent_copies, context.clock)
 
 
 async def _start_runner(

@@ -191,6 +191,8 @@ class App:
         wake = asyncio.Event()
         store = await open_store(settings, self._clock(), self.log, wake.set, self.configuration.storage_password)
         self._stack.push_async_callback(store.close)
+        durations = self.observer.metrics.durations
+        store.database.measure(durations.commit.observe, durations.read.observe)
         return AppContext(
             settings=self.settings,
             bounce_policy=self.bounce_policy,

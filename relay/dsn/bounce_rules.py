@@ -11,7 +11,7 @@ from itertools import chain
 from typing import Any
 
 from relay.config.toml_faults import TomlFault, parse_toml
-from relay.dsn.categories import CATEGORIES
+from relay.dsn.categories import BY_OPERATOR, CATEGORIES
 from relay.dsn.phrases import Phrase, PhraseError, PhraseIndex, compile_phrase, index_phrases
 
 PHASES = frozenset(("connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"))
@@ -176,8 +176,9 @@ def _rule(name: str, table: Mapping[str, Any], classes: Mapping[str, str]) -> Ru
         raise RulesError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
 
     category = table.get("category")
-    if category not in CATEGORIES:
-        raise RulesError(f"category {category!r} is none of the taxonomy's: {', '.join(CATEGORIES)}")
+    if category not in CATEGORIES or category == BY_OPERATOR:
+        known = ", ".join(name for name in CATEGORIES if name != BY_OPERATOR)
+        raise RulesError(f"category {category!r} is none of the taxonomy's for replies: {known}")
 
     phases = frozenset(_strings(table, "phase"))
     if phases - PHASES:

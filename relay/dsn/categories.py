@@ -1,7 +1,10 @@
-"""The 26 bounce categories as one table: those of addresses and of transport, and those of `message_categories`."""
+"""The 27 bounce categories as one table: those of addresses and of transport, and those of `message_categories`."""
 
 from relay.dsn.category import Category
 from relay.dsn.message_categories import MESSAGE_CATEGORIES
+
+BY_OPERATOR = "operator"
+"""Category of entries that an operator bounced. No reply has it."""
 
 _ADDRESS_CATEGORIES = (
     Category(
@@ -223,6 +226,17 @@ _TRANSPORT_CATEGORIES = (
         lane="none",
         fixed_by="whoever can mend the cause",
         guidance=("Look at the last reply and its guidance.",),
+    ),
+    Category(
+        name=BY_OPERATOR,
+        title="Returned by the operator",
+        kind="admin",
+        on_temporary="bounce",
+        on_permanent="bounce",
+        suppression="never",
+        lane="none",
+        fixed_by="operator",
+        guidance=("An operator ended it while it waited. No server refused it, and it can be sent again.",),
     ),
 )
 

@@ -1,19 +1,17 @@
 """Log lines in the Elastic Common Schema (ECS 8)."""
 
 import json
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import time
 from typing import Any
 
+from relay.mail.trace_context import TRACE, TRACEPARENT
+
 VERSION = "8.17.0"
 """Version of the schema."""
 
 _encode = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
-
-_TRACE = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}")
-"""A traceparent (W3C Trace Context section 3.2.2)."""
 
 _OUTCOMES = {
     "message.delivered": "success",
@@ -65,7 +63,7 @@ def as_ecs(name: str, level: str, fields: Mapping[str, Any]) -> str:
     delay = fields.get("delay")
     if isinstance(delay, int | float):
         event["duration"] = round(delay * 1e9)
-    line |= _trace(fields.get("metadata"))
+    line |= _trace(fields)
     return _encode(line | ({"relay": rest} if rest else {}))
 
 
@@ -75,7 +73,9 @@ def _sentence(name: str, fields: Mapping[str, Any]) -> str:
     return " ".join([name, *(str(word) for word in words if word)])
 
 
-def _trace(metadata: object) -> dict[str, Any]:
-    """Return the trace to which the application says that the mail belongs."""
-    found = _TRACE.fullmatch(str(metadata.get("traceparent", ""))) if isinstance(metadata, Mapping) else None
+def _trace(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the trace to which the application says that the mail belongs; else that of the request."""
+    metadata = fields.get("metadata")
+    named = (metadata.get(TRACE) if isinstance(metadata, Mapping) else None) or fields.get(TRACE, "")
+    found = TRACEPARENT.fullmatch(str(named))
     return {"trace": {"id": found[1]}, "span": {"id": found[2]}} if found else {}

@@ -7,7 +7,7 @@ LINES: dict[str, str] = {
     "server.stale_code": "Compiled code is not used, because it was built from other sources or cannot be loaded. "
     "Its Python twins do the work; build it again (make native). reason.",
     "api.request": "A request to the HTTP API was answered. request (also in X-Request-Id), credential, client, "
-    "method, path, status, seconds.",
+    "method, path, status, seconds, traceparent if the request has one.",
     "api.failed": "Unexpected error in a request to the HTTP API; the client got 500. request (also in X-Request-Id), "
     "error.",
     "node.ended": "A node of `relay serve --nodes` ended; it starts again after wait seconds. node, code, wait.",

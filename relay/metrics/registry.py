@@ -1,6 +1,6 @@
 """The Prometheus metrics of one process."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from platform import python_version
 
 from prometheus_client import (
@@ -17,8 +17,11 @@ from prometheus_client import (
 from relay import __version__
 from relay.metrics.deliveries import DeliveryCounter
 from relay.metrics.domain_figures import DomainCollector, DomainFigures
+from relay.metrics.durations import Durations
+from relay.metrics.limit_figures import LimitCollector
 from relay.metrics.queue_figures import QueueCollector, QueueFigures
 from relay.metrics.site_figures import SiteCollector, SiteFigures
+from relay.metrics.tracker_requests import TrackerRequestCollector
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 """Content type of the exposition, in the text format of Prometheus."""
@@ -38,6 +41,7 @@ class Metrics:
             "relay_delivery_delay_seconds", "From acceptance to delivery", buckets=_DELAYS, registry=self.registry
         )
         self.events = self._counter("events_total", "Events by kind", "kind")
+        self.engagement = self._counter("engagement_total", "Opens and clicks by verdict", "kind", "verdict")
         self.events_folded = self._counter("events_folded_total", "Opens and clicks that were counted in another event")
         self.events_shed = self._counter("events_shed_total", "Opens and clicks not kept: disk space is short")
         self.refused = self._counter("refused_total", "SMTP transactions refused, by reply code", "code")
@@ -63,8 +67,12 @@ class Metrics:
         self._add_webhooks()
         self._add_bounce_mailbox()
         self.deliveries = DeliveryCounter(self.registry)
+        self.durations = Durations(self.registry)
         self._queue, self._sites, self._domains = QueueCollector(), SiteCollector(), DomainCollector()
-        for collector in (self._queue, self._sites, self._domains):
+        self._limits, requests = LimitCollector(), TrackerRequestCollector()
+        self.tracker_requests = requests.counts
+        """Requests that the tracker answered, by kind and status."""
+        for collector in (self._queue, self._sites, self._domains, self._limits, requests):
             self.registry.register(collector)
         self._add_process()
 
@@ -117,6 +125,10 @@ class Metrics:
     def set_queue(self, figures: QueueFigures) -> None:
         """Set the entries of the queue and the age of the oldest."""
         self._queue.figures = figures
+
+    def set_limits(self, ratios: Mapping[tuple[str, str], float]) -> None:
+        """Set how much of the limits is used, by kind and name of the provider."""
+        self._limits.ratios = ratios
 
     def set_domains(self, domains: Sequence[DomainFigures]) -> None:
         """Set the state of the sending domains."""

@@ -5,6 +5,7 @@ from dataclasses import replace
 from itertools import groupby
 from operator import itemgetter
 
+from relay.dsn.categories import BY_OPERATOR
 from relay.dsn.compose import Action
 from relay.events.event import Event, Kind
 from relay.queue.changes import Changed, EntryChange
@@ -95,7 +96,8 @@ def bounce(now: float) -> EntryChange:
 
 def bounce_event(message: Message, entry: Entry, now: float) -> Event:
     """Return the event of an entry that `bounce` ended. It is no result of an attempt, so that it has no lane."""
-    data = owner_fields(message, entry.number) | {"reason": entry.reason, "status": "5.0.0", "attempt": entry.attempts}
+    own = {"reason": entry.reason, "category": BY_OPERATOR, "status": "5.0.0", "attempt": entry.attempts}
+    data = owner_fields(message, entry.number) | own
     return Event(Kind.BOUNCED, now, entry.queue_id, entry.number, entry.recipient, data, message.labels)
 
 

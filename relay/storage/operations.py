@@ -3,8 +3,9 @@
 from collections.abc import Callable
 from typing import TypeVar
 
+from relay.clock import steady_clock
 from relay.storage.database import Connection, DbSession, DriverConnection, Operation
-from relay.storage.writer import Writer
+from relay.storage.writer import Seconds, Writer, unmeasured
 
 T = TypeVar("T")
 
@@ -29,10 +30,19 @@ class StoreDatabase:
         self._reading = reading
         self._writer = writer
         self._check_space = check_space
+        self._measure_read: Seconds = unmeasured
+
+    def measure(self, commit: Seconds, read: Seconds) -> None:
+        """From now on call these with the seconds of each transaction that wrote, and of each that read."""
+        self._writer.measure = commit
+        self._measure_read = read
 
     async def read(self, operation: Operation[T]) -> T:
         """Run an operation that only reads, beside the writer."""
-        return await read_transaction(self._reading, operation)
+        began = steady_clock()
+        found = await read_transaction(self._reading, operation)
+        self._measure_read(steady_clock() - began)
+        return found
 
     async def write(self, operation: Operation[T], cost: int = 0) -> T:
         """Run an operation in the next transaction; return its value when that is durable.

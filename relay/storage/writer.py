@@ -36,6 +36,14 @@ _BUSY_COUNT, _BUSY_SPAN = 4, 0.01
 """Transactions and seconds: the store is busy when that many ended within that time."""
 
 
+Seconds = Callable[[float], None]
+"""Gets the seconds that a transaction took."""
+
+
+def unmeasured(_: float) -> None:
+    """Measure nothing."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Fault:
     """Failure of one operation, returned to its caller."""
@@ -62,6 +70,7 @@ class Writer:
         self._wake = asyncio.Event()
         self._ended: deque[float] = deque([0.0] * _BUSY_COUNT, _BUSY_COUNT)
         self._closed = False
+        self.measure: Seconds = unmeasured
         self.fault: StoreError | None = None
         """Error of the last transaction; None when it succeeded."""
         self._task = asyncio.create_task(self._run(), name="store writer")
@@ -139,6 +148,7 @@ class Writer:
             return
 
         operations = [waiter.operation for waiter in batch]
+        began = asyncio.get_running_loop().time()
         try:
             results = await self._link.run(lambda session: self._transact(session, operations))
         except self._link.errors as error:
@@ -147,7 +157,9 @@ class Writer:
         else:
             self.fault = None
 
-        self._ended.append(asyncio.get_running_loop().time())
+        ended = asyncio.get_running_loop().time()
+        self._ended.append(ended)
+        self.measure(ended - began)
         for waiter, result in zip(batch, results, strict=True):
             if waiter.future.done():
                 continue

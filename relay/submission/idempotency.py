@@ -25,7 +25,7 @@ OTHER_MESSAGE = Reply(
     "This idempotency key was used for another message: use a new key for each message, the same for retries",
 )
 
-_CHANGING = (b"date", b"message-id", b"received", b"dkim-signature")
+_CHANGING = (b"date", b"message-id", b"received", b"dkim-signature", b"traceparent", b"tracestate")
 """Fields that differ when an application makes the same message again."""
 
 _BOUNDARY = re.compile(rb'boundary="?([^";\r\n]{1,70})', re.IGNORECASE)
@@ -56,7 +56,7 @@ def owner_of(session: Session) -> str:
 def request_digest(transaction: Transaction) -> str:
     """Return a digest of what is submitted: equal if an application makes the same message again.
 
-    Time, Message-ID and the boundaries of parts may differ.
+    Time, Message-ID, the trace of the request and the boundaries of parts may differ.
     """
     envelope, content = transaction.envelope, transaction.content
     recipients = sorted({canonical(one.address) for one in envelope.recipients})
@@ -64,14 +64,15 @@ def request_digest(transaction: Transaction) -> str:
     kept = without(content, [one for one in header if one.name in _CHANGING])
     for boundary in sorted(set(_BOUNDARY.findall(kept)), key=len, reverse=True)[:100]:
         kept = kept.replace(boundary, b"")
-    asked = [repr((one.content, one.key)).encode() for one in _without_key(transaction.instructions)]
+    asked = [repr((one.content, one.key)).encode() for one in _lasting(transaction.instructions)]
     return _digest(
         b"request", [*(one.encode() for one in (transaction.request, envelope.reverse_path, *recipients)), *asked, kept]
     )
 
 
-def _without_key(given: Sequence[Statement]) -> Iterator[Statement]:
-    return (one for one in given if getattr(one.content, "name", "") != "idempotency_key")
+def _lasting(given: Sequence[Statement]) -> Iterator[Statement]:
+    """Return what a repetition says again: not the key, and not the trace, which each request has of its own."""
+    return (one for one in given if getattr(one.content, "name", "") not in ("idempotency_key", "traceparent"))
 
 
 def _digest(kind: bytes, parts: Sequence[bytes]) -> str:

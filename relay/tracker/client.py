@@ -11,6 +11,7 @@ from ipaddress import IPv6Address
 
 from relay.events.event import Kind
 from relay.log.encoded_fields import EncodedFields, encoded
+from relay.mail.trace_context import TRACE, traceparent
 from relay.networks import plain_address
 from relay.tracker.forwarded import hop_address, hops_of
 from relay.tracker.user_agents import Requester, known_client
@@ -34,6 +35,8 @@ class Client:
     clicks: Requester = "person"
     reason: str = ""
     """The evidence that it is no person, "" without one."""
+    trace: str = ""
+    """The trace of the request (W3C Trace Context), which a proxy adds; "" without one."""
 
     def requester(self, kind: Kind) -> Requester:
         """Return for whom a request of that kind is made."""
@@ -42,6 +45,8 @@ class Client:
     def event_fields(self, kind: Kind) -> dict[str, object]:
         """Return the fields of the client in an event of that kind."""
         fields: dict[str, object] = {"user_agent": self.user_agent} if self.user_agent else {}
+        if self.trace:
+            fields[TRACE] = self.trace
         match self.requester(kind):
             case "machine":
                 fields |= {"machine": True, "reason": self.reason}
@@ -62,13 +67,15 @@ class Client:
 
 def parse_client(method: str, headers: Mapping[str, str]) -> Client:
     """Return the client of a request with these header fields."""
-    user_agent = clean_user_agent(headers.get("User-Agent", ""))
+    user_agent, trace = clean_user_agent(headers.get("User-Agent", "")), traceparent(headers.get(TRACE, ""))
     if method == "HEAD":
-        return Client(user_agent, "machine", "machine", "HEAD")
+        return Client(user_agent, "machine", "machine", "HEAD", trace)
     known = known_client(user_agent)
     if any(_PREFETCH.search(headers.get(name, "")) for name in _PREFETCH_HEADERS):
-        return Client(user_agent, "machine", "machine", known.name if known else "prefetch")
-    return Client(user_agent, known.opens, known.clicks, known.name) if known else Client(user_agent)
+        return Client(user_agent, "machine", "machine", known.name if known else "prefetch", trace)
+    return (
+        Client(user_agent, known.opens, known.clicks, known.name, trace) if known else Client(user_agent, trace=trace)
+    )
 
 
 def clean_user_agent(value: str) -> str:

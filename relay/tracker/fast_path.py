@@ -120,6 +120,9 @@ Answer = Callable[[FastRequest, str], bytes | None]
 Delay = Callable[[], float]
 """Returns the seconds by which the next batch is delayed in favour of other work, usually 0."""
 
+SINK_DELAY = 0.02
+"""Seconds by which a batch of pixels is delayed while the sink is behind."""
+
 
 class PendingRequest(Protocol):
     """A connection whose request is on the fast path."""

@@ -34,6 +34,16 @@ _MOST_TRAILING = 3
 MAX_BODY = 4096
 """Octets of the body of a POST, at most."""
 
+READING, FORM = ("GET", "HEAD"), ("GET", "HEAD", "POST")
+"""Methods of a path that is only read, and of a page with a form."""
+
+_KINDS = {"/o/": "open", "/c/": "click", "/u/": "unsubscribe", "/v/": "verify"}
+
+
+def kind_of(path: str) -> str:
+    """Return the kind of a path, by which requests are counted."""
+    return _KINDS.get(path[:3], "verify" if path == "/verify" else "other")
+
 
 def path_of(target: str) -> str:
     """Return the path of a request target, in origin form or absolute form (RFC 9112 section 3.2.2).

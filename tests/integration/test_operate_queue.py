@@ -44,7 +44,12 @@ async def test_bounced_entries_are_returned_to_their_sender(tmp_path: Path) -> N
             assert b"Subject: hello\r\n" in one.content
             assert address
         (story,) = await relay.json("trace", waiting)
-        assert [event["event"] for event in story["events"]] == ["created", "bounced"]
+        assert [(event["event"], event.get("category")) for event in story["events"]] == [
+            ("created", None),
+            ("bounced", "operator"),
+        ]
+        report = (await relay.json("report", "bounces", "--since", "1h"))[0]
+        assert [(one["category"], one["bounced"]) for one in report["categories"]] == [("operator", 2)], report
         assert (await relay.fate(kept, "created"))["recipient"] == "kept@rcpt.test"
         shown = await relay.run("top", "--count", "2", "--interval", "0.1")
         assert "healthy" in shown

@@ -187,7 +187,7 @@ async def no_sites() -> list[SiteReport]:
 
 def measurements(settings: Callable[[], Settings], store: Store, observer: Observer) -> Measurements:
     return Measurements(
-        settings, store.queue, observer.metrics, lambda: NOW, sites=no_sites, paused=tuple, domains=tuple
+        settings, store.queue, store.limits, observer.metrics, lambda: NOW, sites=no_sites, paused=tuple, domains=tuple
     )
 
 

@@ -72,6 +72,7 @@ def test_events_are_counted_and_only_deliveries_have_a_delay() -> None:
     delivered = Event(Kind.DELIVERED, 1000.0, "A", 0, "u@x.test", {"delay": 0.7})
     observer.publish([opened, delivered, opened, failed("unknown", Kind.DEFERRED, delay=3.0)])
     text = observer.metrics.exposition().decode()
+    assert 'relay_engagement_total{kind="open",verdict="person"} 2.0' in text
     assert 'relay_events_total{kind="open"} 2.0' in text
     assert "relay_delivery_delay_seconds_count 1.0" in text
     counts, actions = observer.tallies.take()

@@ -45,6 +45,13 @@ def test_a_delivery_has_the_members_of_the_schema() -> None:
     assert (line["log.level"], line["message"]) == ("info", "message.delivered ada@reader.test 250 2.0.0 ok")
 
 
+def test_the_trace_of_a_request_gives_way_to_that_of_the_mail() -> None:
+    of_request = f"00-{'a' * 32}-{'b' * 16}-01"
+    assert written("api.request", traceparent=of_request)["trace"] == {"id": "a" * 32}
+    of_mail = written("message.open", traceparent=of_request, metadata={"traceparent": TRACE})
+    assert of_mail["trace"] == {"id": TRACE[3:35]}
+
+
 def test_text_from_outside_forges_no_line_and_no_trace() -> None:
     stream = io.StringIO()
     make_log(stream, "ecs")("store.trouble", error="full\n{}", metadata={"traceparent": "00-x"})

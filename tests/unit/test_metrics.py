@@ -2,6 +2,9 @@
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from relay.limits.ports import Usage
+from relay.limits.use import used_ratios
+from relay.limits.window import windows
 from relay.metrics import Metrics, QueueFigures, SiteFigures
 from relay.metrics.domain_figures import DomainFigures
 from relay.metrics.queue_figures import LaneDepth, queue_figures
@@ -88,6 +91,52 @@ def test_results_are_counted_by_provider_and_site_and_the_sites_do_not_grow_with
     assert found["bad_mailbox,direct,bounced,google"] == 2
     assert found["rate_limited,news,deferred,"] == 1
     assert len(found) == 23
+
+
+def test_durations_have_bounded_labels_and_buckets() -> None:
+    metrics = Metrics()
+    metrics.durations.attempt.labels("news").observe(0.3)
+    metrics.durations.render.observe(0.002)
+    metrics.durations.commit.observe(0.004)
+    metrics.durations.read.observe(20.0)
+    found = samples(metrics)
+    assert found["relay_delivery_attempt_seconds_bucket", "0.5,news"] == 1
+    assert found["relay_delivery_attempt_seconds_bucket", "0.25,news"] == 0
+    assert found["relay_render_seconds_bucket", "0.0025"] == 1
+    assert found["relay_store_seconds_bucket", "0.005,commit"] == 1
+    assert found["relay_store_seconds_bucket", "15.0,read"] == 0
+    assert found["relay_store_seconds_sum", "read"] == 20
+    assert len([name for name, _ in found if name == "relay_store_seconds_bucket"]) == 28
+
+
+def test_of_identities_only_the_fullest_limit_is_shown() -> None:
+    metrics = Metrics()
+    limits = {
+        "identity:a@acme.test": windows(10, 100),
+        "identity:b@acme.test": windows(0, 100),
+        "provider:news": windows(50, 0),
+        "provider:bulk": windows(4, 0),
+    }
+    left = {
+        "identity:a@acme.test": (2, 90),
+        "identity:b@acme.test": (10,),
+        "provider:news": (5,),
+        "provider:bulk": (4,),
+    }
+    metrics.set_limits(used_ratios(limits, {key: Usage(used, 0, 0.0) for key, used in left.items()}))
+    found = {labels: value for (name, labels), value in samples(metrics).items() if name == "relay_limit_used_ratio"}
+    assert found == {"identity,": 0.9, "provider,news": 0.1, "provider,bulk": 1.0}
+    metrics.set_limits({})
+    assert ("relay_limit_used_ratio", "identity,") not in samples(metrics)
+
+
+def test_requests_to_the_tracker_are_counted_by_kind_and_status() -> None:
+    metrics = Metrics()
+    metrics.tracker_requests["open", 200] += 3
+    metrics.tracker_requests["click", 404] += 1
+    found = samples(metrics)
+    assert found["relay_tracker_requests_total", "200,open"] == 3
+    assert found["relay_tracker_requests_total", "404,click"] == 1
 
 
 def test_a_domain_has_its_state_and_the_keys_that_sign() -> None:

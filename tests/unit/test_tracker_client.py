@@ -152,3 +152,10 @@ TRUSTED = NetworkSet((ip_network("10.0.0.0/8"), ip_network("::1/128")))
 )
 def test_forwarded_for_is_trusted_from_trusted_proxies_only(peer: str, forwarded_for: str, client: str) -> None:
     assert client_address(peer, forwarded_for, TRUSTED) == client
+
+
+def test_the_trace_of_a_request_is_in_its_event() -> None:
+    trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
+    client = parse_client("GET", {"User-Agent": FIREFOX, "traceparent": trace})
+    assert client.event_fields(Kind.OPEN) == {"user_agent": FIREFOX, "traceparent": trace}
+    assert "traceparent" not in parse_client("GET", {"traceparent": "00-x\r\n"}).event_fields(Kind.CLICK)

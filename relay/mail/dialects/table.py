@@ -1,6 +1,5 @@
 """All dialects, and the statements of a message in them. Pure."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -20,6 +19,7 @@ from relay.mail.dialects import (
 from relay.mail.dialects.field_values import DialectContext, Reader, VendorField, decoded
 from relay.mail.headers import Field
 from relay.mail.instructions import InstructionError, Instructions, Metadata, Statement, combine
+from relay.mail.trace_context import TRACE, traceparent
 
 MAX_FIELD = 64 * 1024
 """Octets of one field."""
@@ -54,10 +54,7 @@ _PREFIXES = {generic.METADATA_PREFIX.encode(): "generic", postmark.METADATA_PREF
 Unknown fields of a service belong to no dialect and stay: on their way its servers add such fields (`X-SES-Outgoing`).
 """
 
-TRACE_FIELD = b"traceparent"
-
-TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-"""A traceparent (W3C Trace Context section 3.2.2)."""
+TRACE_FIELD = TRACE.encode()
 
 _OWNER = {name.encode(): dialect for dialect, readers in _READERS.items() for name in readers}
 
@@ -151,8 +148,8 @@ def _trace(content: bytes, found: Sequence[Field]) -> Iterator[Statement]:
     for one in found:
         if one.name == TRACE_FIELD:
             text = one.value(content).decode("ascii", "replace")
-            if TRACEPARENT.fullmatch(text):
-                yield Statement("traceparent", Metadata("traceparent", text))
+            if traceparent(text):
+                yield Statement("traceparent", Metadata(TRACE, text))
 
 
 def _is_key(name: bytes, prefix: bytes) -> bool:
