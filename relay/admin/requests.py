@@ -22,7 +22,7 @@ _LONGEST_SHOWN = 100
 APPLICATION = web.RequestKey("application", str)
 """The credential that a request comes from, if it is restricted to senders of its own; absent for operators."""
 
-OWNS = web.RequestKey("owns", Callable[[str], bool])
+OWNS: web.RequestKey[Callable[[str], bool]] = web.RequestKey("owns")
 """Whether a domain, or the address of an identity, is one of these senders; absent with APPLICATION."""
 
 _MAX_PAGE = 10_000

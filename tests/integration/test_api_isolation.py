@@ -211,8 +211,8 @@ async def snapshot(world: World) -> Any:
     identity = (await world.beta.get("/identities/shop@beta.test")).json
     hooks = [{**one, **dict.fromkeys(POSTING)} for one in (await world.all.get("/webhooks")).json["webhooks"]]
     pauses, queue = (await world.beta.get("/pauses")).json, (await world.beta.get(f"/queue{OTHER}")).json
-    states = [(one["recipient"], one["state"]) for one in queue["entries"]]
-    return [*found, identity["paused_since"], identity["verified"], hooks, pauses, states]
+    held = [one["recipient"] for one in queue["entries"] if one["state"] == "held"]
+    return [*found, identity["paused_since"], identity["verified"], hooks, pauses, held]
 
 
 POSTING = ("state", "behind", "lag", "waiting", "last", "last_at")
