@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -253,7 +253,8 @@ def guarded(guard: Guard, handler: Any, body: type[BaseModel] | None = None) -> 
         await check_guard(guard, caller, request)
         if not caller.sees_all:
             request[APPLICATION] = caller.credential
-            request[OWNS] = partial(sees, caller)
+            owns: Callable[[str], bool] = partial(sees, caller)
+            request[OWNS] = owns
         if body is not None:
             await _check_body(body, request)
         answer: web.StreamResponse = await handler(request)
