@@ -1,6 +1,6 @@
 """The routes of credentials: their keys with last use, and revocation."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -28,7 +28,11 @@ class CredentialRoutes:
     async def listed(self, request: web.Request) -> web.Response:
         """GET /credentials: the keys of all credentials, by name."""
         reject_unknown_parameters(request.query, ())
-        return web.json_response({"keys": list(_rows(self.settings(), await self.keys.uses()))})
+        return web.json_response({"keys": await self.rows()})
+
+    async def rows(self) -> list[JsonObject]:
+        """Return the rows of the list. Raises StoreError."""
+        return list(_rows(self.settings(), await self.keys.uses()))
 
     async def revoke(self, request: web.Request) -> web.Response:
         """POST /credentials/revoke {"credential": NAME, "key": KEY}: revoke a key, without "key" all of them."""
@@ -43,11 +47,15 @@ class CredentialRoutes:
             raise web.HTTPNotFound(text=f"{name} has no key {key!r}; it has: {', '.join(marks)}")
 
         revoked = [key] if key else marks
+        await self.end_keys(name, revoked)
+        rows = await self.rows()
+        return web.json_response({"keys": [row for row in rows if row["key"] in revoked and row["credential"] == name]})
+
+    async def end_keys(self, name: str, revoked: Sequence[str]) -> None:
+        """Revoke keys of a credential, by their fingerprints. Raises StoreError."""
         await self.keys.revoke(name, revoked)
         for one in revoked:
             self.log("credential.revoked", credential=name, key=one)
-        rows = _rows(self.settings(), await self.keys.uses())
-        return web.json_response({"keys": [row for row in rows if row["key"] in revoked and row["credential"] == name]})
 
 
 def _rows(settings: Settings, uses: dict[str, KeyUse]) -> Iterator[JsonObject]:

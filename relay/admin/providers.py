@@ -65,17 +65,25 @@ class ProviderRoutes:
     async def resume(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/resume: end a pause and retry its entries now."""
         name = self._known(request)
+        entries = await self.end_pauses(name)
+        return web.json_response({"provider": name, "resumed": entries is not None, "entries": entries or 0})
+
+    async def end_pauses(self, name: str) -> int | None:
+        """End the pauses of the lanes of a provider; return the entries that are due now, None without a pause."""
         lanes = [lane for lane in self.pauses() if provider_of(lane) == name]
-        entries = sum([await self.end_pause(lane) or 0 for lane in lanes])
-        return web.json_response({"provider": name, "resumed": bool(lanes), "entries": entries})
+        return sum([await self.end_pause(lane) or 0 for lane in lanes]) if lanes else None
 
     async def test(self, request: web.Request) -> web.Response:
         """POST /providers/NAME/test with {"from": ADDRESS, "to": ADDRESS}, both optional: queue a test mail."""
         name, body = self._known(request), await optional_json_body(request)
+        return web.json_response(await self.send_test(name, _address(body, "from"), _address(body, "to")))
+
+    async def send_test(self, name: str, from_address: str, to_address: str) -> JsonObject:
+        """Queue a test mail through a provider, and return its queue id, addresses and lane. Raises 400."""
         settings, now = self.settings(), self.clock()
         hostname = settings.server.hostname
-        from_address = _address(body, "from") or settings.alerts.mail_from or f"postmaster@{hostname}"
-        to_address = _address(body, "to") or next(iter(settings.alerts.mail_to), "")
+        from_address = from_address or settings.alerts.mail_from or f"postmaster@{hostname}"
+        to_address = to_address or next(iter(settings.alerts.mail_to), "")
         if not to_address:
             raise web.HTTPBadRequest(text="there is no recipient: give an address, or set alerts.mail_to")
 
@@ -99,7 +107,7 @@ class ProviderRoutes:
 
         (entry,) = accepted.entries
         row = {"queue_id": entry.queue_id, "provider": name, "from": from_address, "to": to_address}
-        return web.json_response({**row, "lane": lane_of(name, to_address)})
+        return {**row, "lane": lane_of(name, to_address)}
 
     async def resume_changed(self, before: Settings) -> None:
         """End the pauses of providers whose settings changed since `before`: the change may be the repair."""

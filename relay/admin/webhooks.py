@@ -62,12 +62,15 @@ class WebhookRoutes:
     async def test(self, request: web.Request) -> web.Response:
         """POST /webhooks/NAME/test: post a sample of each kind, or of `events`; return the answers."""
         body = await optional_json_body(request)
-        kinds = _kinds(body.get("events", []))
-        settings, webhook = self.settings(), self.control.webhook(request.match_info["name"])
+        tested = await self.samples(request.match_info["name"], _kinds(body.get("events", [])))
+        return web.json_response({"answers": [tested_json(one) for one in tested]})
+
+    async def samples(self, name: str, kinds: Sequence[Kind]) -> Sequence[Tested]:
+        """Post a sample of each of these kinds to a webhook. Raises UnknownWebhookError and StoreError."""
+        settings, webhook = self.settings(), self.control.webhook(name)
         own = (*webhook.domains, *map(domain_of, webhook.identities))
         domain = next(iter((*own, *settings.domains)), settings.server.hostname)
-        tested = await self.control.test(webhook.name, kinds, domain)
-        return web.json_response({"answers": [tested_json(one) for one in tested]})
+        return await self.control.test(name, kinds, domain)
 
     async def pause(self, request: web.Request) -> web.Response:
         """POST /webhooks/NAME/pause: post nothing until it is resumed."""

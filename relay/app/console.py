@@ -4,25 +4,34 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from relay import __version__
+from relay.admin.credentials import CredentialRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.app.context import AppContext
 from relay.app.outbound_side import OutboundSide
+from relay.config.settings import Imap, Provider
 from relay.console.bounces import BouncePages
 from relay.console.cached import Cached
+from relay.console.credentials import CredentialPages
 from relay.console.domains import DomainPages
 from relay.console.identities import IdentityPages
 from relay.console.identity_tests import IdentityTests
+from relay.console.mailbox import MailboxHealth, MailboxPage
 from relay.console.message import MessagePages
 from relay.console.messages import MessagesPage
 from relay.console.overview import OverviewPage
+from relay.console.provider_page import ProviderPage
 from relay.console.providers import ProviderPages
 from relay.console.queue import QueuePages
 from relay.console.queue_state import QueueState, queue_state
 from relay.console.routes import Pages
 from relay.console.shell import Shell
 from relay.console.suppressions import SuppressionPages
+from relay.console.webhook_page import WebhookPage
 from relay.console.webhooks import WebhookPages
+from relay.delivery.login_check import LoginAnswer, check_login
+from relay.inbound.imap_connection import MailboxError
+from relay.inbound.imap_folders import Folders, folders_of
 from relay.verification.verifier import Verifier
 from relay.webhooks.control import WebhookControl
 
@@ -39,6 +48,25 @@ class ConsoleSide:
     verifier: Verifier
     restart_needed: Callable[[], Sequence[str]]
     """Returns the keys of the configuration whose values hold only after a restart."""
+    credentials: CredentialRoutes
+
+    async def check_login(self, provider: Provider) -> LoginAnswer:
+        """Log in at a provider, and send nothing. Tokens are those of the configuration in force."""
+        settings = self.context.settings()
+        tokens = self.outbound.oauth if settings.provider(provider.name) == provider else None
+        return await check_login(provider, settings, self.outbound.resolver, tokens)
+
+    async def read_folders(self, imap: Imap) -> Folders:
+        """Return the folders of a mailbox. Raises MailboxError."""
+        if imap.oauth is not None and imap != self.context.settings().bounces.imap:
+            raise MailboxError("it logs in by OAuth2: save it first")
+        return await folders_of(imap, self.outbound.oauth)
+
+    def _mailbox_health(self, imap: Imap) -> MailboxHealth:
+        sample, labels = self.context.observer.metrics.registry.get_sample_value, {"host": imap.host}
+        up = sample("relay_imap_up", labels)
+        read_at = sample("relay_imap_last_success_timestamp_seconds", labels)
+        return MailboxHealth(None if up is None else bool(up), read_at or 0.0)
 
     def pages(self) -> Pages:
         """Return the pages."""
@@ -47,12 +75,16 @@ class ConsoleSide:
     def pages_and_queue(self) -> tuple[Pages, Cached[QueueState]]:
         """Return the pages, and the state of the queue that they share."""
         queue = queue_state(self.context.store.queue, self.outbound.explainer.sites, self.context.clock)
-        shell = self._shell(queue)
+        shell, settings = self._shell(queue), self.context.settings
         overview = self._overview(shell, queue)
         self.context.stack.push_async_callback(queue.close)
         self.context.stack.push_async_callback(overview.figures.close)
         tests = IdentityTests(self.verifier)
         self.context.stack.push_async_callback(tests.close)
+        holds = self.outbound.runner.shared_pauses.holds
+        providers = ProviderPages(shell=shell, rows=self.providers.rows, holds=holds)
+        webhooks = WebhookPages(shell=shell, control=self.webhooks)
+        accounts = self.outbound.oauth.states
         pages = Pages(
             shell=shell,
             overview=overview,
@@ -62,9 +94,13 @@ class ConsoleSide:
             bounces=self._bounces(shell),
             domains=self._domains(shell),
             identities=IdentityPages(shell=shell, rows=self.identities.rows, tests=tests, clock=self.context.clock),
-            providers=ProviderPages(shell=shell, rows=self.providers.rows),
+            providers=providers,
+            provider=ProviderPage(shell=shell, pages=providers, settings=settings, accounts=accounts),
+            mailbox=MailboxPage(shell=shell, settings=settings, health=self._mailbox_health),
             suppressions=self._suppressions(shell),
-            webhooks=WebhookPages(shell=shell, control=self.webhooks),
+            webhooks=webhooks,
+            webhook=WebhookPage(shell=shell, pages=webhooks),
+            credentials=CredentialPages(shell=shell, settings=settings, routes=self.credentials),
         )
         return pages, queue
 

@@ -191,7 +191,7 @@ class HttpSide:
             DomainRoutes(self.outbound.signing, context.settings).table(),
             identities.table(),
             LimitRoutes(identities.rows, self.provider_routes().rows).table(),
-            CredentialRoutes(context.settings, self.inbound.credential_keys, context.log).table(),
+            self._credential_routes().table(),
             OAuthRoutes(self.outbound.oauth, pauses.resume).table(),
             ImapRoutes(lambda: folders_json(context.settings().bounces.imap, self.outbound.oauth)).table(),
             NodeRoutes(store.nodes).table(),
@@ -228,7 +228,12 @@ class HttpSide:
             webhooks=WebhookControl(self.webhooks),
             verifier=self.inbound.verifier,
             restart_needed=self.restart_needed,
+            credentials=self._credential_routes(),
         )
+
+    def _credential_routes(self) -> CredentialRoutes:
+        context = self.context
+        return CredentialRoutes(context.settings, self.inbound.credential_keys, context.log)
 
     def _people_routes(self) -> PeopleRoutes:
         context, people = self.context, open_people(self.context, self.outbound)

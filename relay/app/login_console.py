@@ -11,6 +11,7 @@ from aiohttp import web
 from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
 from relay.admin.api import QueueRoutes
 from relay.admin.people import PeopleRoutes
+from relay.app.connect_pages import connect_pages
 from relay.app.console import ConsoleSide
 from relay.app.context import AppContext
 from relay.console.cached import Cached
@@ -47,7 +48,7 @@ class LoginConsole:
         pages, queue = side.pages_and_queue()
         settings = self.context.settings
         access = LoginAccess(self.people.people, settings().console, lambda: frozenset(settings().identities))
-        return login_application(pages, self.pages(pages, queue), access)
+        return login_application(pages, self.pages(pages, queue, side), access)
 
     def tls(self) -> ssl.SSLContext | None:
         """Return what the console needs for TLS of its own, None without a certificate. Raises OSError."""
@@ -71,9 +72,10 @@ class LoginConsole:
             key=lambda: self.keyring().keys[0][1],
         )
 
-    def pages(self, reading: Pages, queue: Cached[QueueState]) -> ActingPages:
+    def pages(self, reading: Pages, queue: Cached[QueueState], side: ConsoleSide) -> ActingPages:
         """Return the pages."""
         context, store, shell = self.context, self.context.store, reading.shell
+
         people = self.people.people
         plans = PlanPages(shell=shell, sessions=store.sessions, audit=people.audit, clock=context.clock)
         editor = self._editor(people.audit)
@@ -93,4 +95,5 @@ class LoginConsole:
             queue=QueueActions(plans=plans, queue=queue, routes=self.queue),
             suppressions=ListActions(plans=plans, routes=suppressions, fields=("domain", "reply")),
             unsubscribes=ListActions(plans=plans, routes=unsubscribes, fields=("domain", "campaign")),
+            connect=connect_pages(side, reading, plans),
         )

@@ -70,7 +70,12 @@ def results(settings: Settings, path: Path, probe: str = PROBE) -> Iterator[Resu
     for base_url in sorted({settings.base_url_for(name) for name in settings.domains} or {settings.tracker.base_url}):
         if base_url:
             yield check_tracking(base_url)
-    yield from map(check_provider, settings.providers)
+    yield from asyncio.run(_logins(settings))
+
+
+async def _logins(settings: Settings) -> list[Result]:
+    dns = Resolver(settings.resolver.endpoints)
+    return list(await asyncio.gather(*(check_provider(settings, one, dns) for one in settings.providers)))
 
 
 async def _dns_results(settings: Settings, probe: str) -> list[Result]:

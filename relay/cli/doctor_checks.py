@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-import smtplib
-import ssl
 import subprocess
 import urllib.error
 import urllib.request
@@ -14,6 +12,7 @@ from urllib.parse import urlsplit
 from relay.config import Settings
 from relay.config.certificates import WARNING_DAYS, CertificateError, read_certificate
 from relay.config.connections import Provider
+from relay.delivery.login_check import check_login
 from relay.disk_space import RESERVE, space_of
 from relay.domains.check import check, check_relay_host
 from relay.domains.finding import Finding, Status
@@ -21,7 +20,7 @@ from relay.domains.key_files import read_keys
 from relay.domains.records import DkimKey, SendingDomain, records, sending_domain
 from relay.mail.lane import DIRECT
 from relay.mailauth.dkim_keys import dns_record
-from relay.resolver import Addresses, Hosts, Lookups
+from relay.resolver import Addresses, Hosts, Lookups, Resolver
 
 TIMEOUT = 10.0
 """Seconds to wait for a server."""
@@ -133,24 +132,14 @@ def check_tracking(base_url: str) -> Result:
     return Result("tracking", "wrong", f"another server answers at {base_url}: let its proxy lead to tracker.address")
 
 
-def check_provider(provider: Provider) -> Result:
+async def check_provider(settings: Settings, provider: Provider, dns: Resolver) -> Result:
     """Return whether a provider takes the login. Nothing is sent."""
-    if provider.oauth is not None:
-        return Result("provider", "unknown", f"{provider.name}: logs in by OAuth2; try relay send-test")
-    context = ssl.create_default_context()
-    try:
-        if provider.tls == "implicit":
-            client: smtplib.SMTP = smtplib.SMTP_SSL(provider.host, provider.port, timeout=TIMEOUT, context=context)
-        else:
-            client = smtplib.SMTP(provider.host, provider.port, timeout=TIMEOUT)
-        with client:
-            if provider.tls == "starttls":
-                client.starttls(context=context)
-            if provider.username:
-                client.login(provider.username, provider.password.get_secret_value())
-    except smtplib.SMTPAuthenticationError as error:
-        return Result("provider", "wrong", f"{provider.name}: the login is refused ({error.smtp_code}): check password")
-    except (OSError, smtplib.SMTPException) as error:
-        return Result("provider", "wrong", f"{provider.name}: {provider.host}:{provider.port}: {error}")
-    done = "takes the login" if provider.username else "answers"
-    return Result("provider", "ok", f"{provider.name}: {done}")
+    found = await check_login(provider, settings, dns)
+    match found.result:
+        case "login":
+            return Result("provider", "ok", f"{provider.name}: takes the login")
+        case "answer":
+            return Result("provider", "ok", f"{provider.name}: answers")
+        case "unknown":
+            return Result("provider", "unknown", f"{provider.name}: {found.text}; try relay send-test")
+    return Result("provider", "wrong", f"{provider.name}: {found.server}: {found.text}. {found.hint}".rstrip(". "))

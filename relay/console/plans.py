@@ -48,6 +48,7 @@ class Done:
     after: str = ""
     code: str = ""
     """A code that is shown once."""
+    code_label: str = "Code of the first login"
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,7 @@ class PlanPages:
             follows=done.follows,
             state=done.state,
             code=done.code,
+            code_label=done.code_label,
             back=plan.detail.get("back", "/"),
         )
 

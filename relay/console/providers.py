@@ -8,6 +8,7 @@ from aiohttp import web
 from relay.console.csv_export import csv_answer, one_page
 from relay.console.formats import listed, part_of, time_of_json
 from relay.console.shell import Shell
+from relay.queue.pause import Pause
 from relay.reports.serialize import JsonObject
 
 
@@ -19,6 +20,13 @@ class ProviderRow:
     badge: tuple[str, str]
     paused_until: float
     free_at: float
+    held: str
+    """Why an operator paused it, "" if none did."""
+
+    @property
+    def is_paused(self) -> bool:
+        """Whether nothing leaves by it."""
+        return bool(self.held) or self.json["state"] == "paused"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,11 +36,13 @@ class ProviderPages:
     shell: Shell
     rows: Callable[[], Awaitable[Sequence[JsonObject]]]
     """Returns the providers as the API has them."""
+    holds: Callable[[], Sequence[Pause]] = tuple
+    """Returns the pauses of operators."""
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /providers: the ways out, with their limits."""
-        rows = await self._rows()
-        paused = [str(one.json["name"]) for one in rows if one.json["state"] == "paused"]
+        rows = await self.found()
+        paused = [str(one.json["name"]) for one in rows if one.is_paused]
         if paused:
             verb = "is" if len(paused) == 1 else "are"
             headline = f"{part_of(len(paused), len(rows))} ways out {verb} paused: {listed(paused)}."
@@ -45,14 +55,17 @@ class ProviderPages:
     async def export(self, request: web.Request) -> web.StreamResponse:
         """GET /providers.csv: the same list."""
         names = ("name", "host", "state", "why", "hourly_limit", "hourly_used", "daily_limit", "daily_used", "waiting")
-        rows = [[one.json[name] for name in names] for one in await self._rows()]
+        rows = [[one.json[name] for name in names] for one in await self.found()]
         return await csv_answer(request, "providers", names, one_page(rows))
 
-    async def _rows(self) -> Sequence[ProviderRow]:
-        return [_row(one) for one in await self.rows()]
+    async def found(self) -> Sequence[ProviderRow]:
+        """Return the providers, the built-in one first."""
+        held = {one.subject: one.why for one in self.holds()}
+        return [_row(one, held.get(f"provider:{one['name']}", "")) for one in await self.rows()]
 
 
-def _row(one: JsonObject) -> ProviderRow:
+def _row(one: JsonObject, held: str) -> ProviderRow:
     is_paused = one["state"] == "paused"
     badge = ("wait", "Paused") if is_paused else ("wait", "In part") if one["why"] else ("ok", "Works")
-    return ProviderRow(one, badge, time_of_json(one["paused_until"]), time_of_json(one["free_at"]))
+    badge = ("hold", "Paused") if held else badge
+    return ProviderRow(one, badge, time_of_json(one["paused_until"]), time_of_json(one["free_at"]), held)

@@ -1,8 +1,7 @@
 """All routes of the console, and the application that serves them."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -10,6 +9,8 @@ from aiohttp.typedefs import Handler, Middleware
 from relay.console import static_files
 from relay.console.access import AccessCheck, access_middleware, secure
 from relay.console.bounces import BouncePages
+from relay.console.connect_routes import ConnectPages, connect_routes
+from relay.console.credentials import CredentialPages
 from relay.console.domains import DomainPages
 from relay.console.identities import IdentityPages
 from relay.console.identity_actions import IdentityActions
@@ -18,38 +19,27 @@ from relay.console.links import link
 from relay.console.list_actions import ListActions
 from relay.console.login import LoginPages
 from relay.console.login_access import LoginAccess
+from relay.console.mailbox import MailboxPage
 from relay.console.message import MessagePages
 from relay.console.messages import MessagesPage
 from relay.console.overview import OverviewPage
 from relay.console.people import PeoplePages
 from relay.console.plans import PlanPages
+from relay.console.provider_page import ProviderPage
 from relay.console.providers import ProviderPages
 from relay.console.queue import QueuePages
 from relay.console.queue_actions import QueueActions
 from relay.console.roles import Role, viewer_of
+from relay.console.route import Route
 from relay.console.shell import Shell
 from relay.console.suppressions import SuppressionPages
+from relay.console.webhook_page import WebhookPage
 from relay.console.webhooks import WebhookPages
 from relay.events.ports import StoreError
 from relay.people.grants import Stage
 
 MAX_BODY = 16 << 20
 """Octets of a form, at most."""
-
-
-@dataclass(frozen=True, slots=True)
-class Route:
-    """One route: who may use it, and what answers."""
-
-    method: Literal["GET", "POST"]
-    path: str
-    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
-    role: Role | None
-    """The least role; None for everybody, also without a login."""
-    narrows: bool = False
-    """Whether it shows and changes only what belongs to the sending domains of a person who is restricted to some."""
-    masks: bool = True
-    """Whether addresses can be masked in it; otherwise those who see none do not get it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,8 +55,12 @@ class Pages:
     domains: DomainPages
     identities: IdentityPages
     providers: ProviderPages
+    provider: ProviderPage
+    mailbox: MailboxPage
     suppressions: SuppressionPages
     webhooks: WebhookPages
+    webhook: WebhookPage
+    credentials: CredentialPages
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +75,7 @@ class ActingPages:
     queue: QueueActions
     suppressions: ListActions
     unsubscribes: ListActions
+    connect: ConnectPages
 
 
 def routes(pages: Pages) -> Sequence[Route]:
@@ -105,6 +100,8 @@ def routes(pages: Pages) -> Sequence[Route]:
         Route("GET", "/identities/{address}", pages.identities.one, Role.VIEWER, narrows=True),
         Route("GET", "/providers", pages.providers.show, Role.VIEWER),
         Route("GET", "/providers.csv", pages.providers.export, Role.VIEWER, masks=False),
+        Route("GET", "/providers/{name}", pages.provider.show, Role.VIEWER),
+        Route("GET", "/mailbox", pages.mailbox.show, Role.VIEWER),
         Route("GET", "/suppressions", pages.suppressions.show, Role.VIEWER, narrows=True),
         Route("GET", "/suppressions.csv", pages.suppressions.export, Role.VIEWER, narrows=True, masks=False),
         Route("GET", "/unsubscribes", pages.suppressions.unsubscribed, Role.VIEWER, narrows=True),
@@ -113,6 +110,10 @@ def routes(pages: Pages) -> Sequence[Route]:
         ),
         Route("GET", "/webhooks", pages.webhooks.show, Role.VIEWER),
         Route("GET", "/webhooks.csv", pages.webhooks.export, Role.VIEWER, masks=False),
+        Route("GET", "/webhooks/{name}", pages.webhook.show, Role.VIEWER),
+        Route("GET", "/credentials", pages.credentials.show, Role.VIEWER),
+        Route("GET", "/credentials.csv", pages.credentials.export, Role.VIEWER, masks=False),
+        Route("GET", "/credentials/{name}", pages.credentials.one, Role.VIEWER),
     )
 
 
@@ -139,6 +140,7 @@ def acting_routes(pages: ActingPages) -> Sequence[Route]:
         Route("POST", "/messages/{queue_id}/actions", pages.queue.by_message, Role.SUPPORT, **own),
         Route("POST", "/suppressions/actions", pages.suppressions.post, Role.SUPPORT, **own),
         Route("POST", "/unsubscribes/actions", pages.unsubscribes.post, Role.SUPPORT, **own),
+        *connect_routes(pages.connect),
         Route("GET", "/audit", people.audit, Role.OPERATOR, **own),
         Route("GET", "/people", people.show, Role.OWNER),
         Route("POST", "/people/actions", people.post, Role.OWNER),

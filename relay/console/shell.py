@@ -86,8 +86,10 @@ class Shell:
             MenuItem("/domains", "Domains", ("bad", f"{failing} fail") if failing else None),
             MenuItem("/identities", "Identities"),
             MenuItem("/providers", "Providers", ("wait", f"{paused} paused") if paused else None),
+            MenuItem("/mailbox", "Bounce mailbox"),
         )
-        lists, connect = (MenuItem("/suppressions", "Suppressions"),), (MenuItem("/webhooks", "Webhooks"),)
+        lists = (MenuItem("/suppressions", "Suppressions"),)
+        connect = (MenuItem("/webhooks", "Webhooks"), MenuItem("/credentials", "Credentials"))
         people = [MenuItem("/audit", "Audit")] if viewer.may("OPERATOR") else []
         people += [MenuItem("/people", "People")] if viewer.may("OWNER") else []
         if viewer.domains:

@@ -123,9 +123,8 @@ def _lanes(found: Standing) -> Iterator[Todo]:
         kind, _, name = lane.partition(":")
         again = f" It is tried again at {minute(pause.until, found.now)}." if pause.until < 1e12 else ""
         if kind == "provider":
-            yield Todo(
-                "wait", "Paused", f"Provider {name}", f"{sentence(pause.why)}{again}", "/providers", "See provider"
-            )
+            text = f"{sentence(pause.why)}{again}"
+            yield Todo("wait", "Paused", f"Provider {name}", text, f"/providers/{name}", "See provider")
         else:
             yield Todo("wait", "Paused", name, f"{sentence(pause.why)}{again}", "/queue", "See queue")
 

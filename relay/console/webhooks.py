@@ -73,14 +73,16 @@ class WebhookPages:
         return await csv_answer(request, "webhooks", header, one_page(rows))
 
     async def _rows(self) -> Sequence[WebhookRow]:
-        return [await self._row(one) for one in await self.control.views()]
+        return [
+            await self.row(one, FAILED if one.doing != "posting" or one.waiting else 0)
+            for one in await self.control.views()
+        ]
 
-    async def _row(self, view: WebhookView) -> WebhookRow:
+    async def row(self, view: WebhookView, most: int) -> WebhookRow:
+        """Return a webhook with at most that many of its failures."""
         progress = view.state.progress if view.state else None
         last = progress.last if progress else None
-        failed = (
-            await self.control.failures(view.webhook.name, FAILED) if view.doing != "posting" or view.waiting else ()
-        )
+        failed = await self.control.failures(view.webhook.name, most) if most else ()
         more = "more than " if view.behind >= COUNTED else ""
         return WebhookRow(
             view=view,

@@ -55,3 +55,8 @@ def _forms(address: IPAddress) -> Iterable[IPAddress]:
             yield address.sixtofour
         if address.teredo is not None:
             yield from address.teredo
+
+
+def is_never_a_server(address: IPAddress) -> bool:
+    """Whether it is link-local, multicast or unspecified: no mail server is there, but metadata of clouds may be."""
+    return any(form.is_link_local or form.is_multicast or form.is_unspecified for form in _forms(address))

@@ -25,14 +25,18 @@ company = "Acme Ltd"
 name = "crm"
 url = "http://127.0.0.1:9/hook"
 allow_networks = ["127.0.0.1/32"]
+[credentials.shop]
+secret_hash = "blake2b:AAAAAAAAAAAAAAAAAAAAAA==:AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="
+domains = ["acme.test"]
 """
 
 PAGES = (
     *("/", "/messages", "/messages?q=invoice&status=waiting", "/messages?q=none%40x.test", "/messages/{bad}"),
     *("/messages/{waits}", "/queue", "/queue?state=waiting", "/queue?site=none.test", "/bounces"),
     *("/bounces?span=day&reply=550+5.1.1+No+such+user", "/domains", "/domains/acme.test", "/identities"),
-    *("/identities/news@acme.test", "/providers", "/suppressions", "/suppressions?q=none@x.test"),
-    *("/unsubscribes", "/webhooks", "/none"),
+    *("/identities/news@acme.test", "/providers", "/providers/sink", "/providers/direct", "/mailbox"),
+    *("/suppressions", "/suppressions?q=none@x.test", "/unsubscribes", "/webhooks", "/webhooks/crm", "/credentials"),
+    *("/credentials/shop", "/none"),
 )
 
 LISTS = (
@@ -44,6 +48,8 @@ LISTS = (
     "/providers",
     "/suppressions",
     "/webhooks",
+    "/credentials",
+    "/credentials/shop",
 )
 
 HIDDEN = """

@@ -1,6 +1,5 @@
 """`relay doctor`: what it finds of the machine, DNS and servers on loopback."""
 
-import asyncio
 import time
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -70,12 +69,13 @@ async def test_port_25_is_open_shut_or_not_needed(tmp_path: Path) -> None:
 
 async def test_a_provider_answers_or_refuses_the_login(tmp_path: Path) -> None:
     async with Sink(extensions=("AUTH PLAIN",)) as sink:
-        (news,) = settings_of(tmp_path, provider=[provider_at(sink.port, username="u", password="p")]).providers
-        found = await asyncio.to_thread(check_provider, news)
-        assert found.status == "ok", found
+        settings = settings_of(tmp_path, provider=[provider_at(sink.port, username="u", password="p")])
+        (news,), dns = settings.providers, Resolver([("127.0.0.1", 9)])
+        assert await check_provider(settings, news, dns) == Result("provider", "ok", "news: takes the login")
         sink.once("AUTH", Say("535 5.7.8 wrong"))
-        assert (await asyncio.to_thread(check_provider, news)).status == "wrong"
-    assert (await asyncio.to_thread(check_provider, news)).status == "wrong"
+        refused = await check_provider(settings, news, dns)
+        assert (refused.status, "535 5.7.8 wrong" in refused.text) == ("wrong", True), refused
+    assert (await check_provider(settings, news, dns)).status == "wrong"
 
 
 def test_certificates_are_reported_before_they_end(tmp_path: Path) -> None:

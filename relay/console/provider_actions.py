@@ -1,0 +1,72 @@
+"""Actions on providers: hold their mail, and send it again."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from relay.admin.providers import ProviderRoutes
+from relay.console.formats import counted
+from relay.console.forms import form_of
+from relay.console.links import segment
+from relay.console.plans import Action, Done, PlanPages, Question
+from relay.console.roles import Role
+from relay.mail.lane import DIRECT
+from relay.people.ports import Plan
+from relay.queue.pause import HeldKind
+
+_QUESTIONS = {
+    "providers.pause": (
+        "Pause the provider {}?",
+        "Its mail is accepted, and waits until it is resumed. No fallback takes it. Its time runs on.",
+        "Pause it",
+    ),
+    "providers.resume": (
+        "Resume the provider {}?",
+        "What waits for it is tried now. If it still refuses, it is paused again.",
+        "Resume it",
+    ),
+}
+"""Title, text and button of each action."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProviderActions:
+    """POST /providers/actions."""
+
+    plans: PlanPages
+    routes: ProviderRoutes
+    pause: Callable[[HeldKind, str, float, str], Awaitable[bool]]
+    resume: Callable[[HeldKind, str], Awaitable[int | None]]
+
+    def __post_init__(self) -> None:
+        for name in _QUESTIONS:
+            self.plans.actions[name] = Action(Role.OPERATOR, _question, self._run)
+
+    async def post(self, request: web.Request) -> web.StreamResponse:
+        """Ask about a provider."""
+        form = await form_of(request)
+        action, name = form.get("action", ""), form.get("name", "")
+        if action not in _QUESTIONS:
+            raise web.HTTPBadRequest(text=f"There is no action {action[:80]}.")
+        if name != DIRECT and self.routes.settings().provider(name) is None:
+            raise web.HTTPNotFound(text=f"There is no provider {name[:80]}.")
+        return await self.plans.ask(request, action, [name], {}, f"/providers/{segment(name)}")
+
+    async def _run(self, plan: Plan) -> Done:
+        (name,) = plan.keys
+        if plan.action == "providers.pause":
+            is_new = await self.pause("provider", name, 0.0, "on the console")
+            what = f"The provider {name} is paused." if is_new else f"The provider {name} was paused before."
+            return Done(what, subject=name, before="" if is_new else "paused", after="paused")
+        released = await self.resume("provider", name)
+        tried = await self.routes.end_pauses(name)
+        if released is None and tried is None:
+            return Done(f"The provider {name} was not paused.", state="off", subject=name, after="was not paused")
+        count = counted((released or 0) + (tried or 0), "recipient is", "recipients are")
+        return Done(f"The provider {name} is resumed.", f"{count} due now.", "ok", name, "paused", "resumed")
+
+
+def _question(plan: Plan) -> Question:
+    title, text, button = _QUESTIONS[plan.action]
+    return Question(title.format(plan.keys[0]), (text,), button)

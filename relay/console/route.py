@@ -1,0 +1,24 @@
+"""A route of the console, with who may use it."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from aiohttp import web
+
+from relay.console.roles import Role
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route: who may use it, and what answers."""
+
+    method: Literal["GET", "POST"]
+    path: str
+    handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
+    role: Role | None
+    """The least role; None for everybody, also without a login."""
+    narrows: bool = False
+    """Whether it shows and changes only what belongs to the sending domains of a person who is restricted to some."""
+    masks: bool = True
+    """Whether addresses can be masked in it; otherwise those who see none do not get it."""
