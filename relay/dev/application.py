@@ -11,7 +11,8 @@ from relay.console.access import AccessCheck, access_middleware, secure
 from relay.console.message import MessagePages
 from relay.console.messages import MessagesPage
 from relay.console.roles import Role
-from relay.console.routes import Route, guarded, page_errors
+from relay.console.route import Route
+from relay.console.routes import guarded, page_errors
 from relay.dev.pages import DevPages
 
 TRACKED = ("/o/", "/c/", "/u/", "/v/", "/verify", "/healthz", "/readyz", "/robots.txt")

@@ -6,7 +6,8 @@ from unittest.mock import Mock
 from relay.console import static_files
 from relay.console.access import POLICY
 from relay.console.roles import Role
-from relay.console.routes import Pages, Route, routes
+from relay.console.route import Route
+from relay.console.routes import Pages, routes
 from relay.console.templates import environment
 
 
