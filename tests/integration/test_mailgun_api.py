@@ -86,8 +86,8 @@ async def test_a_range_of_time_holds_in_both_orders(world: World) -> None:
     (forward,) = await world.pages("event=delivered&limit=300&ascending=yes")
     _, _, first, _, last, *_ = sorted(one["timestamp"] for one in forward)  # The feed follows commits, not times.
     expected = [one for one in forward if first <= one["timestamp"] <= last]
-    up = await world.pages(f"event=delivered&begin={first - 0.0006:.4f}&end={last + 0.0006:.4f}&limit=2")
-    down = await world.pages(f"event=delivered&begin={last + 0.0006:.4f}&end={first - 0.0006:.4f}&limit=2")
+    up = await world.pages(f"event=delivered&begin={first!r}&end={last!r}&limit=2")
+    down = await world.pages(f"event=delivered&begin={last!r}&end={first!r}&limit=2")
     assert [one for page in up for one in page] == expected
     assert [one for page in down for one in page] == expected[::-1]
 

@@ -58,7 +58,7 @@ def event_data(record: Record) -> dict[str, Any]:
     return {
         "id": record.id,
         "event": _EVENTS[event.kind],
-        "timestamp": round(event.at, 3),
+        "timestamp": event.at,
         "log-level": _LEVELS.get(event.kind, "info"),
         "recipient": data.recipient,
         "recipient-domain": domain_of(data.recipient),
