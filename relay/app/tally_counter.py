@@ -4,7 +4,7 @@ from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from relay.events.event import Event, Kind
-from relay.reports.tallies import ReaderAction, TallyKey, keys_of, reach_of
+from relay.reports.tallies import ReaderAction, TallyKey, engagement_of, keys_of
 
 MOST_ACTIONS = 100_000
 """Opens and clicks that wait, at most: while the store fails the oldest are not counted."""
@@ -44,4 +44,4 @@ class TallyCounter:
 
 
 def _action(event: Event) -> ReaderAction:
-    return ReaderAction(event.queue_id, event.number, event.at, reach_of(event.kind, event.data))
+    return ReaderAction(event.queue_id, event.number, event.at, engagement_of(event.kind, event.data))

@@ -144,7 +144,7 @@ class NodeProcesses:
             notify.bind(str(address))
             try:
                 process = self._running[number] = await self._spawn(number, {"NOTIFY_SOCKET": str(address)})
-            except OSError:  # The system has no memory or no processes left for now.
+            except OSError:  # The system has no memory or no processes left at this moment.
                 return os.EX_OSERR
             loop.add_reader(notify, self._notified, number, notify)
             try:

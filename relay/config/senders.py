@@ -23,20 +23,20 @@ from relay.config.values import (
 from relay.mail.canonical_address import domain_of
 from relay.mail.lane import DIRECT
 
-Reach = Literal["campaign", "domain", "global"]
+UnsubscribeScope = Literal["campaign", "domain", "global"]
 """What an unsubscribe excludes from: its campaign, all campaigns of its sending domain, or all of this relay."""
 
 
 @dataclass(frozen=True, slots=True)
 class Exclusions:
-    """The reach of unsubscribes by sending domain (`exclusion`)."""
+    """The scope of unsubscribes by sending domain (`exclusion`)."""
 
-    by_domain: Mapping[str, Reach] = field(default_factory=dict)
-    unlisted: Reach = "campaign"
+    by_domain: Mapping[str, UnsubscribeScope] = field(default_factory=dict)
+    unlisted: UnsubscribeScope = "campaign"
     """Reach for domains without a section of their own."""
 
-    def of(self, domain: str) -> Reach:
-        """Return the reach of unsubscribes from that domain."""
+    def of(self, domain: str) -> UnsubscribeScope:
+        """Return the scope of unsubscribes from that domain."""
         return self.by_domain.get(domain, self.unlisted)
 
 
@@ -83,7 +83,7 @@ class Defaults(Section):
     return_path: OptionalDomain = ""
     reply_domain: OptionalDomain = ""
     cname_target: OptionalDomain = ""
-    exclusion: Reach = "campaign"
+    exclusion: UnsubscribeScope = "campaign"
     bcc: tuple[MailAddress, ...] = ()
     sandbox: Sandbox = False
 

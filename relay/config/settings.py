@@ -140,7 +140,7 @@ class Settings(Section):
 
     @cached_property
     def exclusions(self) -> Exclusions:
-        """The reach of unsubscribes by sending domain."""
+        """The scope of unsubscribes by sending domain."""
         senders = self.senders
         return Exclusions({name: one.exclusion for name, one in senders.domains.items()}, senders.unlisted.exclusion)
 

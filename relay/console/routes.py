@@ -208,7 +208,7 @@ def page_errors(shell: Shell) -> Middleware:
         try:
             return await handler(request)
         except StoreError as error:
-            text = f"Nothing that was accepted is lost. New mail is refused for now, so that senders try again. {error}"
+            text = f"Nothing that was accepted is lost. New mail is refused with 451: senders try again. {error}"
             return await shell.error(request, 503, "The store does not answer.", text)
         except web.HTTPNotFound as error:
             text = "The address was mistyped, or what it showed is gone." if not error.text else error.text

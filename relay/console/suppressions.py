@@ -16,7 +16,7 @@ from relay.dsn.categories import CATEGORIES
 from relay.mail.queue_id import is_queue_id
 from relay.suppression.model import COMPLAINT, MANUAL, Suppression
 from relay.suppression.ports import SuppressionQuery, SuppressionStore, UnsubscribeQuery, UnsubscribeStore
-from relay.suppression.unsubscribes import reach_of
+from relay.suppression.unsubscribes import excludes_from
 
 PAGE = 50
 """Addresses of a page."""
@@ -107,7 +107,7 @@ class SuppressionPages:
             "unsubscribes.html",
             title="Unsubscribes",
             section="/suppressions",
-            rows=[(one, reach_of(one, exclusions)) for one in found[:PAGE]],
+            rows=[(one, excludes_from(one, exclusions)) for one in found[:PAGE]],
             scopes=scopes_of(self.settings(), viewer_of(request).domains),
             filters=filters,
             older=link("/unsubscribes", filters, after=after) if last else "",

@@ -77,7 +77,7 @@ def record_quotas(key: bytes, mail: InboundMail, identity: str) -> tuple[Quota, 
 def over_quota(mail: InboundMail, spent: TooMany) -> Reply:
     """Return the temporary refusal of mail over a quota."""
     again = time_json(spent.again_at)
-    return Reply(450, "4.7.1", f"<{mail.recipient}> takes no more mail from here for now: try again after {again}")
+    return Reply(450, "4.7.1", f"<{mail.recipient}> takes no more mail from here: try again after {again}")
 
 
 def _address_quotas(

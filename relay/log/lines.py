@@ -92,8 +92,8 @@ LINES: dict[str, str] = {
     "message.processed": "The first attempt began. lane, identity, domain.",
     "message.delivered": "The receiving server accepted the message. lane, remote, reply, attempt, delay, pixel, "
     "links, tracked, …",
-    "message.deferred": "The attempt failed for now; it will be retried. lane, remote, reply, status, attempt, delay, "
-    "next_attempt_at, category, rule, phase (connect, ehlo, starttls, auth, mail, rcpt, data).",
+    "message.deferred": "The attempt failed temporarily; it will be retried. lane, remote, reply, status, attempt, "
+    "delay, next_attempt_at, category, rule, phase (connect, ehlo, starttls, auth, mail, rcpt, data).",
     "message.bounced": "The message was refused permanently, or expired. lane, remote, reply, status, attempt, delay, "
     "reason, category, rule, phase, guidance, late.",
     "message.dropped": "The message is not sent, by decision. reason.",

@@ -67,7 +67,7 @@ class Pause:
 
     @property
     def is_refusing(self) -> bool:
-        """Whether new mail of the identity is refused for now."""
+        """Whether new mail of the identity is refused temporarily."""
         return bool(self.identity) and self.category not in _HOLDS
 
     @property

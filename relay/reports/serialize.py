@@ -12,7 +12,7 @@ from relay.queue.entry import Entry
 from relay.queue.message import Message
 from relay.reports.ports import EventPage, EventPlace, Story
 from relay.suppression.model import Suppression, Unproven
-from relay.suppression.unsubscribes import Unsubscribe, reach_of
+from relay.suppression.unsubscribes import Unsubscribe, excludes_from
 
 JsonObject = dict[str, object]
 """A JSON object of the admin API."""
@@ -173,7 +173,7 @@ def unsubscribe_json(one: Unsubscribe, exclusions: Exclusions) -> JsonObject:
         "source": one.source,
         "queue_id": one.queue_id,
         "created_at": time_json(one.created_at),
-        "excludes_from": reach_of(one, exclusions),
+        "excludes_from": excludes_from(one, exclusions),
     }
 
 

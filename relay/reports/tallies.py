@@ -84,7 +84,7 @@ class TallySum:
     count: int
 
 
-Reach = tuple[int, int]
+Engagement = tuple[int, int]
 """The strongest that a recipient did, 0 to 3: with the pixel or a link, and with a link."""
 
 NOBODY, MACHINE, PROXY, PERSON = range(4)
@@ -103,17 +103,17 @@ class ReaderAction:
     queue_id: str
     number: int
     at: float
-    reach: Reach
+    engagement: Engagement
 
 
 @dataclass(frozen=True, slots=True)
 class ReadMessage:
-    """What is known of a message that was read: `reaches` by number of the recipient, before the actions."""
+    """What is known of a message that was read: `engagements` by number of the recipient, before the actions."""
 
     domain: str
     campaign: str
     copies: frozenset[int]
-    reaches: Mapping[int, Reach]
+    engagements: Mapping[int, Engagement]
 
 
 ALL_KINDS = (
@@ -203,13 +203,13 @@ def delay_kind(delay: float) -> str:
     return f"{DELAY}{next(bound for bound in DELAYS if delay <= bound):g}"
 
 
-def reach_of(kind: str, data: Mapping[str, object]) -> Reach:
+def engagement_of(kind: str, data: Mapping[str, object]) -> Engagement:
     """Return who acted by an open or click. A click implies an open, because images may be blocked."""
     who = MACHINE if data.get("machine") else PROXY if data.get("proxied") else PERSON
     return (who, who if kind == Kind.CLICK else NOBODY)
 
 
-def stronger(one: Reach, other: Reach) -> Reach:
+def stronger(one: Engagement, other: Engagement) -> Engagement:
     """Return the stronger of each."""
     return (max(one[0], other[0]), max(one[1], other[1]))
 
@@ -217,14 +217,14 @@ def stronger(one: Reach, other: Reach) -> Reach:
 def reader_counts(actions: Iterable[ReaderAction], messages: Mapping[str, ReadMessage]) -> dict[TallyKey, int]:
     """Return what the actions of readers add. Of messages that are not known they add nothing."""
     counts: dict[TallyKey, int] = {}
-    reaches: dict[tuple[str, int], Reach] = {}
+    engagements: dict[tuple[str, int], Engagement] = {}
     for action in actions:
         message = messages.get(action.queue_id)
         if message is None or action.number in message.copies:
             continue
         key = (action.queue_id, action.number)
-        before = reaches.get(key) or message.reaches.get(action.number, (NOBODY, NOBODY))
-        reaches[key] = after = stronger(before, action.reach)
+        before = engagements.get(key) or message.engagements.get(action.number, (NOBODY, NOBODY))
+        engagements[key] = after = stronger(before, action.engagement)
         end = CAMPAIGN if message.campaign else ""
         for kinds, was, now in ((OPEN_KINDS, before[0], after[0]), (CLICK_KINDS, before[1], after[1])):
             for level, change in ((now, 1), (was, -1)):

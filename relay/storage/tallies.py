@@ -13,13 +13,13 @@ from relay.reports.tallies import (
     KEPT,
     SPAN,
     BatchName,
-    Reach,
+    Engagement,
     ReaderAction,
     ReadMessage,
     TallyKey,
     TallySum,
+    engagement_of,
     every_kind,
-    reach_of,
     stronger,
 )
 from relay.storage.database import Connection, Database
@@ -152,8 +152,8 @@ def _read_messages(actions: Sequence[ReaderAction]) -> Callable[[Connection], Ma
             for row in raw.execute(READERS, places):
                 events.setdefault(row[0], []).append(row)
             for queue_id, domain, campaign in raw.execute(READ_MESSAGES, places):
-                copies, reaches = _history(events.get(queue_id, ()), first)
-                found[queue_id] = ReadMessage(domain, campaign, copies, reaches)
+                copies, engagements = _history(events.get(queue_id, ()), first)
+                found[queue_id] = ReadMessage(domain, campaign, copies, engagements)
         return found
 
     return operation
@@ -170,15 +170,15 @@ def _first_times(actions: Iterable[ReaderAction]) -> dict[tuple[str, int], float
 
 def _history(
     rows: Iterable[Sequence[Any]], first: Mapping[tuple[str, int], float]
-) -> tuple[frozenset[int], Mapping[int, Reach]]:
+) -> tuple[frozenset[int], Mapping[int, Engagement]]:
     """Return the copies of a message, and what its recipients did before the first of the actions."""
     copies: set[int] = set()
-    reaches: dict[int, Reach] = {}
+    engagements: dict[int, Engagement] = {}
     for queue_id, number, kind, at, data in rows:
         if kind == "created":
             if '"copy":true' in data:
                 copies.add(number)
         elif at < first.get((queue_id, number), 0.0):
-            reached = reach_of(kind, decode_object(data))
-            reaches[number] = stronger(reached, reaches.get(number, reached))
-    return frozenset(copies), reaches
+            reached = engagement_of(kind, decode_object(data))
+            engagements[number] = stronger(reached, engagements.get(number, reached))
+    return frozenset(copies), engagements

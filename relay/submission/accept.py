@@ -215,7 +215,7 @@ class SubmissionHandler:
 
 
 def refuse_paused(pause: Pause | None) -> Reply | None:
-    """Refuse mail of a paused identity for now; None without a pause, and for one that only holds mail back."""
+    """Refuse mail of a paused identity with 451; None without a pause, and for one that only holds mail back."""
     if pause is None or not pause.is_refusing:
         return None
     what = f"<{pause.identity}> is paused: {pause.why}"

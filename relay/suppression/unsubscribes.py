@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from relay.config.senders import Exclusions, Reach
+from relay.config.senders import Exclusions, UnsubscribeScope
 
 Source = Literal["page", "one-click", "mail", "reply", "operator", "import"]
 """The page's button, the mail program's button (RFC 8058), mail to the address of List-Unsubscribe, a reply, the
@@ -48,10 +48,10 @@ class Subscription:
     """What the reader of a message can unsubscribe from, and whether it has."""
 
     has_left: bool = False
-    reach: Reach = "campaign"
+    reach: UnsubscribeScope = "campaign"
 
 
-def reach_of(one: Unsubscribe, exclusions: Exclusions) -> Reach:
+def excludes_from(one: Unsubscribe, exclusions: Exclusions) -> UnsubscribeScope:
     """Return what an unsubscribe excludes from: as its row says, or wider where its domain is set so."""
     if not one.domain:
         return "campaign" if one.campaign else "global"
@@ -65,7 +65,7 @@ def excludes(one: Unsubscribe, domain: str, campaign: str, exclusions: Exclusion
     The wider of both domains' settings counts: that of the mail, and that of the mail from which the address left.
     """
     reach = exclusions.of(domain)
-    if reach == "global" or reach_of(one, exclusions) == "global":
+    if reach == "global" or excludes_from(one, exclusions) == "global":
         return True
     if one.domain not in ("", domain):
         return False

@@ -6,7 +6,7 @@ from importlib.resources import files
 from string import Template
 from typing import Literal
 
-from relay.config.senders import Reach
+from relay.config.senders import UnsubscribeScope
 from relay.suppression.unsubscribes import Subscription
 
 Tone = Literal["plain", "good", "warn"]
@@ -49,7 +49,7 @@ POLICY = (
 )
 """Content-Security-Policy of the pages: it allows their style sheet and their form only."""
 
-_MAIL: dict[Reach, tuple[str, str]] = {
+_MAIL: dict[UnsubscribeScope, tuple[str, str]] = {
     "campaign": ("these emails", "them"),
     "domain": ("newsletters of this sender", "its newsletters, whichever this one was"),
     "global": ("our newsletters", "our newsletters, whoever of us sends them"),

@@ -91,7 +91,7 @@ class Delivered(Attempted):
 
 
 class Deferred(Attempted):
-    """The attempt failed for now."""
+    """The attempt failed temporarily."""
 
     category: str = Field("", description="One of the bounce categories")
     next_attempt_at: str | None = Field(None, description="RFC 3339; absent for a report by mail")

@@ -14,7 +14,7 @@ LONGEST_PROBE = 3600.0
 """Seconds between two posts that test a failing receiver, at most, unless it asks for more."""
 
 _BUSY = frozenset({408, 425, 429, 502, 503, 504})
-"""Statuses by which a receiver asks for fewer posts, or is not there for now (RFC 9110, 6585, 8470)."""
+"""Statuses by which a receiver asks for fewer posts, or is temporarily not there (RFC 9110, 6585, 8470)."""
 
 _CLOSED = frozenset({401, 403, 404, 405, 407, 421, 426, 511})
 """Statuses by which a receiver refuses the relay, whatever the event: a wrong URL or login."""
@@ -43,7 +43,7 @@ class Gone:
 
 @dataclass(frozen=True, slots=True)
 class Unavailable:
-    """The receiver takes nothing for now. `wait` has the seconds it asks for, 0 for none."""
+    """The receiver takes nothing until later. `wait` has the seconds it asks for, 0 for none."""
 
     wait: float = 0.0
 

@@ -29,7 +29,7 @@ POLL = 1.0
 """Seconds between two reads of events that another node stored."""
 
 HELD_POLL = 5.0
-"""Seconds between two checks of a webhook that is paused, or whose receiver gets no posts for now."""
+"""Seconds between two checks of a webhook that is paused, or whose receiver gets no posts until later."""
 
 GATHER = 0.25
 """Seconds that the first event waits for others."""

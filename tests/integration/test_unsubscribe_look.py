@@ -7,7 +7,7 @@ import aiohttp
 import pytest
 
 from relay import http_tracker
-from relay.config.senders import Reach
+from relay.config.senders import UnsubscribeScope
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
@@ -57,7 +57,7 @@ async def test_the_page_shows_that_the_reader_has_unsubscribed(tmp_path: Path) -
     ("reach", "mail"),
     [("campaign", "these emails"), ("domain", "newsletters of this sender"), ("global", "our newsletters")],
 )
-async def test_the_pages_name_what_the_unsubscribe_ends(tmp_path: Path, reach: Reach, mail: str) -> None:
+async def test_the_pages_name_what_the_unsubscribe_ends(tmp_path: Path, reach: UnsubscribeScope, mail: str) -> None:
     async def find(message: str, number: int) -> Subscription:
         return Subscription(reach=reach)
 

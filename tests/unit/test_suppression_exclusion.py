@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from relay.config.senders import Exclusions, Reach
+from relay.config.senders import Exclusions, UnsubscribeScope
 from relay.storage.sqlite.store import SqliteStore
 from relay.suppression.exclusion import Exclusion, ExclusionScope
 from relay.suppression.model import Suppression
-from relay.suppression.unsubscribes import Unsubscribe, reach_of
+from relay.suppression.unsubscribes import Unsubscribe, excludes_from
 
 NOW = 1_800_000_000.0
 
@@ -58,7 +58,7 @@ async def test_the_same_campaign_of_the_same_domain(exclusion: Exclusion) -> Non
     ],
 )
 async def test_the_reach_of_an_unsubscribe(
-    exclusion: Exclusion, reaches: dict[str, Reach], domain: str, campaign: str, whom: str
+    exclusion: Exclusion, reaches: dict[str, UnsubscribeScope], domain: str, campaign: str, whom: str
 ) -> None:
     """It is the wider one of the mail's domain and of the domain that the address left."""
     mailing = ExclusionScope(domain, campaign, Exclusions(reaches))
@@ -96,9 +96,9 @@ async def test_the_reason_names_the_setting_that_reaches_further(exclusion: Excl
         ("", "", "global"),
     ],
 )
-def test_what_a_row_excludes_from(domain: str, campaign: str, reach: Reach) -> None:
+def test_what_a_row_excludes_from(domain: str, campaign: str, scope: UnsubscribeScope) -> None:
     exclusions = Exclusions({"acme.test": "domain", "other.test": "global"})
-    assert reach_of(Unsubscribe("u@x.test", domain, campaign), exclusions) == reach
+    assert excludes_from(Unsubscribe("u@x.test", domain, campaign), exclusions) == scope
 
 
 async def test_transactional_mail_is_never_excluded_by_an_unsubscribe(exclusion: Exclusion) -> None:
