@@ -10,7 +10,7 @@ BUILT := build/native/.built
 # Tests start the program some hundred times: without this it would be compiled anew each time where this is set.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test check unit coverage test-reversed test-python install dev native fuzz fuzz-native fidelity cases abuse nodes bench profile lock release clean
+.PHONY: demo test check unit coverage test-reversed test-python install dev native fuzz fuzz-native fidelity cases abuse nodes bench profile packages lock release clean
 
 demo: $(VENV)/.installed
 	$(BIN)/relay demo
@@ -99,6 +99,16 @@ bench: $(VENV)/.dev
 profile: $(VENV)/.dev
 	$(BIN)/python -m bench.profile
 
+# What users install, installed: the wheel, the image and the Debian package in a bare Debian, the chart. As root, with
+# debootstrap and the network; a few minutes.
+packages: $(BUILT) $(VENV)-packages/.installed
+	RELAY_TEST_PACKAGES=1 $(BIN)/pytest -n 2 --dist loadfile -rs --timeout 900 tests/packages
+
+$(VENV)-packages/.installed: requirements/packages.lock
+	$(PYTHON) -m venv $(VENV)-packages
+	$(VENV)-packages/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/packages.lock
+	touch $@
+
 # Pins every dependency, with the hashes of all its files for all platforms. `make lock UPGRADE=--upgrade` takes newer ones.
 COMPILE := $(VENV)-release/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(UPGRADE) \
 	--custom-compile-command "make lock"
@@ -107,6 +117,7 @@ lock: $(VENV)-release/.installed
 	$(COMPILE) pyproject.toml -o requirements/relay.lock
 	$(COMPILE) pyproject.toml --extra postgres -o requirements/postgres.lock
 	$(COMPILE) requirements/release.in -o requirements/release.lock
+	$(COMPILE) requirements/packages.in -o requirements/packages.lock
 
 # The sdist and the wheel of HEAD, built twice and compared, a bill of materials, checksums, an audit: into dist/.
 release: $(VENV)-release/.installed
@@ -118,4 +129,4 @@ $(VENV)-release/.installed: requirements/release.lock
 	touch $@
 
 clean:
-	rm -rf $(VENV) $(VENV)-release build dist *.egg-info
+	rm -rf $(VENV) $(VENV)-release $(VENV)-packages build dist *.egg-info

@@ -4,8 +4,8 @@ import json
 import os
 import secrets
 import sys
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Literal
 
@@ -15,71 +15,30 @@ from relay.cli.common import EX_CONFIG, CannotCreateError, config_option
 from relay.cli.dkim import set_owner
 from relay.cli.doctor import results, show_result
 from relay.cli.domain import records_sheet, zone_file
+from relay.cli.first_configuration import (
+    CERTIFICATE_FILE,
+    HASH_FILE,
+    LOGIN,
+    PASSWORD_FILE,
+    SELECTOR,
+    FirstRun,
+    configuration,
+)
+from relay.cli.service_user import is_of_service, set_owner_of_file
+from relay.clock import system_clock
 from relay.config import Settings, check
 from relay.config.credentials import RANDOM_OCTETS, new_key
 from relay.config.parsers import HostPort, parse_host_port
 from relay.config.secret_hash import hash_secret
-from relay.config.show import toml_value
+from relay.config.self_signed import self_signed
 from relay.domains.key_files import missing_keys, write_key
 from relay.domains.records import DkimKey, SendingDomain, records, sending_domain
 from relay.mail.canonical_address import canonical_domain
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
 
-SELECTOR = "s1"
-"""Name of the first DKIM key."""
-
-LOGIN = "app1"
-"""Name of the first login."""
-
-HASH_FILE = f"{LOGIN}.hash"
-"""File of the hash of the login, beside the configuration."""
-
-PASSWORD_FILE = "provider.secret"  # noqa: S105 - a name
-"""File of the password of the provider, beside the configuration."""
-
-
-@dataclass(frozen=True, slots=True)
-class FirstRun:
-    """What the first configuration has. "" for none."""
-
-    domain: str
-    hostname: str
-    data_dir: Path
-    provider: HostPort | None = None
-    username: str = ""
-
-
-def configuration(run: FirstRun) -> str:
-    """Return the configuration as TOML."""
-    lines = [
-        "# relay config describe shows every key with its default, relay doctor what is missing.",
-        "",
-        "[server]",
-        f"hostname = {toml_value(run.hostname)}",
-        f"data_dir = {toml_value(str(run.data_dir))}",
-        "",
-        "# The HTTP server of pixels and links. Set base_url to the https URL by which readers reach it.",
-        "[tracker]",
-        'address = "127.0.0.1:8025"',
-        f'#base_url = "https://t.{run.domain}"',
-        "",
-        f"[domains.{toml_value(run.domain)}]",
-        f'dkim = {{ selectors = ["{SELECTOR}"] }}',
-        "",
-        f"[credentials.{LOGIN}]",
-        f'secret_hash_file = "{HASH_FILE}"',
-    ]
-    if run.provider is not None:
-        host = run.provider
-        lines += ["", "[[provider]]", 'name = "provider"', f"host = {toml_value(host.host)}", f"port = {host.port}"]
-        lines += ['tls = "implicit"'] if host.port == 465 else []
-        if run.username:
-            lines += [f"username = {toml_value(run.username)}", f'password_file = "{PASSWORD_FILE}"']
-        lines += ["", "[defaults]", 'provider = "provider"']
-    return "\n".join(lines) + "\n"
-
-
 _FORMATS = click.Choice(["text", "zone", "json"])
+
+LISTEN_HELP = "Take mail of other machines at this address, such as 0.0.0.0 in a container: with a login, under TLS."
 
 
 @click.command()
@@ -89,6 +48,9 @@ _FORMATS = click.Choice(["text", "zone", "json"])
 @click.option("--username", default="", help="Login at the provider.")
 @click.option("--password", default="", envvar="RELAY_PROVIDER_PASSWORD", show_envvar=True, help="Its password.")
 @click.option("--data-dir", default="/var/lib/relay", show_default=True, type=click.Path(path_type=Path))
+@click.option("--listen", default="", metavar="ADDRESS[:PORT]", help=LISTEN_HELP)
+@click.option("--certificate", default="", metavar="FILE", help="PEM of chain and key, for --listen.")
+@click.option("--base-url", default="", metavar="URL", help="Of pixels and links, as readers reach the tracker.")
 @click.option("--format", "form", default="text", type=_FORMATS, help="Of the DNS records.")
 @click.option("--doctor/--no-doctor", "checks", default=True, show_default=True, help="End with relay doctor.")
 @config_option
@@ -99,41 +61,71 @@ def init(
     username: str,
     password: str,
     data_dir: Path,
+    listen: str,
+    certificate: str,
+    base_url: str,
     form: Literal["text", "zone", "json"],
     checks: bool,
     path: Path,
 ) -> None:
     """Write a configuration for one domain, make its DKIM key and a login, and show the DNS records to publish.
 
-    Nothing that exists is replaced; a DKIM key that exists is used. With --format zone or json, standard output has the
-    records only, and the rest goes to standard error.
+    Nothing that exists is replaced; a DKIM key that exists is used. With --listen and without --certificate a
+    certificate is made that no authority signed. With --format zone or json, standard output has the records only, and
+    the rest goes to standard error.
     """
     domain = canonical_domain(name)
     if username and not password:
         password = click.prompt(f"Password of {username} at {provider}", hide_input=True, err=True)
     key = new_key(LOGIN, secrets.token_bytes(RANDOM_OCTETS))
-    run = FirstRun(domain, hostname or f"mail.{domain}", data_dir.absolute(), _provider(provider), username)
-    secret_files = {HASH_FILE: hash_secret(key, secrets.token_bytes(16))}
-    if password:
-        secret_files[PASSWORD_FILE] = password
+    run = FirstRun(
+        *(domain, hostname or f"mail.{domain}", data_dir.absolute(), _host_port("--provider", provider, 587), username),
+        listen=_host_port("--listen", listen, 2525),
+        certificate=certificate or CERTIFICATE_FILE,
+        base_url=base_url,
+    )
+    secret_files = _secret_files(run, key, password)
     settings = _write(run, path, secret_files)
-    about = _sending_domain(settings, domain)
-    aside = form != "text"
-    click.echo(f"{path} is written. The login of the first application, shown only once:", err=aside)
-    click.echo(f"  host {settings.listeners[0].address}  user name {LOGIN}  password {key}\n", err=aside)
-    _show_records(about, form)
-    click.echo("\n" + "\n".join(_next_steps(path, secret_files)), err=aside)
+    _show(settings, path, domain, key, form)
+    click.echo("\n" + "\n".join(_next_steps(settings, path, secret_files)), err=form != "text")
     if checks:
         for result in results(settings, path):
-            show_result(result, err=aside)
+            show_result(result, err=form != "text")
 
 
-def _provider(text: str) -> HostPort | None:
-    """Return host and port of a provider, None for ""."""
+def _secret_files(run: FirstRun, key: str, password: str) -> dict[str, str]:
+    """Return names and contents of the files beside the configuration."""
+    files = {HASH_FILE: hash_secret(key, secrets.token_bytes(16)) + "\n"}
+    if password:
+        files[PASSWORD_FILE] = f"{password}\n"
+    if run.listen and run.certificate == CERTIFICATE_FILE:
+        try:
+            files[CERTIFICATE_FILE] = self_signed(run.hostname, system_clock()).decode()
+        except ValueError:
+            files[CERTIFICATE_FILE] = ""  # The check of the configuration says what is wrong with the host name.
+    return files
+
+
+def _show(settings: Settings, path: Path, domain: str, key: str, form: Literal["text", "zone", "json"]) -> None:
+    about = _sending_domain(settings, domain)
+    listener = settings.listeners[0]
+    aside = form != "text"
+    click.echo(f"{path} is written. The login of the first application, shown only once:", err=aside)
+    tls = "" if listener.tls == "none" else f"  {'TLS' if listener.tls == 'implicit' else 'STARTTLS'}"
+    click.echo(f"  host {listener.address}{tls}  user name {LOGIN}  password {key}\n", err=aside)
+    _show_records(about, form)
+
+
+def _host_port(option: str, text: str, port: int) -> HostPort | None:
+    """Return host and port of an option, None for "". Without a port it is `port`."""
+    if not text:
+        return None
+    plain_ipv6 = text.count(":") > 1 and not text.startswith("[")
+    has_port = ":" in text and not text.endswith("]") and not plain_ipv6
     try:
-        return parse_host_port(text if ":" in text else f"{text}:587") if text else None
+        return parse_host_port(text if has_port else f"[{text}]:{port}" if plain_ipv6 else f"{text}:{port}")
     except ValueError as error:
-        raise click.UsageError(f"--provider: {error}") from None
+        raise click.UsageError(f"{option}: {error}") from None
 
 
 def _write(run: FirstRun, path: Path, secret_files: Mapping[str, str]) -> Settings:
@@ -146,7 +138,7 @@ def _write(run: FirstRun, path: Path, secret_files: Mapping[str, str]) -> Settin
         path.parent.mkdir(parents=True, exist_ok=True)
         for file, secret in zip(secret_paths, secret_files.values(), strict=True):
             file.touch(mode=0o600)
-            file.write_text(f"{secret}\n", encoding="utf-8")
+            file.write_text(secret, encoding="utf-8")
         path.write_text(configuration(run), encoding="utf-8")
         settings, faults, _ = check(path, os.environ)
         if settings is None:
@@ -154,6 +146,8 @@ def _write(run: FirstRun, path: Path, secret_files: Mapping[str, str]) -> Settin
                 file.unlink()
             click.echo("\n".join(map(str, faults)), err=True)
             sys.exit(EX_CONFIG)
+        for file in secret_paths if is_of_service(run.data_dir) else ():
+            set_owner_of_file(file, run.data_dir)
         if missing_keys(run.data_dir, run.domain, [SELECTOR]):
             set_owner(write_key(run.data_dir, run.domain, SELECTOR, generate_key("rsa-sha256")), run.data_dir)
     except OSError as error:
@@ -161,9 +155,12 @@ def _write(run: FirstRun, path: Path, secret_files: Mapping[str, str]) -> Settin
     return settings
 
 
-def _next_steps(path: Path, secret_files: Mapping[str, str]) -> Iterator[str]:
+def _next_steps(settings: Settings, path: Path, secret_files: Iterable[str]) -> Iterator[str]:
     """Yield what is left to do."""
     yield f"Next: publish these records, then start `relay serve -c {path}`."
+    if is_of_service(settings.server.data_dir):
+        yield "Under systemd: `systemctl enable --now relay`."
+        return
     yield "Under systemd: `relay share` writes relay.service. Add these lines to its [Service]:"
     yield from (f"  LoadCredential={name}:{path.with_name(name).absolute()}" for name in secret_files)
 

@@ -11,7 +11,7 @@ from relay.cli.common import CannotCreateError
 from relay.cli.man_pages import man_pages
 from relay.config.json_schema import configuration_schema
 
-FILES = ("relay.toml", "relay.service", "bounce_rules.toml", "alerts.yml", "grafana.json")
+FILES = ("relay.toml", "relay.service", "relay@.service", "bounce_rules.toml", "alerts.yml", "grafana.json")
 """Files of relay/share."""
 
 
@@ -21,7 +21,7 @@ FILES = ("relay.toml", "relay.service", "bounce_rules.toml", "alerts.yml", "graf
 def share(folder: Path, force: bool) -> None:
     """Write the files that come with relay to the folder PATH, and print their names.
 
-    They are the reference of the configuration and its JSON Schema, the unit for systemd, and the rules of bounces.
+    They are the reference of the configuration and its JSON Schema, the units for systemd, and the rules of bounces.
     Others are the alerting rules for Prometheus, the dashboard for Grafana, the description of the HTTP API in OpenAPI,
     and the manual pages. Files that exist are kept, and the command ends with 73.
     """

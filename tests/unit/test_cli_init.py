@@ -1,6 +1,8 @@
 """The first run: a configuration that works as it is written, and nothing replaced."""
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -8,6 +10,8 @@ from click.testing import CliRunner, Result
 
 from relay.cli import main
 from relay.config import check
+from relay.config.certificates import read_certificate
+from relay.config.self_signed import self_signed
 
 
 def init(folder: Path, *arguments: str) -> Result:
@@ -75,8 +79,56 @@ def test_nothing_that_exists_is_replaced(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "code"),
-    [(("--domain", "no domain"), 78), (("--domain", "acme.test", "--provider", "smtp.example.net:x"), 64)],
+    [
+        (("--domain", "no domain"), 78),
+        (("--domain", "acme.test", "--provider", "smtp.example.net:x"), 64),
+        (("--domain", "acme.test", "--listen", "0.0.0.0:http"), 64),
+        (("--domain", "acme.test", "--listen", "0.0.0.0", "--hostname", "not a name"), 78),
+        (("--domain", "acme.test", "--listen", "0.0.0.0", "--certificate", "/nowhere/mail.pem"), 78),
+    ],
 )
 def test_wrong_values_leave_nothing_behind(tmp_path: Path, arguments: tuple[str, ...], code: int) -> None:
     assert init(tmp_path, *arguments).exit_code == code
     assert list(tmp_path.iterdir()) == []
+
+
+def test_applications_of_other_machines_need_a_login_under_tls(tmp_path: Path) -> None:
+    result = init(tmp_path, "--domain", "acme.test", "--listen", "0.0.0.0", "--base-url", "https://t.acme.test")
+    assert result.exit_code == 0, result.output
+    settings, faults, warnings = check(tmp_path / "relay.toml", {})
+    assert (faults, warnings) == ((), ())
+    assert settings is not None
+    (listener,) = settings.listeners
+    assert (listener.address, listener.tls, listener.auth) == ("0.0.0.0:2525", "starttls", "required")
+    assert not listener.allows("127.0.0.1")
+    assert (settings.tracker.address, settings.tracker.base_url) == ("0.0.0.0:8025", "https://t.acme.test")
+    assert listener.certificate is not None
+    assert listener.certificate.stat().st_mode & 0o777 == 0o600
+    assert read_certificate(listener.certificate).names == ("mail.acme.test",)
+    assert "host 0.0.0.0:2525  STARTTLS" in result.output
+
+
+def test_a_certificate_that_is_there_is_used(tmp_path: Path) -> None:
+    own = tmp_path / "own.pem"
+    own.write_bytes(self_signed("mail.acme.test", time.time()))
+    result = init(tmp_path, "--domain", "acme.test", "--listen", "[::]:465", "--certificate", str(own))
+    assert result.exit_code == 0, result.output
+    settings, _, _ = check(tmp_path / "relay.toml", {})
+    assert settings is not None
+    (listener,) = settings.listeners
+    assert (listener.address, listener.tls, listener.certificate) == ("[::]:465", "implicit", own)
+    assert settings.tracker.address == "[::]:8025"
+    assert not (tmp_path / "listener.pem").exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_secrets_are_of_the_user_who_has_the_data_directory(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    os.chown(tmp_path / "data", 997, 996)
+    result = init(tmp_path, "--domain", "acme.test", "--listen", "::")
+    assert result.exit_code == 0, result.output
+    for name in ("app1.hash", "listener.pem"):
+        made = (tmp_path / name).stat()
+        assert (made.st_uid, made.st_gid, made.st_mode & 0o777) == (997, 996, 0o600)
+    assert (tmp_path / "relay.toml").stat().st_uid == 0
+    assert "LoadCredential" not in result.output

@@ -28,7 +28,10 @@ ASKED = {
     "build.lock": PROJECT["build-system"]["requires"],
     "relay.lock": INSTALLED,
     "postgres.lock": [*INSTALLED, *PROJECT["project"]["optional-dependencies"]["postgres"]],
-    "release.lock": [line for line in (LOCKS / "release.in").read_text().splitlines() if not line.startswith("#")],
+    **{
+        f"{name}.lock": [line for line in (LOCKS / f"{name}.in").read_text().splitlines() if not line.startswith("#")]
+        for name in ("release", "packages")
+    },
 }
 
 
