@@ -70,10 +70,11 @@ def parse(text: str) -> list[Stage]:
 def build(stage: Stage, root: CleanRoot, context: Path, others: dict[str, CleanRoot]) -> None:
     """Carry out RUN and COPY of a stage in a root. `others` are the roots of stages before it."""
     folder = "/"
-    for one in stage.instructions:
+    for number, one in enumerate(stage.instructions):
         match one.word:
             case "RUN":
-                root.run("/bin/sh", "-c", one.text, env=stage.environment, folder=folder)
+                so_far = Stage(stage.image, stage.name, stage.instructions[:number])
+                root.run("/bin/sh", "-c", one.text, env=so_far.environment, folder=folder)
             case "WORKDIR":
                 folder = one.text
                 (root.changed / folder.lstrip("/")).mkdir(parents=True, exist_ok=True)
