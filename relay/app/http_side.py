@@ -152,7 +152,7 @@ class HttpSide:
             queue=queue_routes(self.context, self.outbound),
             config=self.config,
             reload=self.reload,
-            keyring=self.outbound.signing.keyring,
+            signing=self.outbound.signing,
         )
 
     def provider_routes(self) -> ProviderRoutes:

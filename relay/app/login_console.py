@@ -15,6 +15,8 @@ from relay.app.connect_pages import connect_pages
 from relay.app.console import ConsoleSide
 from relay.app.context import AppContext
 from relay.console.cached import Cached
+from relay.console.domain_actions import DomainActions
+from relay.console.domain_forms import DomainForms
 from relay.console.identity_actions import IdentityActions
 from relay.console.identity_forms import IdentityForms
 from relay.console.list_actions import ListActions
@@ -27,8 +29,8 @@ from relay.console.queue_state import QueueState
 from relay.console.routes import ActingPages, Pages, login_application
 from relay.console.table_editor import TableEditor
 from relay.console.table_forms import TableForms
+from relay.domains.signing_keys import SigningKeys
 from relay.people.audit import Audit
-from relay.rewrite.tokens import Keyring
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ class LoginConsole:
     config: Path | None
     """The configuration file, None for a relay without one."""
     reload: Callable[[], Awaitable[Mapping[str, object]]]
-    keyring: Callable[[], Keyring]
+    signing: SigningKeys
 
     def application(self, side: ConsoleSide) -> web.Application:
         """Return the application: the pages of the other console, and those that act."""
@@ -69,7 +71,7 @@ class LoginConsole:
             reload=self.reload,
             nodes=self._nodes,
             audit=audit,
-            key=lambda: self.keyring().keys[0][1],
+            key=lambda: self.signing.keyring().keys[0][1],
         )
 
     def pages(self, reading: Pages, queue: Cached[QueueState], side: ConsoleSide) -> ActingPages:
@@ -79,6 +81,7 @@ class LoginConsole:
         people = self.people.people
         plans = PlanPages(shell=shell, sessions=store.sessions, audit=people.audit, clock=context.clock)
         editor = self._editor(people.audit)
+        forms = TableForms(shell=shell, editor=editor)
         suppressions = SuppressionRoutes(store.suppressions, context.clock)
         unsubscribes = UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock)
         return ActingPages(
@@ -90,7 +93,9 @@ class LoginConsole:
                 plans=plans,
                 editor=editor,
             ),
-            identity_forms=IdentityForms(forms=TableForms(shell=shell, editor=editor), settings=context.settings),
+            domain_forms=DomainForms(forms=forms, settings=context.settings),
+            domains=DomainActions(plans=plans, signing=self.signing, settings=context.settings),
+            identity_forms=IdentityForms(forms=forms, settings=context.settings),
             identities=IdentityActions(plans=plans, pages=reading.identities, editor=editor),
             queue=QueueActions(plans=plans, queue=queue, routes=self.queue),
             suppressions=ListActions(plans=plans, routes=suppressions, fields=("domain", "reply")),

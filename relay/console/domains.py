@@ -9,11 +9,12 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.console.csv_export import csv_answer, one_page
 from relay.console.formats import listed, moment, part_of, sentence
+from relay.console.links import segment
 from relay.console.roles import Viewer, viewer_of
 from relay.console.shell import Shell
 from relay.domains.key_rotation import waiting_keys
 from relay.domains.records import DkimKey, WantedRecord, records, remarks, sending_domain
-from relay.domains.status import DomainStatus
+from relay.domains.status import DomainStatus, FoundRecord
 from relay.mail.canonical_address import canonical_domain
 from relay.reports.tallies import TallyStore
 
@@ -43,6 +44,7 @@ class RecordRow:
 
     record: WantedRecord
     status: str
+    found: FoundRecord | None = None
 
     @property
     def badge(self) -> tuple[str, str]:
@@ -115,7 +117,7 @@ class DomainPages:
             )
         settings = self.settings()
         about = sending_domain(settings, name, [DkimKey(one.selector, one.record) for one in status.keys])
-        rows = [RecordRow(one, status.statuses.get(f"{one.kind} {one.name}", "")) for one in records(about)]
+        rows = [_record(one, status) for one in records(about)]
         rows.sort(key=lambda one: _ORDER.index(one.status))
         waiting = waiting_keys(status.keys)
         return await self.shell.page(
@@ -130,6 +132,8 @@ class DomainPages:
             remarks=[sentence(text) for _, text in remarks(about)],
             keys=[(key, *_key_state(key.signing, key in waiting, bool(key.shown_since))) for key in status.keys],
             domain=settings.domain_for(name),
+            path=f"/domains/{segment(name)}",
+            is_looking=request.query.get("looking", "") == repr(status.checked_at),
             tracking=_tracking(settings, name),
             providers=settings.all_providers_for(name),
         )
@@ -141,6 +145,11 @@ class DomainPages:
         return sorted(
             rows, key=lambda one: (("failing", "unchecked", "passing").index(one.status.health), -one.delivered)
         )
+
+
+def _record(record: WantedRecord, status: DomainStatus) -> RecordRow:
+    label = f"{record.kind} {record.name}"
+    return RecordRow(record, status.statuses.get(label, ""), status.found.get(label))
 
 
 def _row(status: DomainStatus, settings: Settings, delivered: Mapping[str, int]) -> DomainRow:

@@ -11,6 +11,8 @@ from relay.console.access import AccessCheck, access_middleware, secure
 from relay.console.bounces import BouncePages
 from relay.console.connect_routes import ConnectPages, connect_routes
 from relay.console.credentials import CredentialPages
+from relay.console.domain_actions import DomainActions
+from relay.console.domain_forms import DomainForms
 from relay.console.domains import DomainPages
 from relay.console.identities import IdentityPages
 from relay.console.identity_actions import IdentityActions
@@ -70,6 +72,8 @@ class ActingPages:
     login: LoginPages
     plans: PlanPages
     people: PeoplePages
+    domain_forms: DomainForms
+    domains: DomainActions
     identity_forms: IdentityForms
     identities: IdentityActions
     queue: QueueActions
@@ -131,6 +135,9 @@ def acting_routes(pages: ActingPages) -> Sequence[Route]:
         Route("POST", "/app", login.set_app, Role.NEWCOMER, **own),
         Route("GET", "/confirm/{plan}", pages.plans.show, Role.SUPPORT, **own),
         Route("POST", "/confirm/{plan}", pages.plans.confirm, Role.SUPPORT, **own),
+        Route("GET", "/domains/{domain}/edit", pages.domain_forms.edit, Role.OPERATOR, **own),
+        Route("POST", "/domains/{domain}/edit", pages.domain_forms.change, Role.OPERATOR, **own),
+        Route("POST", "/domains/{domain}/actions", pages.domains.post, Role.OPERATOR, **own),
         Route("GET", "/identities/new", pages.identity_forms.new, Role.OPERATOR, **own),
         Route("POST", "/identities/new", pages.identity_forms.add, Role.OPERATOR, **own),
         Route("GET", "/identities/{address}/edit", pages.identity_forms.edit, Role.OPERATOR, **own),

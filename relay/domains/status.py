@@ -25,6 +25,21 @@ _SPREAD = 0.1
 """Jitter, as a fraction of the interval."""
 
 
+MOST_VALUES = 10
+"""Values that are kept of what DNS has at a name, at most."""
+
+LONGEST_VALUE = 2000
+"""Characters of each of them, at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundRecord:
+    """What DNS has in the place of a wanted record, and a sentence on the difference and its remedy."""
+
+    values: tuple[str, ...]
+    text: str
+
+
 @dataclass(frozen=True, slots=True)
 class DomainStatus:
     """A sending domain and the result of its last check. Times are Unix seconds, 0 for never.
@@ -42,6 +57,8 @@ class DomainStatus:
     health_since: float = 0.0
     statuses: Mapping[str, Status] = field(default_factory=dict)
     keys: tuple[KeyState, ...] = ()
+    found: Mapping[str, FoundRecord] = field(default_factory=dict)
+    """What the last check found, by the same labels as the statuses."""
 
     @property
     def verified(self) -> bool:
@@ -102,9 +119,12 @@ def after_check(
     idle = tuple(key_name(key.selector, before.domain) for key in keys if not key.signing)
     silent = any(finding.status == "unknown" for finding in findings)
     statuses: dict[str, Status] = dict(before.statuses) if silent else {}
-    statuses |= {
-        _label(finding): _status(finding, idle) for finding in findings if finding.kind and finding.status != "unknown"
-    }
+    found: dict[str, FoundRecord] = dict(before.found) if silent else {}
+    for finding in findings:
+        if finding.kind and finding.status != "unknown":
+            statuses[_label(finding)] = _status(finding, idle)
+            values = tuple(one[:LONGEST_VALUE] for one in finding.observed[:MOST_VALUES])
+            found[_label(finding)] = FoundRecord(values, finding.text)
     if any(finding.subject == "domain" and finding.status == "wrong" for finding in findings):
         statuses[f"domain {before.domain}"] = "wrong"
 
@@ -115,6 +135,7 @@ def after_check(
         health=health,
         health_since=before.health_since if health == before.health else now,
         statuses=statuses,
+        found=found,
         keys=keys,
         next_check_at=now + _interval(before.set_up_at, keys, silent, now) * (1 + _SPREAD * jitter),
     )

@@ -6,24 +6,24 @@ from dataclasses import asdict
 from typing import Any
 
 from relay.domains.key_rotation import KeyState
-from relay.domains.status import ConfiguredDomain, DomainStatus, set_up
+from relay.domains.status import ConfiguredDomain, DomainStatus, FoundRecord, set_up
 from relay.storage.database import Connection, Database
 
-_COLUMNS = "domain, wanted, set_up_at, next_check_at, checked_at, health, health_since, statuses, keys, verified"
+_COLUMNS = "domain, wanted, set_up_at, next_check_at, checked_at, health, health_since, statuses, keys, verified, found"
 
 _SELECT = f"SELECT {_COLUMNS} FROM domain_watch"  # noqa: S608  names only
 
 _PUT = (
-    f"INSERT INTO domain_watch ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
+    f"INSERT INTO domain_watch ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
     "ON CONFLICT (domain) DO UPDATE SET wanted = excluded.wanted, set_up_at = excluded.set_up_at, "
     "next_check_at = excluded.next_check_at, checked_at = excluded.checked_at, health = excluded.health, "
     "health_since = excluded.health_since, statuses = excluded.statuses, keys = excluded.keys, "
-    "verified = excluded.verified"
+    "verified = excluded.verified, found = excluded.found"
 )
 
 _RECORD = (
     "UPDATE domain_watch SET set_up_at = ?, next_check_at = ?, checked_at = ?, health = ?, health_since = ?, "
-    "statuses = ?, keys = ?, verified = ? WHERE domain = ? AND wanted = ? RETURNING domain"
+    "statuses = ?, keys = ?, verified = ?, found = ? WHERE domain = ? AND wanted = ? RETURNING domain"
 )
 
 _CLAIM = (
@@ -121,10 +121,12 @@ def _row(one: DomainStatus) -> tuple[Any, ...]:
         json.dumps(one.statuses),
         json.dumps([asdict(key) for key in one.keys]),
         int(one.verified),
+        json.dumps({label: asdict(found) for label, found in one.found.items()}),
     )
 
 
 def _of(row: Any) -> DomainStatus:
     statuses: Mapping[str, Any] = json.loads(row[7])
     keys = tuple(KeyState(**key) for key in json.loads(row[8]))
-    return DomainStatus(row[0], row[1], row[2], row[3], row[4], row[5], row[6], statuses, keys)
+    found = {label: FoundRecord(tuple(one["values"]), one["text"]) for label, one in json.loads(row[10]).items()}
+    return DomainStatus(row[0], row[1], row[2], row[3], row[4], row[5], row[6], statuses, keys, found)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from relay.domains.records import DkimKey
-from relay.domains.status import ConfiguredDomain, DomainStatus
+from relay.domains.status import ConfiguredDomain, DomainStatus, FoundRecord
 from relay.storage.domains import DomainWatchTable
 from relay.storage.store import Store
 from tests.contract.conftest import NOW, Opener
@@ -25,6 +25,7 @@ async def test_what_is_watched_is_kept_over_a_restart(opener: Opener) -> None:
     watched = await first.domains.watch_domains([ACME], NOW)
     assert [(one.domain, one.next_check_at, one.keys[0].signing) for one in watched] == [("acme.test", NOW, True)]
     seen = replace(watched[0], health="failing", health_since=NOW + 1, statuses={"TXT x": "wrong"}, checked_at=NOW + 1)
+    seen = replace(seen, found={"TXT x": FoundRecord(("v=spf1 -all", "\u00fc"), "another one")})
     assert await first.domains.save_check(seen)
     await first.close()
     again = (await opener(NOW + 9)).domains

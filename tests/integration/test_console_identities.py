@@ -44,6 +44,7 @@ async def test_an_owner_makes_an_identity_tests_it_and_sends(tmp_path: Path) -> 
         Keyboard(width=390, height=844) as owner,
     ):
         await owner.first_login(f"{url}/identities", "otto@acme.test")
+        await owner.go(f"{url}/identities")
         await owner.says("There is no identity yet.")
         await owner.push("New email identity")
         await owner.fill(display_name="Jane Doe", company="Acme Ltd", forward_to="owner@reader.test")
