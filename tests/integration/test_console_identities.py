@@ -53,9 +53,9 @@ async def test_an_owner_makes_an_identity_tests_it_and_sends(tmp_path: Path) -> 
         await owner.says("jane.doe@acme.test: three steps are open.")
 
         await owner.push("Test email setup")
-        await until_shown(owner, "2. Receiving Waits")
-        await until_shown(owner, "1. Sending Verified")
-        await until_shown(owner, "3. Tracking Verified")
+        await until_shown(owner, "Receiving Waits")
+        await until_shown(owner, "Sending Verified")
+        await until_shown(owner, "Tracking Verified")
         code, _, _ = await code_in(mailbox, 2)
         await owner.fill(otp="000000" if code != "000000" else "111111")
         await owner.press("Enter", loads=True)
