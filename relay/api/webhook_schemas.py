@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from relay.api.management_schemas import Body, Rows
-from relay.config.webhooks import MessageEvents, WebhookFormat
+from relay.config.webhooks import MessageEvents, OperatorEvents, WebhookFormat
 
 
 class WebhookRow(Rows):
@@ -19,6 +19,45 @@ class WebhookRow(Rows):
     identities: tuple[str, ...]
     state: Literal["posting", "failing", "paused", "new"]
     behind: int = Field(description="Events that are not looked at yet, at most 10,000")
+
+
+class WebhookSettings(Body):
+    """A webhook as it shall be. A restricted credential gives `domains` or `identities`, all its own."""
+
+    url: str = Field(pattern=r"^https?://\S+$", max_length=2000)
+    format: WebhookFormat = "standard"
+    secret: str | tuple[str, ...] | None = Field(
+        default=None, description="Absent: a new one is made, and that of a webhook that exists stays"
+    )
+    events: tuple[MessageEvents | OperatorEvents, ...] = Field(default=(), description="Empty: all of messages")
+    domains: tuple[str, ...] = ()
+    identities: tuple[str, ...] = ()
+    campaigns: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    type: Literal["any", "transactional", "campaign"] = "any"
+    machines: Literal["labelled", "none"] = "labelled"
+    include: tuple[Literal["subject"], ...] = ()
+    username: str = ""
+    password: str | None = Field(default=None, description="Absent: that of a webhook that exists stays")
+    headers: Mapping[str, str] = {}
+    timeout: float = Field(default=15, gt=0, le=3600, strict=True, description="Seconds")
+    concurrency: int = Field(default=4, ge=1, le=32, strict=True)
+    batch: int = Field(default=1, ge=1, le=1000, strict=True)
+
+
+class WebhookWritten(Rows):
+    """A webhook that is in force."""
+
+    name: str
+    created: bool
+    secret: str | None = Field(description="The secret that was made: it is not shown again")
+
+
+class WebhookRemoved(Rows):
+    """A webhook that is not there any more."""
+
+    name: str
+    removed: bool
 
 
 class Webhooks(Rows):

@@ -45,6 +45,7 @@ from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
 from relay.app.people import open_people
 from relay.app.queue_routes import queue_routes
+from relay.app.webhook_tables import open_webhook_tables
 from relay.config.bind_addresses import bind_hosts
 from relay.config.settings import Settings
 from relay.console.routes import console_application
@@ -155,6 +156,11 @@ class HttpSide:
             signing=self.outbound.signing,
         )
 
+    def _webhook_tables(self) -> Sequence[web.RouteDef]:
+        audit = self._people_routes().people.audit
+        tables = open_webhook_tables(self.context, self.outbound.signing, self.config, self.reload, audit)
+        return tables.routes(WebhookControl(self.webhooks))
+
     def provider_routes(self) -> ProviderRoutes:
         """Return the routes of providers."""
         context, runner = self.context, self.outbound.runner
@@ -199,6 +205,7 @@ class HttpSide:
             *self._pause_routes(),
             self._why_routes(),
             WebhookRoutes(WebhookControl(self.webhooks), context.settings).table(),
+            self._webhook_tables(),
             self.provider_routes().table(),
             ReportRoutes(context.settings, store.reports, store.reports, store.reports).table(),
             SuppressionRoutes(store.suppressions, context.clock).table(),

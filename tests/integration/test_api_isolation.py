@@ -150,6 +150,8 @@ CASES: dict[tuple[str, str], Case] = {
     ("post", "/pauses/resume"): Case(403, body={"kind": "identity", "value": "held@beta.test"}),
     ("get", "/webhooks"): Case(200),
     ("get", "/webhooks/{name}"): Case(404),
+    ("put", "/webhooks/{name}"): Case(409, body={"url": "https://hooks.acme.test/mail", "domains": ["acme.test"]}),
+    ("delete", "/webhooks/{name}"): Case(404),
     ("get", "/webhooks/{name}/log"): Case(404),
     ("post", "/webhooks/{name}/test"): Case(404),
     ("post", "/webhooks/{name}/pause"): Case(404),

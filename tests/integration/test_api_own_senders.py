@@ -119,6 +119,67 @@ async def test_a_webhook_is_tested_paused_resumed_and_replayed(world: World) -> 
         assert (await world.acme.post("/webhooks/acme/replay", body)).status in (400, 422), body
 
 
+SETTINGS = {"url": "https://hooks.acme.test/mail", "domains": ["acme.test"], "events": ["bounced"]}
+
+
+async def test_a_webhook_is_made_changed_and_removed_by_its_application(world: World) -> None:
+    made = await world.acme.request("PUT", "/webhooks/crm", SETTINGS)
+    assert (made.status, made.json["created"], made.json["secret"][:6]) == (200, True, "whsec_"), made.json
+    shown = (await world.acme.get("/webhooks/crm")).json
+    assert (shown["host"], shown["events"], shown["domains"]) == ("hooks.acme.test", ["bounced"], ["acme.test"])
+    key = await world.relay.run("webhook", "key", "crm")
+    assert made.json["secret"] in key
+
+    changed = await world.acme.request("PUT", "/webhooks/crm", {**SETTINGS, "events": ["click"], "batch": 1})
+    assert (changed.status, changed.json["created"], changed.json["secret"]) == (200, False, None), changed.json
+    assert (await world.acme.get("/webhooks/crm")).json["events"] == ["click"]
+    assert await world.relay.run("webhook", "key", "crm") == key, "the secret stays"
+
+    assert (await world.acme.request("DELETE", "/webhooks/crm")).json == {"name": "crm", "removed": True}
+    assert (await world.acme.get("/webhooks/crm")).status == 404
+    assert "crm" not in await world.relay.run("config", "show")
+    assert not list(world.relay.folder.rglob("*crm*")), "no file is left"
+    audit = [one["action"] for one in await world.relay.json("person", "audit", "--since", "1h")]
+    assert sorted(audit) == ["webhook.change", "webhook.new", "webhook.remove"]
+
+
+@pytest.mark.parametrize(
+    ("more", "status", "problem"),
+    [
+        ({"domains": ["beta.test"]}, 403, "all of them yours"),
+        ({"domains": ["acme.test", "beta.test"]}, 403, "all of them yours"),
+        ({"domains": []}, 403, "all of them yours"),
+        ({"domains": [], "identities": ["shop@beta.test"]}, 403, "all of them yours"),
+        ({"events": ["alert"]}, 403, "about the relay itself"),
+        ({"url": "https://127.0.0.1/"}, 400, "is not public"),
+        ({"url": "http://hooks.acme.test/"}, 400, "no TLS"),
+        ({"url": "file:///etc/passwd"}, 422, "url"),
+        ({"allow_networks": ["127.0.0.0/8"]}, 422, "allow_networks"),
+        ({"secret_file": "/etc/passwd"}, 422, "secret_file"),
+        ({"ca_file": "/etc/passwd"}, 422, "ca_file"),
+        ({"secret": "short"}, 400, "begins with whsec_"),
+        ({"headers": {"Host": "x"}}, 400, "cannot be set"),
+    ],
+)
+async def test_a_webhook_that_is_not_allowed_is_refused_and_nothing_is_written(
+    world: World, more: dict[str, object], status: int, problem: str
+) -> None:
+    refused = await world.acme.request("PUT", "/webhooks/wrong", {**SETTINGS, **more})
+    assert (refused.status, problem in refused.json["detail"]) == (status, True), refused.json
+    assert "short" not in refused.json["detail"]
+    assert not list(world.relay.folder.rglob("*wrong*"))
+
+
+async def test_a_webhook_that_an_operator_wrote_by_hand_is_changed_by_hand(world: World) -> None:
+    for method, body in (("PUT", SETTINGS), ("DELETE", None)):
+        refused = await world.acme.request(method, "/webhooks/acme", body)
+        assert (refused.status, "change it there" in refused.json["detail"]) == (409, True), refused.json
+    taken = await world.acme.request("PUT", "/webhooks/every", SETTINGS)
+    assert (taken.status, "is taken" in taken.json["detail"]) == (409, True)
+    strange = await world.acme.request("PUT", "/webhooks/a%20b", SETTINGS)
+    assert strange.status == 400, strange.json
+
+
 async def test_a_pause_of_a_webhook_by_an_operator_is_not_ended_by_an_application(world: World) -> None:
     await world.relay.run("webhook", "pause", "news")
     refused = await world.acme.post("/webhooks/news/resume", {})
