@@ -157,8 +157,7 @@ class HttpSide:
         )
 
     def _webhook_tables(self) -> Sequence[web.RouteDef]:
-        audit = self._people_routes().people.audit
-        tables = open_webhook_tables(self.context, self.outbound.signing, self.config, self.reload, audit)
+        tables = open_webhook_tables(self.context, self.outbound, self.config, self.reload)
         return tables.routes(WebhookControl(self.webhooks))
 
     def provider_routes(self) -> ProviderRoutes:

@@ -10,9 +10,10 @@ from aiohttp import web
 
 from relay.admin.webhook_tables import Unwritten, WebhookTable, WebhookTableRoutes
 from relay.app.context import AppContext
+from relay.app.outbound_side import OutboundSide
+from relay.app.people import open_people
 from relay.config.table_files import TableName
 from relay.console.table_editor import Edit, Refused, Saved, Stale, TableEditor
-from relay.domains.signing_keys import SigningKeys
 from relay.people.audit import Audit
 from relay.webhooks.control import WebhookControl
 
@@ -57,22 +58,22 @@ class WebhookTables:
 
 def open_webhook_tables(
     context: AppContext,
-    signing: SigningKeys,
+    outbound: OutboundSide,
     config: Path | None,
     reload: Callable[[], Awaitable[Mapping[str, object]]],
-    audit: Audit,
 ) -> WebhookTables:
     """Return the writer. `config` is None for a relay without a file."""
 
     async def nodes() -> int:
         return sum(one.alive for one in await context.store.nodes.states())
 
+    audit = open_people(context, outbound).audit
     editor = TableEditor(
         config=config,
         environ=os.environ,
         reload=reload,
         nodes=nodes,
         audit=audit,
-        key=lambda: signing.keyring().keys[0][1],
+        key=lambda: outbound.signing.keyring().keys[0][1],
     )
     return WebhookTables(editor, audit)
