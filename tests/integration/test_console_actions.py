@@ -19,13 +19,6 @@ def text_of(page: str) -> str:
     return re.sub(r"\s+", " ", re.sub(r"<[^>]+>", " ", page)).strip()
 
 
-class Waiting(LoginRelay):
-    """A relay whose mail waits for an hour after the first try."""
-
-    def _toml(self, sink_port: int, more: str) -> str:
-        return super()._toml(sink_port, more).replace('retry = ["1s"]', 'retry = ["1h"]')
-
-
 async def wait_states(relay: LoginRelay, state: str, count: int) -> None:
     async with asyncio.timeout(PATIENCE):
         while len(await relay.json("queue", "list", "--state", state)) != count:
@@ -33,7 +26,7 @@ async def wait_states(relay: LoginRelay, state: str, count: int) -> None:
 
 
 async def test_the_queue_is_held_released_tried_and_deleted_by_the_filter_that_is_shown(tmp_path: Path) -> None:
-    async with Sink() as sink, Waiting(tmp_path, sink) as relay, person(relay, "olga@acme.test") as olga:
+    async with Sink() as sink, LoginRelay(tmp_path, sink) as relay, person(relay, "olga@acme.test") as olga:
         sink.always("RCPT", Say("452 4.2.2 Mailbox full"))
         for number in range(3):
             await relay.send(f"u{number}@rcpt.test")
@@ -77,7 +70,9 @@ async def test_the_queue_is_held_released_tried_and_deleted_by_the_filter_that_i
 async def test_of_two_operators_the_second_is_told_what_the_first_did(tmp_path: Path) -> None:
     async with (
         Sink() as sink,
-        Waiting(tmp_path, sink, people=people_toml({"olga@acme.test": "operator", "otto@acme.test": "owner"})) as relay,
+        LoginRelay(
+            tmp_path, sink, people=people_toml({"olga@acme.test": "operator", "otto@acme.test": "owner"})
+        ) as relay,
         person(relay, "olga@acme.test") as olga,
         person(relay, "otto@acme.test") as otto,
     ):
@@ -106,7 +101,7 @@ async def test_of_two_operators_the_second_is_told_what_the_first_did(tmp_path: 
 
 
 async def test_a_message_is_retried_held_and_its_recipient_suppressed_and_freed(tmp_path: Path) -> None:
-    async with Sink() as sink, Waiting(tmp_path, sink) as relay, person(relay, "sam@acme.test") as sam:
+    async with Sink() as sink, LoginRelay(tmp_path, sink) as relay, person(relay, "sam@acme.test") as sam:
         sink.once("RCPT", Say("452 4.2.2 Mailbox full"))
         queue_id = await relay.send("u@rcpt.test", "Invoice 7")
         page, actions = f"/messages/{queue_id}", f"/messages/{queue_id}/actions"

@@ -5,10 +5,10 @@ import json
 from pathlib import Path
 
 from tests.integration.page_checks import CONTRAST
-from tests.integration.test_console_actions import Waiting, wait_states
+from tests.integration.test_console_actions import wait_states
 from tests.servers.actions import Say
 from tests.servers.chromium import Chromium
-from tests.servers.login_console import CODE, PASSWORD
+from tests.servers.login_console import CODE, PASSWORD, LoginRelay
 from tests.servers.sink import Sink
 from tests.servers.waiting import PATIENCE
 
@@ -63,7 +63,7 @@ class Keyboard(Chromium):
 
 
 async def test_a_clerk_finds_out_why_a_customer_has_no_invoice(tmp_path: Path) -> None:
-    async with Sink() as sink, Waiting(tmp_path, sink) as relay, Keyboard(width=390, height=800) as clerk:
+    async with Sink() as sink, LoginRelay(tmp_path, sink) as relay, Keyboard(width=390, height=800) as clerk:
         sink.once("RCPT", Say("452 4.2.2 Mailbox full"))
         await relay.send("ada@reader.test", "Invoice 1042")
         await clerk.first_login(relay.acting_url, "sam@acme.test")
@@ -91,7 +91,7 @@ async def test_a_clerk_finds_out_why_a_customer_has_no_invoice(tmp_path: Path) -
 
 
 async def test_an_operator_holds_a_site_looks_and_deletes(tmp_path: Path) -> None:
-    async with Sink() as sink, Waiting(tmp_path, sink) as relay, Keyboard(width=1280, dark=True) as operator:
+    async with Sink() as sink, LoginRelay(tmp_path, sink) as relay, Keyboard(width=1280, dark=True) as operator:
         sink.always("RCPT", Say("452 4.2.2 Mailbox full"))
         for number in range(3):
             await relay.send(f"u{number}@rcpt.test", f"Invoice {number}")

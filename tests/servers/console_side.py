@@ -15,7 +15,12 @@ from tests.servers.waiting import PATIENCE
 
 
 class ConsoleRelay(RelayProcess):
-    """A relay with a console, protected by a secret or open to this machine."""
+    """A relay with a console, protected by a secret or open to this machine.
+
+    Mail that was deferred keeps its state: during a second attempt it would not be among what waits.
+    """
+
+    retry = "1h"
 
     def __init__(self, folder: Path, sink: Sink, secret: str = "", more: str = "") -> None:
         self.board = free_port()

@@ -30,6 +30,8 @@ class RelayProcess:
     """Options of `relay serve`. With any it is not forked."""
     program: tuple[str, ...] = ("-m", "relay.cli")
     """What Python runs. Another one is not forked."""
+    retry = "1s"
+    """How long mail waits after each attempt that failed for now."""
 
     def __init__(self, folder: Path, sink_port: int, more: str = "") -> None:
         self.folder = folder
@@ -54,7 +56,7 @@ address = "127.0.0.1:{self.port}"
 [tracker]
 address = "127.0.0.1:{self.tracker_port}"
 [queue]
-retry = ["1s"]
+retry = ["{self.retry}"]
 [[provider]]
 name = "sink"
 host = "127.0.0.1"
