@@ -22,7 +22,7 @@ from relay.console.message_filters import (
 from relay.console.message_rows import message_row, status_of, why_of
 from relay.console.shell import Shell
 from relay.mail.lane import DIRECT
-from relay.mail.queue_id import is_queue_id, time_of
+from relay.mail.queue_id import LENGTH, is_queue_id, time_of
 from relay.reports.ports import MessageQuery, Story, StoryStore
 from relay.reports.search import Found, SearchStore
 
@@ -143,9 +143,10 @@ class MessagesPage:
 
 def _reached(found: Found, now: float) -> str:
     """Return how far a search came that stopped before it had a page."""
-    if not found.is_cut or not is_queue_id(found.next):
+    reached = found.next[:LENGTH]
+    if not found.is_cut or not is_queue_id(reached):
         return ""
-    return f"Searched back to {minute(time_of(found.next), now)}."
+    return f"Searched back to {minute(time_of(reached), now)}."
 
 
 def _csv_rows(story: Story) -> Iterable[Row]:

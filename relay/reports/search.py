@@ -58,6 +58,8 @@ class Search:
     """Statuses of which a recipient has one."""
     category: str = ""
     """Category of a bounce or deferral."""
+    domains: tuple[str, ...] = ()
+    """Sending domains of which the message has one; empty for all."""
     users_only: bool = False
     """Leaves out mail that the relay made itself."""
     since: float = 0.0

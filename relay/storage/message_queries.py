@@ -29,6 +29,14 @@ from relay.storage.rows import (
 OPEN = "state IN ('waiting', 'held', 'active')"
 """Condition of the index on open entries: SQLite uses the index only for queries that repeat it."""
 
+_BEHIND_NAME = """substr(data, instr(data, '"category":"') + 12)"""
+
+CATEGORY = f"""substr({_BEHIND_NAME}, 1, instr({_BEHIND_NAME}, '"') - 1)"""
+"""The category of a failure, as the index on it has it."""
+
+IS_LATE = """kind = 'bounced' AND data LIKE '%"late":true%'"""
+"""Condition of the index on bounces after a delivery. Quotes inside of texts are escaped, so that none matches."""
+
 _OPEN_STATES = frozenset({State.WAITING, State.HELD, State.ACTIVE})
 
 ENTRIES_OF = f"SELECT {ENTRY_COLUMNS} FROM entries WHERE queue_id = ? ORDER BY number"  # noqa: S608  names only

@@ -4,21 +4,23 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from relay.mail.canonical_address import canonical, domain_of, keys_of
-from relay.mail.queue_id import queue_id
+from relay.mail.queue_id import TIME_DIGITS, queue_id
 from relay.reports.search import Found, Search, Term, has
 from relay.storage import timelines
 from relay.storage.database import Connection, Database
-from relay.storage.message_queries import OPEN, equals
+from relay.storage.message_queries import CATEGORY, IS_LATE, OPEN, equals
 from relay.storage.rows import text
 from relay.storage.search_blocks import (
     INDEXED,
     LAST,
+    PLACES,
     Part,
     SearchRow,
     candidates,
     extend,
     forget,
     full_terms,
+    in_places,
     rows,
 )
 
@@ -28,13 +30,13 @@ LOOKED_AT = 2000
 _FIRST = 60
 """Messages that are compared first; then as many as before, twice: the first ones mostly suffice."""
 
+MOST_PARTS = 800
+"""Parts of the candidates that one search reads, at most: of the index a part is a block."""
+
 _CHUNK = 250
 
 MOST_OPEN = 5000
 """Open entries up to which they are the source for their status; of more there are enough among the newest messages."""
-
-MOST_FAILED = 20_000
-"""Failures that are read for a category, at most: the newest."""
 
 MOST_OF_ADDRESS = 5000
 """Messages to one recipient that are read, at most: the newest."""
@@ -46,19 +48,29 @@ LABELLED = (
     "ORDER BY queue_id DESC LIMIT ?"
 )
 
-_OPEN_ROWS = f"SELECT count(*) FROM (SELECT 1 FROM entries WHERE {OPEN} LIMIT ?) AS counted"  # noqa: S608  names only
+OPEN_ROWS = f"SELECT count(*) FROM (SELECT 1 FROM entries INDEXED BY entries_open WHERE {OPEN} LIMIT ?) AS counted"  # noqa: S608
 
-OPEN_MESSAGES = f"SELECT DISTINCT queue_id FROM entries WHERE {OPEN}"  # noqa: S608  names only
+OPEN_MESSAGES = f"SELECT queue_id FROM entries INDEXED BY entries_open WHERE {OPEN}"  # noqa: S608  names only
+"""A message has a row for each open entry: to make them different, SQLite would read all entries in their order."""
 
 FAILED_MESSAGES = (
     "SELECT DISTINCT queue_id FROM entries WHERE state IN ('bounced', 'dropped') AND state = ? "
     "AND queue_id > ? AND queue_id < ? ORDER BY queue_id DESC LIMIT ?"
 )
 
-FAILURES = (
-    "SELECT queue_id FROM events INDEXED BY events_failed WHERE kind IN ('bounced', 'deferred', 'complaint') "
-    "AND kind IN (?, ?) AND at >= ? AND data LIKE ? ORDER BY at DESC LIMIT ?"
+_OF_CATEGORY = f"kind IN ('bounced', 'deferred') AND {CATEGORY} = ?"
+
+OF_CATEGORY = (
+    f"SELECT DISTINCT queue_id FROM events INDEXED BY events_by_category WHERE {_OF_CATEGORY} "  # noqa: S608  names only
+    "AND queue_id > ? AND queue_id < ? ORDER BY queue_id DESC LIMIT ?"
 )
+
+LATE = (
+    f"SELECT DISTINCT queue_id FROM events INDEXED BY events_late WHERE {IS_LATE} "  # noqa: S608  names only
+    "AND queue_id > ? AND queue_id < ? ORDER BY queue_id DESC LIMIT ?"
+)
+
+AMONG = f"SELECT queue_id FROM events INDEXED BY events_by_message WHERE queue_id IN ({PLACES}) AND "  # noqa: S608
 
 _WAITING = frozenset({"created", "deferred", "processed", "held"})
 
@@ -92,32 +104,29 @@ class _Run:
     oldest: str = ""
     groups: list[tuple[Term, ...]] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)
-    """Messages with a failure of the category."""
+    """Messages among those that are compared with a failure of the category."""
     late: set[str] = field(default_factory=set)
-    """Messages that bounced after their delivery."""
+    """Messages among them that bounced after their delivery."""
 
     def __post_init__(self) -> None:
         search = self.search
         until = queue_id(search.until, 0) if search.until is not None else LAST
         self.newest = min(search.before or LAST, until)
-        self.oldest = queue_id(search.since, 0) if search.since > 0 else ""
+        self.oldest = queue_id(search.since, 0)[:TIME_DIGITS] if search.since > 0 else ""
         self.groups = [*search.groups]
         if search.recipient and "@" not in search.recipient:
             self.groups.append((Term(f"r:{domain_of(search.recipient)}"),))
-        if search.category:
-            self.failed = self._failures(f'%"category":"{search.category}"%', ("bounced", "deferred"))
-        if "bounced" in search.statuses:
-            self.late = self._failures('%"late":true%', ("bounced", "bounced"))
 
     def found(self) -> Found:
         """Return the page."""
         matching: list[str] = []
         looked_at = 0
-        for part in self._parts():
+        for read, part in enumerate(self._parts(), 1):
             start = 0
-            while chunk := part.ids[start : start + _FIRST + looked_at]:
+            while chunk := part.ids[start : start + min(_FIRST + looked_at, LOOKED_AT - looked_at)]:
                 start += len(chunk)
                 looked_at += len(chunk)
+                self._look_up(chunk)
                 for row in rows(self.raw, chunk):
                     if self._matches(row):
                         matching.append(row.queue_id)
@@ -125,14 +134,26 @@ class _Run:
                             return self._page(matching[:-1], matching[-2])
                 if looked_at >= LOOKED_AT:
                     return self._page(matching, chunk[-1], is_cut=True)
+            if read >= MOST_PARTS and part.reached:
+                return self._page(matching, part.reached, is_cut=True)
         return self._page(matching, "")
+
+    def _look_up(self, ids: Sequence[str]) -> None:
+        """Find out which of these messages failed, as far as the search is about it."""
+        if self.search.category:
+            self.failed = self._among(ids, _OF_CATEGORY, self.search.category)
+        if "bounced" in self.search.statuses:
+            self.late = self._among(ids, IS_LATE)
+
+    def _among(self, ids: Sequence[str], condition: str, *values: str) -> set[str]:
+        return {row[0] for some in in_places(ids) for row in self.raw.execute(AMONG + condition, [*some, *values])}
 
     def _page(self, matching: Sequence[str], following: str, *, is_cut: bool = False) -> Found:
         return Found(timelines.listed_stories(self.raw, matching), following, is_cut)
 
     def _matches(self, row: SearchRow) -> bool:
         search = self.search
-        if search.users_only and row.origin:
+        if (search.users_only and row.origin) or (search.domains and row.domain not in search.domains):
             return False
         if search.category and row.queue_id not in self.failed:
             return False
@@ -164,20 +185,25 @@ class _Run:
         elif search.labels:
             yield from self._paged(LABELLED, *map(text, search.labels[0]))
         elif search.category:
-            yield Part(self._between(self.failed), "")
+            yield from self._paged(OF_CATEGORY, search.category)
         elif search.address:
             yield from self._of_address(search.address)
         elif self.groups:
             yield from self._indexed([full_terms(self.raw, group) for group in self.groups])
         elif search.statuses and search.statuses <= {"bounced", "dropped"}:
-            yield from self._failed_entries()
+            yield from self._failed()
         elif search.statuses and search.statuses <= _WAITING and self._has_few_open():
-            yield Part(self._between({row[0] for row in self.raw.execute(OPEN_MESSAGES)}), "")
+            open_ones = {row[0] for row in self.raw.execute(OPEN_MESSAGES)}
+            yield Part(sorted((one for one in open_ones if self.oldest < one < self.newest), reverse=True), "")
+        elif search.domains:
+            yield from self._indexed([])
         else:
             yield from self._paged(NEWEST)
 
     def _indexed(self, groups: list[list[str]]) -> Iterator[Part]:
         """Yield the messages that are not indexed yet, then those of the index."""
+        if self.search.domains:
+            groups = [*groups, [f"f:{domain_of(one)}" for one in self.search.domains]]
         last = self.raw.execute(INDEXED).fetchone()[0] or ""
         yield from self._paged(NEWEST, oldest=max(last, self.oldest))
         if last > self.oldest:
@@ -207,30 +233,21 @@ class _Run:
             yield Part(ids, ids[-1])
             highest = ids[-1]
 
-    def _failed_entries(self) -> Iterator[Part]:
-        statuses = sorted(self.search.statuses)
-        if len(statuses) == 1 and not self.late:
-            yield from self._paged(FAILED_MESSAGES, statuses[0])
-            return
+    def _failed(self) -> Iterator[Part]:
+        """Yield the messages with a recipient that bounced or was dropped, as far as the statuses ask for it."""
+        sources = [(FAILED_MESSAGES, [one]) for one in sorted(self.search.statuses)]
+        if "bounced" in self.search.statuses:
+            sources.append((LATE, []))
         highest = self.newest
         while True:
-            bounds = [self.oldest, highest, _CHUNK]
-            found = {row[0] for one in statuses for row in self.raw.execute(FAILED_MESSAGES, [one, *bounds])}
+            bounds = (self.oldest, highest, _CHUNK)
+            found = {row[0] for sql, values in sources for row in self.raw.execute(sql, [*values, *bounds])}
             ids = sorted(found, reverse=True)[:_CHUNK]
-            reached = ids[-1] if len(ids) == _CHUNK else ""
-            late = [one for one in self._between(self.late) if reached <= one < highest]
-            yield Part(sorted({*ids, *late}, reverse=True), reached)
-            if not reached:
+            yield Part(ids, ids[-1] if ids else "")
+            if len(ids) < _CHUNK:
                 return
-            highest = reached
-
-    def _failures(self, pattern: str, kinds: tuple[str, str]) -> set[str]:
-        found = self.raw.execute(FAILURES, (*kinds, self.search.since, pattern, MOST_FAILED))
-        return {row[0] for row in found}
+            highest = ids[-1]
 
     def _has_few_open(self) -> bool:
-        count: int = self.raw.execute(_OPEN_ROWS, (MOST_OPEN + 1,)).fetchone()[0]
+        count: int = self.raw.execute(OPEN_ROWS, (MOST_OPEN + 1,)).fetchone()[0]
         return count <= MOST_OPEN
-
-    def _between(self, ids: set[str]) -> list[str]:
-        return sorted((one for one in ids if self.oldest < one < self.newest), reverse=True)

@@ -19,7 +19,10 @@ LONGER = 30
 """Words that a beginning stands for, at most: the first in order."""
 
 _BLOCKS_AT_ONCE = 40
-"""Blocks of one statement: the first ones mostly suffice."""
+"""Blocks of the first statement, which mostly suffice; of each that follows twice as many."""
+
+_MOST_AT_ONCE = 320
+"""Blocks of one statement, at most."""
 
 INDEXED = "SELECT max(last) FROM search_blocks"
 
@@ -38,19 +41,19 @@ _FORGET = "DELETE FROM search_blocks WHERE last < (SELECT min(queue_id) FROM mes
 
 _AT_ONCE = 100
 
-_PLACES = ", ".join("?" * _AT_ONCE)
+PLACES = ", ".join("?" * _AT_ONCE)
 
 ROWS = (
     "SELECT queue_id, subject, header_from, domain, identity, campaign, tags, metadata, origin FROM messages "  # noqa: S608
-    f"WHERE queue_id IN ({_PLACES})"
+    f"WHERE queue_id IN ({PLACES})"
 )
 
-ENTRIES = f"SELECT queue_id, recipient_key, lane, state, attempts FROM entries WHERE queue_id IN ({_PLACES})"  # noqa: S608
+ENTRIES = f"SELECT queue_id, recipient_key, lane, state, attempts FROM entries WHERE queue_id IN ({PLACES})"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some messages, newest first, among all that are newer than `reached`."""
+    """Some messages, newest first. Parts that follow have only messages that sort before `reached`."""
 
     ids: Sequence[str]
     reached: str
@@ -63,6 +66,7 @@ class SearchRow:
     queue_id: str
     subject: str
     senders: tuple[str, ...]
+    domain: str
     campaign: str
     tags: str
     metadata: str
@@ -85,18 +89,23 @@ class SearchRow:
 def rows(raw: Connection, ids: Sequence[str]) -> list[SearchRow]:
     """Return the messages with these ids that are there, in their order."""
     found: dict[str, SearchRow] = {}
-    for start in range(0, len(ids), _AT_ONCE):
-        some = list(ids[start : start + _AT_ONCE])
-        places = some + some[:1] * (_AT_ONCE - len(some))
+    for places in in_places(ids):
         for name, subject, author, domain, identity, campaign, tags, metadata, origin in raw.execute(ROWS, places):
             senders = (author, domain, identity)
-            found[name] = SearchRow(name, subject, senders, campaign, tags, metadata, origin)
+            found[name] = SearchRow(name, subject, senders, domain, campaign, tags, metadata, origin)
         for name, recipient, lane, state, attempts in raw.execute(ENTRIES, places):
             if (row := found.get(name)) is not None:
                 row.recipients.append(recipient)
                 row.providers.add(split_lane(lane)[0])
                 row.states.add((state, attempts > 0))
     return [found[one] for one in ids if one in found]
+
+
+def in_places(ids: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the ids as values of statements with PLACES; the last one is filled up with ids again."""
+    for start in range(0, len(ids), _AT_ONCE):
+        some = list(ids[start : start + _AT_ONCE])
+        yield some + some[:1] * (_AT_ONCE - len(some))
 
 
 def extend(before: float) -> Callable[[Connection], int]:
@@ -151,24 +160,25 @@ def candidates(raw: Connection, groups: Sequence[Sequence[str]], newest: str, ol
     # The block that has `newest` ends with it or behind it, and blocks do not overlap.
     (edge,) = raw.execute(_EDGE, (newest,)).fetchone()
     end = f"{edge}{LAST}" if edge is not None else LAST
-    while found := _blocks(raw, ordered[0], end, oldest):
+    held: list[str] = []
+    at_once = _BLOCKS_AT_ONCE
+    while found := _blocks(raw, ordered[0], end, oldest, at_once):
         lasts = sorted(found, reverse=True)
         for group in ordered[1:]:
-            others = _blocks_at(raw, group, lasts)
-            found = {key: ids & others[key] for key, ids in found.items() if key in others}
+            texts = _texts_at(raw, group, lasts)
+            found = {key: {one for one in ids if one in texts[key]} for key, ids in found.items() if key in texts}
         for key in lasts:
-            yield Part(sorted((one for one in found.get(key, ()) if oldest < one < newest), reverse=True), key)
-        end = lasts[-1]
+            # The messages of a block are older than its key: how old they are shows the block that follows.
+            yield Part(held, f"{key}{LAST}")
+            held = sorted((one for one in found.get(key, ()) if oldest < one < newest), reverse=True)
+        end, at_once = lasts[-1], min(2 * at_once, _MOST_AT_ONCE)
+    yield Part(held, "")
 
 
-def _blocks(raw: Connection, terms: Sequence[str], end: str, oldest: str) -> dict[str, set[str]]:
+def _blocks(raw: Connection, terms: Sequence[str], end: str, oldest: str, at_once: int) -> dict[str, set[str]]:
     """Return the ids of the next blocks before `end` that have one of the terms, by the last id of the block."""
-    limit = _BLOCKS_AT_ONCE * len(terms)
-    sql = (
-        f"SELECT last, ids FROM search_blocks WHERE term IN ({', '.join('?' * len(terms))}) "  # noqa: S608  places only
-        "AND last < ? AND last > ? ORDER BY last DESC LIMIT ?"
-    )
-    fetched = raw.execute(sql, [*terms, end, oldest, limit]).fetchall()
+    limit = at_once * len(terms)
+    fetched = raw.execute(blocks_statement(len(terms)), [*terms, end, oldest, limit]).fetchall()
     # The last block may go on behind the limit: it comes again.
     cut = fetched[-1][0] if len(fetched) == limit else None
     found: dict[str, set[str]] = {}
@@ -178,16 +188,31 @@ def _blocks(raw: Connection, terms: Sequence[str], end: str, oldest: str) -> dic
     return found
 
 
-def _blocks_at(raw: Connection, terms: Sequence[str], lasts: Sequence[str]) -> dict[str, set[str]]:
-    """Return the ids of these blocks that have one of the terms."""
-    sql = (
-        f"SELECT last, ids FROM search_blocks WHERE term IN ({', '.join('?' * len(terms))}) "  # noqa: S608  places only
-        f"AND last IN ({', '.join('?' * len(lasts))})"
+def blocks_statement(terms: int) -> str:
+    """Return the statement for the blocks between two ids that have one of so many terms."""
+    return (
+        f"SELECT last, ids FROM search_blocks WHERE term IN ({', '.join('?' * terms)}) "  # noqa: S608  places only
+        "AND last < ? AND last > ? ORDER BY last DESC LIMIT ?"
     )
-    found: dict[str, set[str]] = {}
-    for last, ids in raw.execute(sql, [*terms, *lasts]):
-        found.setdefault(last, set()).update(split(ids))
+
+
+def _texts_at(raw: Connection, terms: Sequence[str], lasts: Sequence[str]) -> dict[str, str]:
+    """Return the ids of these blocks that have one of the terms, one behind the other.
+
+    A text may have an id that begins in the middle of another: candidates are compared anyhow.
+    """
+    found: dict[str, str] = {}
+    for last, ids in raw.execute(texts_statement(len(terms), len(lasts)), [*terms, *lasts]):
+        found[last] = found.get(last, "") + ids
     return found
+
+
+def texts_statement(terms: int, lasts: int) -> str:
+    """Return the statement for so many blocks that have one of so many terms."""
+    return (
+        f"SELECT last, ids FROM search_blocks WHERE term IN ({', '.join('?' * terms)}) "  # noqa: S608  places only
+        f"AND last IN ({', '.join('?' * lasts)})"
+    )
 
 
 def _rows_of(raw: Connection, terms: Sequence[str]) -> int:

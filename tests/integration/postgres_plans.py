@@ -19,6 +19,9 @@ from relay.storage import (
     queue_writes,
     report_queries,
     rows,
+    search,
+    search_blocks,
+    tallies,
     timelines,
 )
 from relay.storage.database import Connection, Rows
@@ -36,7 +39,17 @@ NUMBERS = [0] * len(IDS)
 
 SOME_LANES = [f"mx:{number}.test" for number in range(100)]
 
-BIG = {"messages", "contents", "entries", "slots", "labels", "ledgers", partitions.name(int(NOW // partitions.WEEK))}
+BIG = {
+    "messages",
+    "contents",
+    "entries",
+    "slots",
+    "labels",
+    "ledgers",
+    "search_blocks",
+    "tallies",
+    partitions.name(int(NOW // partitions.WEEK)),
+}
 """The tables with many rows; the parts of events without rows and the few nodes are read as a whole by right."""
 
 
@@ -52,7 +65,10 @@ def filling(count: int, of_lanes: int) -> Iterator[str]:
         0, '', '', NULL, '', '', false, false, 'u' || n || '@x.test', '', 0, '', 1 FROM {series}"""
     yield f"""INSERT INTO events (at, kind, queue_id, number, address, data)
         SELECT {NOW} + n % 500000, CASE WHEN n % 50 = 0 THEN 'bounced' ELSE 'created' END, {queue_id}, 0,
-        '', '' FROM {series}"""
+        '', CASE WHEN n % 50 = 0 THEN '{{"category":"blocked"}}' ELSE '' END FROM {series}"""
+    yield f"""INSERT INTO search_blocks
+        SELECT 'w:' || n % 100, 'Q' || lpad((n / 100 * 250)::text, 9, '0'), repeat('Q', 99) FROM {series}"""
+    yield f"INSERT INTO tallies SELECT {NOW} + n / 100 * 300, 'kind' || n % 20, 'd' || n / 20 % 5, 1 FROM {series}"
     yield f"INSERT INTO slots SELECT {queue_id}, 0, 'identity:' || n % 5000, {NOW} + n, 0, n, '' FROM {series}"
     yield "INSERT INTO ledgers SELECT 'identity:' || n, 0 FROM generate_series(0, 4999) n"
     yield f"INSERT INTO labels SELECT '', 'tag' || n % 5000, {queue_id} FROM {series}"
@@ -141,6 +157,19 @@ def asked(count: int) -> dict[str, Statement]:
         "bounces, lately": statement_of(report_queries.failures(lately, failed, "", None)),
         "bounces, all": statement_of(report_queries.failures(MessageQuery(), failed, "", None)),
         "bounces by server, lately": statement_of(report_queries.remotes(lately)),
+        "search, newest": (search.NEWEST, ("", search_blocks.LAST, 250)),
+        "search, label": (search.LABELLED, ("", "tag5", "", search_blocks.LAST, 250)),
+        "search, open": (search.OPEN_MESSAGES, ()),
+        "search, number of open": (search.OPEN_ROWS, (100,)),
+        "search, bounced": (search.FAILED_MESSAGES, ("bounced", "", search_blocks.LAST, 250)),
+        "search, category": (search.OF_CATEGORY, ("blocked", "", search_blocks.LAST, 250)),
+        "search, late": (search.LATE, ("", search_blocks.LAST, 250)),
+        "search, late among": (f"{search.AMONG}{message_queries.IS_LATE}", IDS),
+        "search, messages": (search_blocks.ROWS, IDS),
+        "search, entries": (search_blocks.ENTRIES, IDS),
+        "search, blocks": (search_blocks.blocks_statement(2), ("w:1", "w:2", search_blocks.LAST, "", 80)),
+        "search, other blocks": (search_blocks.texts_statement(1, 100), ("w:3", *IDS)),
+        "tallies of a domain": tallies.sums_statement(0, NOW, ("kind1",), "d1", 300),
         "queue, lane": message_queries.keys_statement(EntryQuery(lane="mx:1.test", states=(State.WAITING, State.HELD))),
         "queue, address": message_queries.keys_statement(EntryQuery(recipient="u5@x.test")),
     }

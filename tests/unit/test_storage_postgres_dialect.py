@@ -15,6 +15,7 @@ from relay.storage.postgres.errors import is_away, store_error
         ("SELECT 1", "SELECT 1"),
         ("SELECT a FROM t WHERE b = ? AND c IN (?, ?)", "SELECT a FROM t WHERE b = $1 AND c IN ($2, $3)"),
         ("DELETE FROM t WHERE a = ?1 OR b = ?2 OR c = ?1", "DELETE FROM t WHERE a = $1 OR b = $2 OR c = $1"),
+        ("SELECT instr(a, 'b') FROM t", "SELECT strpos(a, 'b') FROM t"),
         ("SELECT a FROM t INDEXED BY t_by_b WHERE b = ?", "SELECT a FROM t WHERE b = $1"),
     ],
 )
