@@ -15,6 +15,8 @@ from relay.log.stream import LogStream
 
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
+_TRACEBACKS = logging.Formatter()
+
 Emit = Callable[..., None]
 """Writes one line: `log("message.delivered", queue_id=…, …)`."""
 
@@ -116,5 +118,8 @@ class _LibraryHandler(logging.Handler):
         self._emit = emit
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write the record as a line `library.message`."""
-        self._emit("library.message", logger=record.name, message=record.getMessage())
+        """Write the record as a line `library.message`, with the traceback of an exception."""
+        fields = {"logger": record.name, "message": record.getMessage()}
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["traceback"] = _TRACEBACKS.formatException(record.exc_info)
+        self._emit("library.message", **fields)

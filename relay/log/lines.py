@@ -185,7 +185,7 @@ LINES: dict[str, str] = {
     "posted any more. webhook, type, status, answer.",
     "webhook.lost": "Events may be missing at a webhook: they were purged before they were posted, or the database was "
     "replaced. webhook, since, why.",
-    "library.message": "Log record of a third-party library. logger, message.",
+    "library.message": "Log record of a third-party library. logger, message, traceback.",
     "log.reopened": "The log file was opened anew, after SIGHUP or SIGUSR1. file.",
     "log.reopen_failed": "The log file cannot be opened anew; lines go to the one that is open. Correct its path or "
     "rights, then send SIGUSR1. file, error.",

@@ -147,6 +147,20 @@ def test_records_of_libraries_are_written() -> None:
     logging.getLogger("aiohttp.server").warning("odd %s", "thing")
     line = json.loads(stream.getvalue())
     assert (line["event"], line["logger"], line["message"]) == ("library.message", "aiohttp.server", "odd thing")
+    assert "traceback" not in line
+
+
+def test_an_exception_that_a_library_logs_is_in_the_line_with_its_traceback() -> None:
+    stream = io.StringIO()
+    make_log(stream, "json")
+    try:
+        json.loads("{}")["no such row"]
+    except KeyError:
+        logging.getLogger("aiohttp.server").exception("Error handling request")
+    (line,) = map(json.loads, stream.getvalue().splitlines())
+    assert line["message"] == "Error handling request"
+    assert "in test_an_exception" in line["traceback"]
+    assert "KeyError: 'no such row'" in line["traceback"]
 
 
 def test_a_file_is_appended_to(tmp_path: Path) -> None:
