@@ -11,7 +11,7 @@ from tests.packages.clean_root import PATH, ROOT, CleanRoot
 
 BUILD = ROOT / "packaging" / "deb" / "build"
 
-NEEDED = "gcc python3-dev python3-venv dpkg-dev git binutils"
+NEEDED = "gcc libc6-dev python3-dev python3-venv dpkg-dev git"
 
 USE = """
 set -e

@@ -1,18 +1,18 @@
 """A bare Debian 12, the wheel, six commands: the first tracked mail of README.md, in less than two minutes."""
 
 import json
+import os
+import resource
 import subprocess
 import sys
 import time
 from pathlib import Path
 
-import pytest
-
 from tests.documentation import blocks_of, text_of
 from tests.packages.clean_root import ROOT, CleanRoot
 
 LONGEST = 120.0
-"""Seconds that the six commands may take."""
+"""Seconds that the six commands may take, of CPU time always, and by the clock on a machine with nothing else to do."""
 
 
 def commands() -> list[str]:
@@ -23,22 +23,6 @@ def commands() -> list[str]:
     return block.text.replace("\\\n", "").splitlines()
 
 
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel of this checkout, with compiled code for the Python that runs the tests."""
-    out = tmp_path_factory.mktemp("wheel")
-    command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q", "-w", str(out), "."]
-    source = out / "source"
-    files = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, files.split("\0")):
-        into = source / name
-        into.parent.mkdir(parents=True, exist_ok=True)
-        into.write_bytes((ROOT / name).read_bytes())
-    subprocess.run(command, cwd=source, check=True, capture_output=True)
-    (made,) = out.glob("*.whl")
-    return made
-
-
 def test_six_commands_lead_to_a_tracked_mail(root: CleanRoot, wheel: Path) -> None:
     first = next(one for one in blocks_of(text_of("README.md")) if one.markers.get("file") == "first_mail.py")
     root.put("/root/first_mail.py", first.text.encode())
@@ -47,14 +31,15 @@ def test_six_commands_lead_to_a_tracked_mail(root: CleanRoot, wheel: Path) -> No
     lines = commands()
     assert len(lines) == 6
 
-    began = time.monotonic()
+    began, used, load = time.monotonic(), cpu_seconds(), os.getloadavg()[0]
     # The package of pipx comes from Debian, and the dependencies of relay from PyPI: only these two need the network.
     root.run("/bin/sh", "-c", f"apt-get update -qq && {lines[0]} >/dev/null")
     root.run("/bin/sh", "-c", lines[1], folder="/root")
     shell = root.command("/bin/bash", folder="/root")
     driver = [sys.executable, "-m", "tests.packages.first_mail", json.dumps(shell), json.dumps(lines[2:])]
     done = subprocess.run(["unshare", "--net", *driver], capture_output=True, text=True, cwd=ROOT, check=False)
-    took = time.monotonic() - began
+    took, used = time.monotonic() - began, cpu_seconds() - used
+    print(f"six commands: {took:.0f} s by the clock, {used:.0f} s of CPU time, load {load:.0f}")
     assert done.returncode == 0, done.stdout + done.stderr
     found = json.loads(done.stdout)
 
@@ -64,5 +49,11 @@ def test_six_commands_lead_to_a_tracked_mail(root: CleanRoot, wheel: Path) -> No
     assert found["location"] == "https://example.com/"
     assert found["signed"]
     assert found["doctor"] == []
-    assert took < LONGEST
-    print(f"six commands took {took:.0f} s")
+    assert used < LONGEST
+    assert took < LONGEST or max(load, os.getloadavg()[0]) > (os.cpu_count() or 1)
+
+
+def cpu_seconds() -> float:
+    """Return the CPU time of all commands that have ended."""
+    spent = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return spent.ru_utime + spent.ru_stime

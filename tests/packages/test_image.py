@@ -89,7 +89,7 @@ def test_it_runs_with_a_read_only_root_as_a_user_without_privileges(image: tuple
     )
     assert "healthy        True" in done.stdout
     assert "AUTH before TLS is refused: 538" in done.stdout
-    assert "without a login it is refused: 550" in done.stdout
+    assert "without a login it is refused: 530" in done.stdout
     assert "accepted: 250" in done.stdout
     assert "ended with 0" in done.stdout
     written = {path.name for path in (root.volumes / "data").iterdir()}
