@@ -18,7 +18,10 @@ from tests.servers.sink import Sink
 KEY = new_key("app", bytes(range(32)))
 
 SECONDS = 280
-"""Seconds after which the run is ended; it takes about 20."""
+"""Seconds after which the short run is ended; it takes about 15 of CPU time."""
+
+EXAMPLES = int(os.environ.get("RELAY_SCHEMA_EXAMPLES", "0"))
+"""Examples of each operation in the long run, as of `make fuzz`; 0 for the short one, with what its tables leave out."""
 
 CHECKS = (
     "not_a_server_error",
@@ -36,13 +39,28 @@ Logins are those of test_api_isolation: after wrong ones all answers are delayed
 """
 
 
+LEFT_OUT = """
+[phases.examples]
+enabled = false
+[[operations]]
+include-path-regex = "/check$|/reports/(deliveries|engagement|unclassified|messages|recipients)$"
+phases.coverage.enabled = false
+[[operations]]
+include-path = "/api/v1/webhooks/{name}"
+include-method = "PUT"
+phases.coverage.enabled = false
+"""
+"""What the short run leaves out: examples of the description, which other tests send; and the coverage of operations
+that have the models or the parameters of others, or that reload the configuration. They are fuzzed all the same.
+"""
+
 SETTINGS = f"""
 continue-on-failure = true
 [warnings]
 enabled = false
 [generation]
 deterministic = true
-max-examples = 3
+max-examples = {EXAMPLES or 2}
 no-shrink = true
 [checks]
 enabled = false
@@ -55,14 +73,9 @@ unexpected-methods = ["PATCH", "OPTIONS"]
 include-path = "/api/v1/messages/batch"
 checks.negative_data_rejection.enabled = false
 phases.coverage.enabled = false
-[[operations]]
-include-path-regex = "/check$|/reports/(deliveries|engagement|unclassified|messages|recipients)$"
-phases.coverage.enabled = false
+{"" if EXAMPLES else LEFT_OUT}
 """
-"""A batch is answered with 200 and a result for each message: a faulty one does not stop the others.
-
-Operations without coverage have the models or the parameters of others. They are fuzzed all the same.
-"""
+"""A batch is answered with 200 and a result for each message: a faulty one does not stop the others."""
 
 
 def configuration(port: int, nameserver: str) -> str:
@@ -74,7 +87,7 @@ address = "127.0.0.1:{port}"
 requests_per_minute = 1_000_000
 [credentials.app]
 secret_hash = "{hash_secret(KEY, bytes(16))}"
-scopes = ["send", "read", "suppressions", "manage"]
+scopes = ["send", "read", "suppressions", "webhooks", "manage"]
 [domains."acme.test"]
 [identities."shop@acme.test"]
 """
@@ -113,6 +126,6 @@ async def run(folder: Path, port: int) -> tuple[int | None, str]:
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )
-    async with asyncio.timeout(SECONDS):
+    async with asyncio.timeout(SECONDS + 60 * EXAMPLES):
         output, _ = await process.communicate()
     return process.returncode, output.decode()
