@@ -5,6 +5,7 @@ from functools import partial
 from relay.app.context import AppContext
 from relay.app.identity_pauses import ReputationWatch
 from relay.app.inbound_side import InboundSide
+from relay.app.log_export import LogExporter
 from relay.app.maintenance import Maintenance
 from relay.app.measurements import Measurements
 from relay.app.nightly_audit import NightlyAudit
@@ -27,6 +28,17 @@ def start_background_tasks(
     _keep_own_tasks(supervisor, context, inbound, outbound)
     supervisor.keep("webhooks", webhooks.run)
     supervisor.keep("tallies", tallies.run)
+    if context.settings().log.otlp_url:
+        supervisor.keep("log export", _log_exporter(context).run)
+
+
+def _log_exporter(context: AppContext) -> LogExporter:
+    """Return the exporter, which gets the lines of the log from now on."""
+    settings, log = context.settings(), context.observer.log
+    headers = {name: one.get_secret_value() for name, one in settings.log.otlp_headers.items()}
+    exporter = LogExporter(settings.log.otlp_url, headers, settings.server.hostname, log, context.clock)
+    log.export = exporter.add
+    return exporter
 
 
 def _keep_mail_tasks(supervisor: Supervisor, context: AppContext, inbound: InboundSide, outbound: OutboundSide) -> None:

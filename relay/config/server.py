@@ -30,6 +30,7 @@ from relay.config.values import (
     Share,
     Text,
 )
+from relay.config.webhooks import post_url, request_headers
 
 SQLITE = "sqlite:///"
 """Prefix of the URL of an SQLite store; the path follows."""
@@ -195,6 +196,10 @@ class Render(Section):
     when_unavailable: Literal["wait", "send_unmodified"] = "wait"
 
 
+def _optional_url(value: str) -> str:
+    return post_url(value) if value.strip() else ""
+
+
 class Log(Section):
     """`[log]`: an empty `file` means standard error; a relative name is in the data directory."""
 
@@ -202,6 +207,8 @@ class Log(Section):
     schema_: Literal["relay", "ecs"] = Field(default="relay", alias="schema")
     level: Literal["debug", "info", "warning", "error"] = "info"
     file: Text = ""
+    otlp_url: Annotated[str, AfterValidator(_optional_url)] = ""
+    otlp_headers: Annotated[dict[str, SecretStr], AfterValidator(request_headers)] = Field(default={})
 
     @property
     def form(self) -> Literal["json", "console", "postfix", "ecs"]:

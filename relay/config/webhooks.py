@@ -111,7 +111,8 @@ def _keys(keys: tuple[SecretStr, ...]) -> tuple[SecretStr, ...]:
     return keys
 
 
-def _post_url(value: str) -> str:
+def post_url(value: str) -> str:
+    """Return an absolute URL of HTTP, without login and fragment."""
     url = value.strip()
     try:
         parts = urlsplit(url)
@@ -125,7 +126,8 @@ def _post_url(value: str) -> str:
     return url
 
 
-def _headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+def request_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+    """Return header fields that a request may have beside its own."""
     for name, value in headers.items():
         if not _HEADER.fullmatch(name) or name.lower() in _OWN_HEADERS or name.lower().startswith("webhook-"):
             raise setting_error(f"{quoted(name)} cannot be set", "names such as X-Api-Key or Authorization")
@@ -139,7 +141,7 @@ class Webhook(Section):
     """`[[webhook]]`: a receiver to which events are posted."""
 
     name: Name = Field(examples=["crm"])
-    url: Annotated[str, FROM_FILE, AfterValidator(_post_url)] = Field(examples=["https://crm.example.com/hooks/mail"])
+    url: Annotated[str, FROM_FILE, AfterValidator(post_url)] = Field(examples=["https://crm.example.com/hooks/mail"])
     format: WebhookFormat = "standard"
     secret: Annotated[tuple[SecretStr, ...], FROM_FILE, AfterValidator(_keys)] = Field(default=(), examples=[()])
     events: tuple[MessageEvents | OperatorEvents, ...] = ()
@@ -152,7 +154,7 @@ class Webhook(Section):
     include: tuple[Literal["subject"], ...] = ()
     username: Text = ""
     password: Secret = Field(default=SecretStr(""), examples=["secret"])
-    headers: Annotated[dict[str, SecretStr], AfterValidator(_headers)] = Field(default={})
+    headers: Annotated[dict[str, SecretStr], AfterValidator(request_headers)] = Field(default={})
     timeout: PositiveSeconds = 15.0
     concurrency: Annotated[PositiveCount, Field(le=32)] = 4
     batch: Annotated[PositiveCount, Field(le=1000)] = 1

@@ -48,6 +48,8 @@ class Log:
         self.watched: frozenset[str] = frozenset()
         """Lines that are given to `on_line` too, whatever the level."""
         self.on_line: Callable[[str, Mapping[str, Any]], None] = unlogged_line
+        self.export: Callable[[Sequence[Line]], None] | None = None
+        """Gets the lines at or above the level too. It neither waits nor raises."""
 
     def __call__(self, line: str, /, **fields: object) -> None:
         """Write one line."""
@@ -59,6 +61,8 @@ class Log:
             for line, fields in lines:
                 if line in self.watched:
                     self.on_line(line, fields)
+        if self.export is not None:
+            self.export([one for one in lines if _LEVELS[level_of(one[0])] >= self._level])
         texts = [text for line, fields in lines if (text := self._text(line, fields))]
         if texts:
             with self._lock:

@@ -189,6 +189,9 @@ LINES: dict[str, str] = {
     "log.reopened": "The log file was opened anew, after SIGHUP or SIGUSR1. file.",
     "log.reopen_failed": "The log file cannot be opened anew; lines go to the one that is open. Correct its path or "
     "rights, then send SIGUSR1. file, error.",
+    "log.export_failing": "The collector of log.otlp_url does not take the lines; the newest 20,000 wait, and are "
+    "posted when it does. Check the URL and the collector. error.",
+    "log.export_recovered": "The collector takes lines again. lines (that are missing there).",
     "log.lost": "The log was not writable, as on a full disk or a pipe without a reader: lines are missing here, at "
     "most this number. lines.",
 }
@@ -261,6 +264,7 @@ _LEVEL_OF = {
     "webhook.lost": "error",
     "library.message": "warning",
     "log.reopen_failed": "error",
+    "log.export_failing": "error",
     "log.lost": "error",
 }
 

@@ -21,7 +21,7 @@ SECONDS = 280
 """Seconds after which the short run is ended; it takes about 15 of CPU time."""
 
 EXAMPLES = int(os.environ.get("RELAY_SCHEMA_EXAMPLES", "0"))
-"""Examples of each operation in the long run, as of `make fuzz`; 0 for the short one, with what its tables leave out."""
+"""Examples of each operation in a long run, which also has what LEFT_OUT names; 0 for the short one."""
 
 CHECKS = (
     "not_a_server_error",
