@@ -12,10 +12,8 @@ from relay.domains.records import DkimKey, WantedRecord, records, sending_domain
 from relay.domains.signing_keys import SigningKeys
 from relay.domains.status import DomainStatus
 from relay.mail.canonical_address import canonical_domain
-from relay.mailauth.dkim_keys import Algorithm, KeyFaultError, dns_record, zone_line
+from relay.mailauth.dkim_keys import ALGORITHMS, Algorithm, KeyFaultError, dns_record, zone_line
 from relay.reports.serialize import JsonObject, time_json
-
-_ALGORITHMS: dict[str, Algorithm] = {"rsa": "rsa-sha256", "ed25519": "ed25519-sha256"}
 
 _BITS = range(1024, 4097)
 """Bits of an RSA key."""
@@ -93,7 +91,7 @@ async def _key_parameters(request: web.Request) -> tuple[Algorithm, int]:
     except ValueError:
         body = None
     given: dict[str, Any] = body if isinstance(body, dict) else {}
-    algorithm, bits = _ALGORITHMS.get(str(given.get("algorithm", ""))), given.get("bits", 2048)
+    algorithm, bits = ALGORITHMS.get(str(given.get("algorithm", ""))), given.get("bits", 2048)
     if algorithm is None or bits not in _BITS:
         raise web.HTTPBadRequest(text='a body {"algorithm": "rsa" or "ed25519", "bits": 1024 to 4096} is needed')
     return algorithm, bits

@@ -12,7 +12,7 @@ from relay.cli.common import CannotCreateError, config_option, json_option, sett
 from relay.config import Settings
 from relay.domains.key_files import write_key
 from relay.domains.records import DkimKey, records, sending_domain
-from relay.mailauth.dkim_keys import KeyFaultError, SigningKey, dns_record, generate_key, load_key
+from relay.mailauth.dkim_keys import ALGORITHMS, KeyFaultError, SigningKey, dns_record, generate_key, load_key
 
 
 @click.group()
@@ -53,7 +53,7 @@ def new(
     settings = Settings() if data_dir else settings_or_exit(path, warn=False)
     folder = data_dir or settings.server.data_dir
     try:
-        pem = generate_key("rsa-sha256" if algorithm == "rsa" else "ed25519-sha256", bits)
+        pem = generate_key(ALGORITHMS[algorithm], bits)
         file = write_key(folder, domain, selector, pem)
         set_owner(file, folder)
     except KeyFaultError as fault:

@@ -13,10 +13,8 @@ from relay.console.plans import Action, Done, PlanPages, Question
 from relay.console.roles import Role, viewer_of
 from relay.domains.key_rotation import RotationError
 from relay.domains.signing_keys import SigningKeys
-from relay.mailauth.dkim_keys import Algorithm, KeyFaultError, record_name
+from relay.mailauth.dkim_keys import ALGORITHMS, KeyFaultError, record_name
 from relay.people.ports import Plan
-
-ALGORITHMS: dict[str, Algorithm] = {"rsa": "rsa-sha256", "ed25519": "ed25519-sha256"}
 
 BITS = 2048
 """Bits of an RSA key."""

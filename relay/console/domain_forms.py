@@ -5,16 +5,19 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from relay.config.parsers import HOST_NAME
 from relay.config.sender_tables import domain_table
+from relay.config.senders import UnsubscribeScope
 from relay.config.settings import Settings
 from relay.console.form_fields import FormField, Option, Section
+from relay.console.forms import form_of
 from relay.console.links import segment
-from relay.console.roles import viewer_of
+from relay.console.roles import Viewer, viewer_of
 from relay.console.table_forms import TableForm, TableForms
 from relay.mail.canonical_address import canonical_domain
 from relay.mail.lane import DIRECT
 
-_REACHES = (
+_SCOPES = (
     Option("campaign", "Campaign", "Who unsubscribed gets no more of that campaign"),
     Option("domain", "Domain", "Who unsubscribed gets no campaign mail of this domain"),
     Option("global", "Global", "Who unsubscribed gets no campaign mail of this relay"),
@@ -23,25 +26,60 @@ _REACHES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DomainForms:
-    """GET and POST /domains/DOMAIN/edit."""
+    """GET and POST /domains/new and /domains/DOMAIN/edit."""
 
     forms: TableForms
     settings: Callable[[], Settings]
 
+    async def new(self, request: web.Request) -> web.StreamResponse:
+        """GET /domains/new: the form, with names of selectors for two keys."""
+        return await self.forms.show(request, self._new_form("new"), {"dkim.selectors": "s1, s2"})
+
+    async def add(self, request: web.Request) -> web.StreamResponse:
+        """POST /domains/new: make a sending domain."""
+        name = canonical_domain((await form_of(request)).get("domain", "").strip())
+        wrong = 'It is no domain name. Right: a name such as "acme.test".'
+        fault = {} if HOST_NAME.fullmatch(name) else {"domain": wrong}
+        return await self.forms.post(request, self._new_form("new" if fault else name), fault)
+
     async def edit(self, request: web.Request) -> web.StreamResponse:
         """GET /domains/DOMAIN/edit: its settings."""
-        return await self.forms.show(request, self._form(own_domain(request, self.settings())))
+        return await self.forms.show(request, self._form(own_domain(request, self.settings()), viewer_of(request)))
 
     async def change(self, request: web.Request) -> web.StreamResponse:
         """POST /domains/DOMAIN/edit: save its settings."""
-        return await self.forms.post(request, self._form(own_domain(request, self.settings())))
+        return await self.forms.post(request, self._form(own_domain(request, self.settings()), viewer_of(request)))
 
-    def _form(self, domain: str) -> TableForm:
+    def _new_form(self, domain: str) -> TableForm:
+        settings = self.settings()
+        name = FormField(key="domain", label="Domain", is_stored=False, required=True)
+        sections = (
+            Section("Domain", "Its page shows which DNS records to publish.", (name, *_signature())),
+            Section("Tracking", "Holds for the next message.", _tracking(settings)),
+            Section("Way out", "Which provider takes the mail, and which one when that has no room.", _ways(settings)),
+            Section("Replies and unsubscribes", "Where answers and late bounces come in.", _returns(settings, _SCOPES)),
+        )
+        return TableForm(
+            name=domain_table(domain),
+            sections=sections,
+            title="New sending domain",
+            lead="The part after the @ of addresses that mail comes from.",
+            path="/domains/new",
+            back="/domains",
+            after=f"/domains/{segment(domain)}",
+            crumb=("/domains", "Domains"),
+            action="domain.new",
+            button="Save",
+            is_new=True,
+        )
+
+    def _form(self, domain: str, viewer: Viewer) -> TableForm:
         settings, page = self.settings(), f"/domains/{segment(domain)}"
+        scopes = _scopes(viewer, settings.domains[domain].exclusion)
         sections = (
             Section("Tracking", "Holds for the next message.", _tracking(settings)),
             Section("Way out", "Which provider takes the mail, and which one when that has no room.", _ways(settings)),
-            Section("Replies and unsubscribes", "Where answers and late bounces come in.", _returns(settings)),
+            Section("Replies and unsubscribes", "Where answers and late bounces come in.", _returns(settings, scopes)),
             Section("Signature", "Each key has a selector. The next key needs a free one.", _signature()),
         )
         return TableForm(
@@ -62,6 +100,11 @@ def own_domain(request: web.Request, settings: Settings) -> str:
     if domain not in settings.domains or not viewer_of(request).sees(domain):
         raise web.HTTPNotFound(text=f"{domain[:255]} is no sending domain here.")
     return domain
+
+
+def _scopes(viewer: Viewer, present: UnsubscribeScope) -> Sequence[Option]:
+    """Return the choices of a person. One who is restricted to domains does not choose for those of others."""
+    return [one for one in _SCOPES if not viewer.domains or one.value in ("campaign", "domain", present)]
 
 
 def _tracking(settings: Settings) -> Sequence[FormField]:
@@ -122,7 +165,7 @@ def _ways(settings: Settings) -> Sequence[FormField]:
     )
 
 
-def _returns(settings: Settings) -> Sequence[FormField]:
+def _returns(settings: Settings, scopes: Sequence[Option]) -> Sequence[FormField]:
     usual = settings.defaults
     return (
         FormField(
@@ -137,7 +180,7 @@ def _returns(settings: Settings) -> Sequence[FormField]:
             hint="Replies become events of their message, and are passed on.",
             placeholder=usual.reply_domain,
         ),
-        FormField(key="exclusion", label="Address exclusion", kind="radio", options=_REACHES, default=usual.exclusion),
+        FormField(key="exclusion", label="Address exclusion", kind="radio", options=scopes, default=usual.exclusion),
         FormField(key="bcc", label="Blind copy of each message to", kind="list", hint="Parted by commas."),
     )
 

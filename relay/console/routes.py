@@ -135,6 +135,8 @@ def acting_routes(pages: ActingPages) -> Sequence[Route]:
         Route("POST", "/app", login.set_app, Role.NEWCOMER, **own),
         Route("GET", "/confirm/{plan}", pages.plans.show, Role.SUPPORT, **own),
         Route("POST", "/confirm/{plan}", pages.plans.confirm, Role.SUPPORT, **own),
+        Route("GET", "/domains/new", pages.domain_forms.new, Role.OPERATOR),
+        Route("POST", "/domains/new", pages.domain_forms.add, Role.OPERATOR),
         Route("GET", "/domains/{domain}/edit", pages.domain_forms.edit, Role.OPERATOR, **own),
         Route("POST", "/domains/{domain}/edit", pages.domain_forms.change, Role.OPERATOR, **own),
         Route("POST", "/domains/{domain}/actions", pages.domains.post, Role.OPERATOR, **own),

@@ -3,6 +3,7 @@
 import base64
 import functools
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -21,6 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
 
 Algorithm = Literal["rsa-sha256", "ed25519-sha256"]
 """The `a=` values in use. RFC 8301 forbids rsa-sha1."""
+
+ALGORITHMS: Mapping[str, Algorithm] = {"rsa": "rsa-sha256", "ed25519": "ed25519-sha256"}
+"""Algorithms by the `k=` of their records, which commands and pages name them by."""
 
 PrivateKey = RSAPrivateKey | Ed25519PrivateKey
 

@@ -31,12 +31,13 @@ PEOPLE = people_toml({"olga@acme.test": "operator", "dora@acme.test": "operator"
 async def relay_with_dns(folder: Path) -> AsyncIterator[LoginRelay]:
     """A relay with one domain of its own file, and one that a person wrote."""
     async with DnsServer(ZONE) as names, Sink() as sink:
-        more = f'[resolver]\nnameservers = ["127.0.0.1:{names.port}"]\n[domains."hand.test"]\n[domains."other.test"]\n'
+        more = f'[resolver]\nnameservers = ["127.0.0.1:{names.port}"]\n[domains."hand.test"]\n'
         relay = LoginRelay(folder, sink, more, PEOPLE)
         (folder / "conf.d").mkdir()
         (folder / "data").mkdir()
         file = folder / "conf.d" / "domain-acme.test.toml"
         file.write_text('# Owned by sales.\n[domains."acme.test"]\ndkim = { selectors = ["s1", "s2"] }\n')
+        (folder / "conf.d" / "domain-other.test.toml").write_text('[domains."other.test"]\n')
         await relay.run("dkim", "new", "acme.test")
         async with relay:
             yield relay
@@ -133,6 +134,22 @@ async def test_the_next_key_is_made_after_a_question(tmp_path: Path) -> None:
         assert olga.status == 400
 
 
+async def test_a_domain_is_made_with_its_first_key(tmp_path: Path) -> None:
+    async with relay_with_dns(tmp_path) as relay, person(relay, "olga@acme.test") as olga:
+        await edited(olga, "/domains/new", domain="no domain")
+        assert (olga.status, "It is no domain name." in olga.page) == (400, True)
+        await edited(olga, "/domains/new", domain="New.test")
+        assert olga.path == "/domains/new.test?saved=1", olga.page
+        text = (tmp_path / "conf.d" / "domain-new.test.toml").read_text()
+        assert tomllib.loads(text) == {"domains": {"new.test": {"dkim": {"selectors": ["s1", "s2"]}}}}
+        await olga.post("/domains/new.test/actions", {"action": "rotate", "algorithm": "ed25519"})
+        await olga.post(olga.path)
+        assert "The key s1 of new.test is made." in olga.page
+        assert "v=DKIM1; k=ed25519" in await olga.get("/domains/new.test")
+        await edited(olga, "/domains/new", domain="hand.test")
+        assert (olga.status, "relay.toml:" in olga.page) == (400, True)
+
+
 async def test_a_person_of_one_domain_changes_no_other(tmp_path: Path) -> None:
     async with relay_with_dns(tmp_path) as relay, person(relay, "dora@acme.test") as dora:
         assert (await dora.get("/domains/other.test"), dora.status)[1] == 200
@@ -140,6 +157,11 @@ async def test_a_person_of_one_domain_changes_no_other(tmp_path: Path) -> None:
             await dora.post(path, {"action": "rotate", "algorithm": "rsa"})
             assert dora.status == 404
         assert (await dora.get("/domains/acme.test/edit"), dora.status)[1] == 404
+        assert (await dora.get("/domains/new"), dora.status)[1] == 403
+        await edited(dora, "/domains/other.test/edit", exclusion="global")
+        assert (dora.status, "&#39;global&#39; is not one of the choices" in dora.page) == (400, True)
+        await edited(dora, "/domains/other.test/edit", exclusion="domain")
+        assert dora.path == "/domains/other.test?saved=1"
 
 
 @pytest.mark.slow
@@ -175,7 +197,7 @@ async def test_the_pages_of_a_domain_in_a_browser(tmp_path: Path, width: int, da
         async with asyncio.timeout(PATIENCE):
             while "v=DMARC1; p=reject" not in str(await browser.ask("document.body.innerText")):
                 await browser.go(f"{relay.acting_url}/domains/acme.test")
-        for path in ("/domains", "/domains/acme.test", "/domains/acme.test/edit", "/domains/hand.test/edit"):
-            await browser.go(relay.acting_url + path)
-            await looks_right(browser, f"{path}-{width}-{dark}")
+        for path in ("", "/new", "/acme.test", "/acme.test/edit", "/hand.test/edit"):
+            await browser.go(f"{relay.acting_url}/domains{path}")
+            await looks_right(browser, f"domains{path}-{width}-{dark}", width)
         assert [one for one in browser.complaints if "status of 4" not in one] == []

@@ -38,6 +38,8 @@ MATRIX: dict[tuple[str, str], Role | None] = {
     ("GET", "/domains"): VIEWER,
     ("GET", "/domains.csv"): SUPPORT,
     ("GET", "/domains/{domain}"): VIEWER,
+    ("GET", "/domains/new"): OPERATOR,
+    ("POST", "/domains/new"): OPERATOR,
     ("GET", "/domains/{domain}/edit"): OPERATOR,
     ("POST", "/domains/{domain}/edit"): OPERATOR,
     ("POST", "/domains/{domain}/actions"): OPERATOR,
