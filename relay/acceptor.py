@@ -17,6 +17,7 @@ from typing import Any, Self
 from relay.mail.transaction import network_of
 from relay.networks import Network, is_in, plain_address
 from relay.proxy_protocol import ProxyHeader, ProxyHeaderError, octets_missing, parse_proxy_header
+from relay.tls_transport import TlsTransport
 
 MAX_BEGINNINGS = 200
 """Connections of one listener in their header or TLS handshake, at most.
@@ -47,7 +48,7 @@ class Beginning:
     tls: ssl.SSLContext | None = None
 
 
-Make = Callable[[ProxyHeader | None], asyncio.BaseProtocol]
+Make = Callable[[ProxyHeader | None], asyncio.Protocol]
 """Makes the protocol of a connection that had this header, None without one."""
 
 Failed = Callable[[str, OSError | ProxyHeaderError], None]
@@ -129,22 +130,33 @@ class Acceptor:
         task.add_done_callback(self._ended)
 
     async def _serve_beginning(self, client: socket.socket, peer: str) -> None:
-        tls, header, address = self._beginning.tls, None, peer
+        header, address = None, peer
         try:
             if self._beginning.proxies is not None:
                 header = await _proxy_header(client, peer, self._beginning.proxies)
                 address = header.client or peer
-            await asyncio.get_running_loop().connect_accepted_socket(
-                lambda: self._make(header),
-                client,
-                ssl=tls,
-                ssl_handshake_timeout=None if tls is None else TLS_HANDSHAKE_TIME,
-            )
+            await self._connect(client, header)
         except ProxyHeaderError as error:
             self._failed(address, error)
         except OSError as error:  # The transport has closed the socket.
-            if tls is not None:
+            if self._beginning.tls is not None:
                 self._failed(address, error)
+
+    async def _connect(self, client: socket.socket, header: ProxyHeader | None) -> None:
+        """Make the protocol of the connection, after its TLS handshake. The socket belongs to its transport then."""
+        loop, tls = asyncio.get_running_loop(), self._beginning.tls
+        if tls is None:
+            await loop.connect_accepted_socket(lambda: self._make(header), client)
+            return
+
+        def begin(transport: asyncio.Transport) -> asyncio.Protocol:
+            protocol = self._make(header)
+            protocol.connection_made(transport)
+            return protocol
+
+        encrypted = TlsTransport(tls, begin)
+        await loop.connect_accepted_socket(lambda: encrypted, client)
+        await encrypted.handshake(TLS_HANDSHAKE_TIME)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._beginnings.pop(task, None)

@@ -100,14 +100,6 @@ class Connection(SmtpStream):
         self._connections.discard(self)
 
     @property
-    def gone(self) -> bool:
-        """Whether no reply can reach the client: it disconnected, or closed its side under TLS.
-
-        The TLS of asyncio closes both sides at the first close_notify or end of the stream.
-        """
-        return self.transport is None or (self.has_ended and bool(self.client_session.tls))
-
-    @property
     def is_stranger(self) -> bool:
         """Whether the client has neither authenticated nor may send by its address."""
         return not (self._is_allowed or self.client_session.credential)

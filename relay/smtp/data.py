@@ -1,7 +1,5 @@
 """DATA (RFC 5321 section 4.1.1.4) and BDAT (RFC 3030): read the content and pass the message to the handler."""
 
-import asyncio
-
 from relay.events.ports import StoreError
 from relay.mail.dot_stuffing import DotDecoder, LineEndDecoder
 from relay.mail.header_lines import without_mbox_lines
@@ -12,9 +10,6 @@ from relay.smtp.body import Body
 from relay.smtp.connection import Connection
 from relay.smtp.stream import ClientDisconnected
 from relay.submission.content_replies import header_refusal, store_error_reply
-
-_TURNS = 3
-"""Turns of the event loop in which the end of a connection arrives that was received with the content."""
 
 _GO_AHEAD = Reply(354, "", "End data with <CR><LF>.<CR><LF>")
 
@@ -128,10 +123,6 @@ async def _whole(connection: Connection, envelope: Envelope, body: Body) -> Repl
     """Pass the whole content to the handler, once it fits into memory."""
     async with connection.service.resources.body_pool(connection.service.listener.kind).reserve_memory(body.size):
         content = await body.content()
-        if connection.client_session.tls:
-            # An end of the connection that came right behind the final dot is noticed here, before anything is stored.
-            for _ in range(_TURNS):
-                await asyncio.sleep(0)
         if connection.gone:
             raise ClientDisconnected
         return content if isinstance(content, Reply) else await _accept(connection, envelope, content)

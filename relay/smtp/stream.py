@@ -7,13 +7,16 @@ replaced, because it reads content by line and flushes each reply (docs/decision
 import asyncio
 import logging
 import math
+import socket
 import ssl
+from typing import Self
 
 import aiosmtpd
 from aiosmtpd.smtp import SMTP
 
 from relay.acceptor import TLS_HANDSHAKE_TIME
 from relay.mail.reply import Reply
+from relay.tls_transport import TlsTransport
 
 _REQUIRED_METHODS = ("_handle_client", "_cb_client_connected", "_create_session", "_set_rset_state", "_reset_timeout")
 
@@ -37,6 +40,11 @@ _CLOSING_TIME = 10.0
 """Seconds to send the last reply before the connection is aborted."""
 
 _READ_SIZE = 128 * 1024
+
+_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
+
+_TCP_CLOSE = 7
+"""State of a connection after a reset, in the first octet of TCP_INFO (Linux)."""
 
 _END_OF_LINE = 10
 
@@ -63,8 +71,6 @@ class SmtpStream(SMTP):
         self._original_transport = None
         self.deadline = math.inf
         self.closing = False
-        self.has_ended = False
-        """Whether the client has closed its side."""
         self._input = bytearray()
         self._replies: list[bytes] = []
 
@@ -78,10 +84,10 @@ class SmtpStream(SMTP):
         asyncio.StreamReaderProtocol.connection_lost(self, error)
         self.transport = None
 
-    def eof_received(self) -> bool | None:
-        """Keep the connection open for replies after the client has closed its side; under TLS both sides close."""
-        self.has_ended = True
-        return asyncio.StreamReaderProtocol.eof_received(self)
+    def eof_received(self) -> bool:
+        """Keep the connection open for replies after the client has closed its side."""
+        asyncio.StreamReaderProtocol.eof_received(self)
+        return True
 
     @property
     def handler(self) -> "asyncio.Task[None] | None":
@@ -153,6 +159,11 @@ class SmtpStream(SMTP):
 
     # Ends
 
+    @property
+    def gone(self) -> bool:
+        """Whether no reply can reach the client. One that has only closed its side can get replies."""
+        return self.transport is None or _was_reset(self.transport)
+
     def close_with(self, reply: Reply, now: float) -> None:
         """Send a reply and close; abort at once when the client does not read."""
         if self.transport is None:
@@ -168,6 +179,7 @@ class SmtpStream(SMTP):
         self.closing = True
         if self.transport is not None:
             self.transport.close()
+            self._reader.feed_eof()  # Under TLS the connection is lost when the client has closed its side.
             self.deadline = now + _CLOSING_TIME
 
     def abort(self) -> None:
@@ -188,11 +200,34 @@ class SmtpStream(SMTP):
         await self.flush()
         self._input.clear()
         self._reader._buffer.clear()  # type: ignore[attr-defined]
+        plain = self.transport
+        if plain is None:
+            raise ClientDisconnected
+        plain.write(ready.encode())
+        if self._reader.at_eof():
+            raise TlsHandshakeError(CLOSED_IN_HANDSHAKE)
+        encrypted = TlsTransport(context, self._encrypted, self)
+        plain.set_protocol(encrypted)
+        encrypted.connection_made(plain)
         try:
-            self._writer.write(ready.encode())
-            await self._writer.start_tls(context, ssl_handshake_timeout=TLS_HANDSHAKE_TIME)
+            await encrypted.handshake(TLS_HANDSHAKE_TIME)
         except OSError as error:
             raise TlsHandshakeError(str(error) or CLOSED_IN_HANDSHAKE) from error
-        self.transport = self._writer.transport  # type: ignore[assignment]
-        # Python 3.11 leaves the reader with the transport below, which must not be paused under TLS.
-        self._reader._transport = self.transport  # type: ignore[attr-defined]
+
+    def _encrypted(self, transport: asyncio.Transport) -> Self:
+        """Use this transport from now on, instead of the one in clear text."""
+        for user in (self, self._reader, self._writer):
+            user._transport = transport
+        self.transport = transport
+        return self
+
+
+def _was_reset(transport: asyncio.Transport) -> bool:
+    """Whether the system has a reset of the connection that is not read yet."""
+    connected = transport.get_extra_info("socket")
+    if _TCP_INFO is None or connected is None:
+        return False
+    try:
+        return bool(connected.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0] == _TCP_CLOSE)
+    except OSError:
+        return False

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -128,70 +127,3 @@ def handshake(port: int, fault: str, *, starttls: bool) -> None:
                 context.wrap_socket(client, server_hostname="relay.test")
         except OSError:
             return
-
-
-@pytest.mark.parametrize("farewell", ["close_notify", "end of the stream"])
-@pytest.mark.parametrize("tls", ["implicit", "starttls"])
-async def test_a_client_that_can_get_no_reply_under_tls_keeps_its_message(
-    tmp_path: Path, tls: str, farewell: str
-) -> None:
-    authority = trustme.CA()
-    certificate = tmp_path / "server.pem"
-    authority.issue_cert("relay.test").private_key_and_cert_chain_pem.write_to_path(certificate)
-    trusting = ssl.create_default_context()
-    authority.configure_trust(trusting)
-    content = b"EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\nDATA\r\nSubject: x\r\n\r\nhi\r\n.\r\n"
-
-    async with serving(tmp_path, context=tls_context(certificate), listener={"tls": tls}) as side:
-        for whole in (False, True):
-            with socket.create_connection(("127.0.0.1", side.server.port), 10) as raw:
-                client = await asyncio.to_thread(_TlsClient, raw, trusting, tls)
-                said = await asyncio.to_thread(client.exchange, content) if whole else ""
-                # The event loop waits here: the content and the end of the connection arrive together.
-                client.send(b"" if whole else content, farewell)
-                await until(lambda: side.server.connections == 0)
-            assert len(side.handler.taken) == whole
-            assert ("queued as" in said) == whole
-        assert "smtp.lost" in [line for line, _ in side.lines]
-
-
-class _TlsClient:
-    """A client that decides which octets go into one write with the end of its connection."""
-
-    def __init__(self, raw: socket.socket, context: ssl.SSLContext, tls: str) -> None:
-        self._raw = raw
-        self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._session = context.wrap_bio(self._incoming, self._outgoing, server_hostname="relay.test")
-        if tls == "starttls":
-            raw.recv(4096)
-            raw.sendall(b"STARTTLS\r\n")
-            raw.recv(4096)
-        while True:
-            try:
-                self._session.do_handshake()
-                break
-            except ssl.SSLWantReadError:
-                raw.sendall(self._outgoing.read())
-                self._incoming.write(raw.recv(65536))
-
-    def exchange(self, content: bytes) -> str:
-        """Send content, and return the replies up to that of the message."""
-        self._session.write(content)
-        self._raw.sendall(self._outgoing.read())
-        said = b""
-        while b"queued as" not in said:
-            self._incoming.write(self._raw.recv(65536))
-            with suppress(ssl.SSLWantReadError):
-                while True:
-                    said += self._session.read(65536)
-        return said.decode()
-
-    def send(self, content: bytes, farewell: str) -> None:
-        """Send content with the end of the connection behind it."""
-        if content:
-            self._session.write(content)
-        if farewell == "close_notify":
-            with suppress(ssl.SSLWantReadError):
-                self._session.unwrap()
-        self._raw.sendall(self._outgoing.read())
-        self._raw.shutdown(socket.SHUT_WR)
