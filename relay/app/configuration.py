@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from relay.app.fixed_settings import keep_fixed, restart_needed
 from relay.config import Settings, check
@@ -77,7 +77,9 @@ class Configuration:
         settings = self.read().settings
         if settings is None:
             return ""
-        return unquote(urlsplit(settings.storage.url).password or "") or settings.storage.password.get_secret_value()
+        url = urlsplit(settings.storage.url)
+        in_url = unquote(url.password or "") or dict(parse_qsl(url.query)).get("password", "")
+        return in_url or settings.storage.password.get_secret_value()
 
     def after_reload(self, settings: Settings) -> Settings:
         """Return what is in force after a reload of these settings of the file."""

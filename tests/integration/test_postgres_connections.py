@@ -20,6 +20,7 @@ from relay.storage.postgres.store import PostgresStore
 from tests.contract.values import NOW
 from tests.servers.pgbouncer import PROGRAM, PgBouncer
 from tests.servers.postgres import PostgresServer
+from tests.servers.sharing_pooler import RULES, SharingPooler
 from tests.servers.waiting import until
 
 
@@ -52,6 +53,16 @@ async def test_a_pooler_that_shares_its_connections_is_refused(
             return
         with pytest.raises(SchemaError, match=rf"^storage\.url: .*{refusal}"):
             await refuse_transaction_pooler(Target(pooler.url))
+
+
+@pytest.mark.parametrize("rule", RULES)
+async def test_a_pooler_that_passes_on_the_process_of_the_server_is_refused_too(
+    server: PostgresServer, rule: str
+) -> None:
+    async with SharingPooler(f"{server.folder}/.s.PGSQL.5432", rule) as pooler:
+        target = Target(f"postgresql://relay@127.0.0.1:{pooler.port}/postgres")
+        with pytest.raises(SchemaError, match=r"^storage\.url: a pooler in transaction mode"):
+            await refuse_transaction_pooler(target)
 
 
 async def test_a_password_that_changed_is_read_anew(server: PostgresServer, tmp_path: Path) -> None:

@@ -61,6 +61,26 @@ def test_files_beside_the_configuration_count_too(configuration: Configuration, 
     assert configuration.compare().state == "faulty"
 
 
+@pytest.mark.parametrize(
+    "storage",
+    [
+        'url = "postgresql://relay@h/d"\npassword = "a b%"',
+        'url = "postgresql://relay@h/d"\npassword_file = "secret"',
+        'url = "postgresql://relay:a%20b%25@h/d"',
+        'url = "postgresql://relay@h/d?sslmode=disable&password=a%20b%25"',
+        'url = "postgresql:///d?host=/run/x&user=relay&password=a%20b%25"',
+    ],
+)
+def test_the_password_of_the_database_is_the_one_in_the_file_now(
+    configuration: Configuration, path: Path, storage: str
+) -> None:
+    assert configuration.storage_password() == ""
+    (path.parent / "secret").write_text("a b%\n")
+    (path.parent / "secret").chmod(0o600)
+    path.write_text(f"{FILE}[storage]\n{storage}\n")
+    assert configuration.storage_password() == "a b%"
+
+
 def test_an_unchanged_file_is_not_read_again(configuration: Configuration, monkeypatch: pytest.MonkeyPatch) -> None:
     configuration.compare()
     monkeypatch.setattr(configuration, "read", None)

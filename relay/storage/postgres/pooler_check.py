@@ -2,7 +2,8 @@
 
 A node uses prepared statements, settings of the session, LISTEN and locks. Behind a pooler in transaction or statement
 mode they reach the sessions of others, and fail when mail is already accepted. PgBouncer itself cannot be asked on such
-a connection, and other poolers have no common question: so the server processes of transactions are compared.
+a connection, and other poolers have no common question: so the server processes of transactions are compared. The
+process number that a connection gets at its start is no evidence: some poolers pass on that of the server.
 """
 
 import asyncio
@@ -33,9 +34,9 @@ async def refuse_transaction_pooler(target: Target) -> None:
     try:
         async with asyncio.timeout(TIMEOUT), AsyncExitStack() as opened:
             first = await _connect(target, opened)
-            if await _process(first) == first.info.backend_pid:
-                return  # The server answers itself: a pooler gives process numbers of its own.
+            alone = await _process(first)
             found = await _processes(first, await _connect(target, opened))
+            found[0].append(alone)
     except TimeoutError:
         raise SchemaError(
             f"storage.url: two connections at a time did not answer within {TIMEOUT:.0f} seconds; a pooler must have "
@@ -55,17 +56,19 @@ async def _connect(target: Target, opened: AsyncExitStack) -> AsyncConnection[An
     return connection
 
 
-async def _processes(first: AsyncConnection[Any], second: AsyncConnection[Any]) -> Sequence[Sequence[int]]:
-    """Return the server processes of three transactions of each connection, which run at the same time.
+async def _processes(first: AsyncConnection[Any], second: AsyncConnection[Any]) -> Sequence[list[int]]:
+    """Return the server processes of four transactions of each connection, which run at the same time.
 
-    They end in both orders: whether a pooler next uses the connection freed first or last, one of both swaps them.
+    They begin and end in both orders: whether a pooler next uses the connection freed first, freed last or used last by
+    the same client, one of these orders swaps them.
     """
     found: tuple[list[int], list[int]] = ([], [])
-    for ending in ((first, second), (second, first), (first, second)):
-        for connection, processes in zip((first, second), found, strict=True):
+    pairs = (first, found[0]), (second, found[1])
+    for beginning, ending in ((-1, 1), (1, -1), (-1, -1), (1, 1)):
+        for connection, processes in pairs[::beginning]:
             await connection.execute("BEGIN")
             processes.append(await _process(connection))
-        for connection in ending:
+        for connection, _ in pairs[::ending]:
             await connection.execute("COMMIT")
     return found
 
