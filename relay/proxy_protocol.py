@@ -38,6 +38,12 @@ _ADDRESS_OCTETS = {0: 0, 1: 12, 2: 36, 3: 216}
 _LAST_TRANSPORT = 2
 """Transports of version 2: unspecified, stream (1), datagram (2)."""
 
+_TLV_HEAD = 3
+"""Octets of a TLV before its value: type, length."""
+
+_CHECKSUM = 0x03
+"""Type of the TLV with the CRC32C of the header (PP2_TYPE_CRC32C)."""
+
 
 class ProxyHeaderError(ValueError):
     """The octets are no header of the PROXY protocol; the text is the reason."""
@@ -118,10 +124,40 @@ def _parse_v2(data: bytes) -> ProxyHeader:
     if len(addresses) < _ADDRESS_OCTETS[family]:
         raise ProxyHeaderError(f"{len(addresses)} octets are too few for addresses of family {family}")
 
-    # What follows the addresses are TLVs, which say nothing that is needed here.
+    _check_tlvs(data, _V2_FIXED + _ADDRESS_OCTETS[family])
     match family, transport:
         case 1, 1:
             return ProxyHeader(str(IPv4Address(addresses[:4])))
         case 2, 1:
             return ProxyHeader(str(unmapped(IPv6Address(addresses[:16]))))
     return ProxyHeader("")
+
+
+def _check_tlvs(data: bytes, start: int) -> None:
+    """Check the TLVs from this offset: their lengths, and the checksum if there is one. Other values are not read."""
+    at = start
+    while at < len(data):
+        value = at + _TLV_HEAD
+        end = value + int.from_bytes(data[at + 1 : value])
+        if end > len(data) or value > len(data):
+            raise ProxyHeaderError("a TLV reaches beyond the end of the header")
+        if data[at] == _CHECKSUM and data[value:end] != _crc32c(data[:value] + bytes(end - value) + data[end:]):
+            raise ProxyHeaderError("the checksum of the header is wrong")
+        at = end
+
+
+def _crc32c(data: bytes) -> bytes:
+    """Return the CRC32C (RFC 3720 appendix B.4) in network order."""
+    crc = 0xFFFFFFFF
+    for octet in data:
+        crc = crc >> 8 ^ _CRC_TABLE[(crc ^ octet) & 0xFF]
+    return (crc ^ 0xFFFFFFFF).to_bytes(4)
+
+
+def _crc_of(octet: int) -> int:
+    for _ in range(8):
+        octet = octet >> 1 ^ (0x82F63B78 if octet & 1 else 0)
+    return octet
+
+
+_CRC_TABLE = tuple(map(_crc_of, range(256)))

@@ -20,6 +20,10 @@ TLVS = b"\x04\x00\x03abc" + b"\x20\x00\x05\x01\0\0\0\0" + b"\xea\x00\x01\x00"
 """NOOP, SSL, and one of a vendor."""
 
 
+CHECKSUM = b"\x03\x00\x04"
+"""Type and length of the TLV with the CRC32C of the header; four octets of zero stand in for it when it is made."""
+
+
 def v2(command: int, family: int, rest: bytes = b"") -> bytes:
     return SIGNATURE + bytes((0x20 | command, family)) + len(rest).to_bytes(2) + rest
 
@@ -41,6 +45,9 @@ def read(data: bytes) -> str:
         (b"PROXY UNKNOWN " + b"f" * 91 + b"\r\n", ""),
         (v2(1, 0x11, IPV4), "192.0.2.9"),
         (v2(1, 0x11, IPV4 + TLVS), "192.0.2.9"),
+        (v2(1, 0x11, IPV4 + CHECKSUM + bytes.fromhex("a5dc19c5")), "192.0.2.9"),
+        (v2(1, 0x21, IPV6 + TLVS + CHECKSUM + bytes.fromhex("a4d2344b") + TLVS), "2001:db8::9"),
+        (v2(1, 0x11, IPV4 + b"\x04\x00\x00"), "192.0.2.9"),
         (v2(1, 0x21, IPV6 + TLVS), "2001:db8::9"),
         (v2(1, 0x21, MAPPED), "192.0.2.9"),
         (v2(1, 0x12, IPV4), ""),
@@ -50,6 +57,7 @@ def read(data: bytes) -> str:
         (v2(0, 0x00), ""),
         (v2(0, 0x11, IPV4), ""),
         (v2(0, 0x51, b"not an address"), ""),
+        (v2(0, 0x11, IPV4 + CHECKSUM + b"\0\0\0\0"), ""),
     ],
 )
 def test_a_header_names_the_client_or_nobody(data: bytes, client: str) -> None:
@@ -78,6 +86,13 @@ def test_a_header_names_the_client_or_nobody(data: bytes, client: str) -> None:
         v2(1, 0x11, IPV4[:-1]),
         v2(1, 0x21, IPV4),
         v2(1, 0x31, IPV6),
+        v2(1, 0x11, IPV4 + b"\x04"),
+        v2(1, 0x11, IPV4 + b"\x04\x00"),
+        v2(1, 0x11, IPV4 + b"\x04\x00\x03ab"),
+        v2(1, 0x00, b"\x04\x00\x03ab"),
+        v2(1, 0x11, IPV4 + CHECKSUM + b"\0\0\0\0"),
+        v2(1, 0x11, IPV4 + b"\x03\x00\x03\0\0\0"),
+        v2(1, 0x11, IPV4 + b"\x03\x00\x00"),
         SIGNATURE + b"\x11\x11\0\x0c" + IPV4,
     ],
 )
