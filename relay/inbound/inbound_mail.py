@@ -78,7 +78,7 @@ async def parse_mail(
     transaction: Transaction | None,
 ) -> InboundMail:
     """Parse a mail. `recipient` is the address it was sent to, "" if unknown (bounce mailbox)."""
-    report = await asyncio.to_thread(_report, content[:READ])
+    report = await asyncio.to_thread(read_report, content)
     destination = parse_own_address(settings, keyring, recipient, exchanger_of, now)
     if not recipient and (leaving := token_in(keyring, addressees(content), (Kind.LIST_UNSUBSCRIBE,))):
         destination = UnsubscribeAddress(leaving)
@@ -91,11 +91,12 @@ async def parse_mail(
     return InboundMail(content, report, recipient, destination, token, transaction)
 
 
-def _report(content: bytes) -> Report:
-    """Parse a report. Imported here: the patterns take a tenth of a second to compile, which would delay the start."""
+def read_report(content: bytes) -> Report:
+    """Parse the report in a mail, in its first READ octets."""
+    # Imported here: the patterns take a tenth of a second to compile, which would delay the start.
     from relay.dsn.parse import parse
 
-    return parse(content)
+    return parse(content[:READ])
 
 
 def may_unsubscribe(settings: Settings, mail: InboundMail) -> bool:

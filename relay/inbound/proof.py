@@ -4,6 +4,7 @@ Anybody can write a report. It counts when its sender may speak for the recipien
 shows what only the recipient's side has: the signed return-path, or the Received field of a message to one recipient.
 """
 
+import asyncio
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -12,12 +13,13 @@ from typing import Literal
 from relay.config.settings import Settings
 from relay.inbound.addresses import CcAddress
 from relay.inbound.correlate import OriginalRecipient
-from relay.inbound.inbound_mail import InboundMail
+from relay.inbound.inbound_mail import InboundMail, read_report
 from relay.mail import authors
 from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.domain_name import speaks_for
+from relay.mail.headers import fields, without
 from relay.mail.received import queue_id_in
-from relay.mailauth.dkim_verify import verify_signatures
+from relay.mailauth.dkim_verify import Signature, verify_signatures
 from relay.mailauth.signed_reading import settles_reading
 from relay.mailauth.spf import check_host
 from relay.queue.entry import Entry
@@ -33,6 +35,9 @@ SYSTEMS = frozenset({"mailer-daemon", "mailerdaemon", "mail-daemon", "mdaemon", 
 
 _DECISIVE = (b"from", b"content-transfer-encoding")
 """Fields by which a mail is read as a report of its author, with Content-Type."""
+
+_OF_MIME = frozenset({b"content-type", b"mime-version"})
+"""Fields that need no signature, where the signed body settles how it is read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,15 +65,17 @@ async def vouchers_of(dns: Lookups, mail: InboundMail) -> tuple[Voucher, ...]:
     """Return the addresses for which DKIM or SPF authenticates the mail: its author, and its reverse-path.
 
     A signature counts for the only author, of its domain, if it covers what decides how the mail is read: else signed
-    mail of somebody else could be made mail of the mail system. The null reverse-path stands for the mail system of the
-    HELO name (RFC 7208 section 2.4). Mail of a mailbox has no reverse-path.
+    mail of somebody else could be made mail of the mail system, and its report one about another recipient.
+
+    The null reverse-path stands for the mail system of the HELO name (RFC 7208 section 2.4). Mail of a mailbox has no
+    reverse-path.
     """
     author = authors.sole_author_of(mail.content)
     found = [
         Voucher(author, one.domain, "DKIM")
         for one in await verify_signatures(dns, mail.content)
         if one.result == "pass" and author and speaks_for(one.domain, domain_of(author))
-        if settles_reading(one, mail.content, _DECISIVE)
+        if settles_reading(one, mail.content, _DECISIVE) and await _is_read_alike(one, mail)
     ]
     if mail.transaction is None:
         return tuple(found)
@@ -79,6 +86,23 @@ async def vouchers_of(dns: Lookups, mail: InboundMail) -> tuple[Voucher, ...]:
     if spf.result == "pass":
         found.append(Voucher(path or f"mailer-daemon@{domain}", domain, "SPF"))
     return tuple(found)
+
+
+async def _is_read_alike(signature: Signature, mail: InboundMail) -> bool:
+    """Whether the report says the same without the fields that are not signed, as X-Failed-Recipients of Google."""
+    unsigned = [
+        one
+        for one in fields(mail.content)
+        if one.name.decode() not in signature.covered and one.name not in _OF_MIME | {b"dkim-signature"}
+    ]
+    if not unsigned:
+        return True
+    signed = await asyncio.to_thread(read_report, without(mail.content, unsigned))
+    return (signed.kind, signed.recipients, signed.feedback) == (
+        mail.report.kind,
+        mail.report.recipients,
+        mail.report.feedback,
+    )
 
 
 def prove(

@@ -11,7 +11,7 @@ from relay.config.settings import Settings
 from relay.dsn.report import Report
 from relay.inbound.addresses import CcAddress, Destination, IdentityAddress, MessageAddress
 from relay.inbound.correlate import OriginalRecipient
-from relay.inbound.inbound_mail import InboundMail
+from relay.inbound.inbound_mail import InboundMail, read_report
 from relay.inbound.proof import Proof, Voucher, prove, vouchers_of
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
@@ -195,3 +195,25 @@ async def test_a_signature_without_content_type_authenticates_what_the_body_show
             content = b"Content-Type: multipart/report; boundary=" + boundary + b"\r\n" + signed
             found = await vouchers_of(server.resolver(), replace(mail(), transaction=None, content=content))
             assert [one.address for one in found] == expected
+
+
+NOTE = (
+    b"From: mailer-daemon@rcpt.test\r\nTo: x@acme.test\r\nSubject: Undelivered Mail Returned to Sender\r\n\r\n"
+    b"Delivery to the following recipient failed permanently:\r\n\r\n    u1@rcpt.test\r\n\r\n550 5.1.1 no such user\r\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("added", "counts"),
+    [
+        (b"Received: from a by b; today\r\nX-Spam: no\r\nReturn-Path: <>\r\nDelivered-To: box@acme.test\r\n", True),
+        (b"X-Failed-Recipients: u1@rcpt.test\r\n", True),
+        (b"X-Failed-Recipients: u0@rcpt.test, u1@rcpt.test\r\n", False),
+        (b"Reply-To: u1@rcpt.test\r\n", False),
+    ],
+)
+async def test_fields_that_are_not_signed_decide_nothing(dns: DnsServer, added: bytes, counts: bool) -> None:
+    content = added + sign(NOTE, (dns.key,), 1_700_000_000) + NOTE  # type: ignore[attr-defined]
+    given = replace(mail(content=content), report=read_report(content), transaction=None)
+    expected = (Voucher("mailer-daemon@rcpt.test", "rcpt.test", "DKIM"),) if counts else ()
+    assert await vouchers_of(dns.resolver(), given) == expected
