@@ -57,7 +57,10 @@ class PauseRoutes:
         return web.json_response({"pauses": rows})
 
     async def post_pause(self, request: web.Request) -> web.Response:
-        """POST /pauses with {"kind", "value", "seconds", "reason"}: accept mail, and hold it until the end."""
+        """POST /pauses with {"kind", "value", "seconds", "reason"}: accept mail, and hold it until the end.
+
+        The answer has the reason of the pause in force, which may be another one.
+        """
         body = await json_body(request)
         kind, value = self._subject(request, body)
         seconds, reason = body.get("seconds", 0), body.get("reason", "")
@@ -66,7 +69,8 @@ class PauseRoutes:
         if not isinstance(reason, str) or len(reason) > MAX_REASON or not reason.isprintable():
             raise web.HTTPBadRequest(text=f'"reason" must be one line of at most {MAX_REASON} characters')
         paused = await self.pause(kind, value, float(math.ceil(seconds)), reason, request.get(APPLICATION, ""))
-        return web.json_response({"kind": kind, "value": value, "paused": paused})
+        why = next((one.why for one in self.holds() if one.subject == f"{kind}:{value}"), "")
+        return web.json_response({"kind": kind, "value": value, "paused": paused, "why": why})
 
     async def post_resume(self, request: web.Request) -> web.Response:
         """POST /pauses/resume with {"kind", "value"}: send now what the pause held back.

@@ -86,7 +86,7 @@ def pause_command(period: str, reason: str, path: Path, **subject: str | None) -
         raise click.UsageError(f"{period!r} is not a time; use 30m, 2h or 3d")
     body = {"kind": kind, "value": value, "seconds": seconds, "reason": reason}
     answer = AdminClient(path).post("/pauses", body=body)
-    state = "is paused" if answer["paused"] else "is paused already; the later end counts"
+    state = "is paused" if answer["paused"] else f"is paused already: {printable(answer['why'])}"
     click.echo(f"{kind} {answer['value']} {state}")
 
 

@@ -18,10 +18,10 @@ class PauseStore(Protocol):
         """Return the pauses in force, by subject."""
 
     async def add(self, pauses: Sequence[Pause]) -> Sequence[Pause]:
-        """Add pauses; return those whose subject was not paused before, or by its application only.
+        """Add pauses; return those whose subject was not paused before, or whose decision replaces another.
 
         A shorter one does not end a longer one. An operator and the rates replace the pause of an application, and an
-        application replaces none of theirs.
+        application replaces none of theirs. Of an operator's decisions, to refuse and to hold, the later one counts.
         """
 
     async def end(self, subject: str, category: str = "") -> Pause | None:

@@ -14,14 +14,18 @@ _OF = "SELECT category FROM pauses WHERE subject = ?"
 
 _HELD = f"{_SELECT} WHERE until = 0 OR until > ? ORDER BY subject"
 
-_OUTRANKING = ("operator", "bounces", "complaints")
+_OUTRANKING = ("operator", "bounces", "complaints", HOLD)
 """Categories that replace the pause of an application, which could end it."""
 
 _OF_APPLICATIONS = (BY_APPLICATION, HOLD_BY_APPLICATION)
 
+_OF_OPERATOR = ("operator", HOLD)
+"""Categories of what an operator decides: mail is refused, or accepted and held. The later decision counts."""
+
 _OUTRANKS = (
-    f"(pauses.category IN {_OF_APPLICATIONS} AND excluded.category IN {_OUTRANKING}) "
-    f"OR (pauses.category = '{HOLD_BY_APPLICATION}' AND excluded.category = '{HOLD}')"
+    f"(pauses.category IN {_OF_APPLICATIONS} AND excluded.category IN {_OUTRANKING}) OR "
+    f"(pauses.category IN {_OF_OPERATOR} AND excluded.category IN {_OF_OPERATOR} "
+    "AND pauses.category <> excluded.category)"
 )
 
 _PUT = (
@@ -54,7 +58,7 @@ class PauseTable:
         return await self._database.read(lambda raw: [Pause(*row) for row in raw.execute(_HELD, (now,))])
 
     async def add(self, pauses: Sequence[Pause]) -> Sequence[Pause]:
-        """Add pauses; return those whose subject was not paused before, or by its application only."""
+        """Add pauses; return those whose subject was not paused before, or whose decision replaces another."""
         return await self._database.write(_add(pauses))
 
     async def end(self, subject: str, category: str = "") -> Pause | None:
@@ -76,11 +80,18 @@ def _add(pauses: Sequence[Pause]) -> Callable[[Connection], list[Pause]]:
             known = raw.execute(_OF, (one.subject,)).fetchone()
             values = (one.subject, one.at, one.until, text(one.why), one.category, one.settings)
             is_written = raw.execute(_PUT, values).fetchone() is not None
-            if is_written and (known is None or (known[0] in _OF_APPLICATIONS and one.category in _OUTRANKING)):
+            if is_written and (known is None or _is_replaced(known[0], one.category)):
                 new.append(one)
         return new
 
     return operation
+
+
+def _is_replaced(known: str, category: str) -> bool:
+    """Whether a pause of a category gives way to one of another, whatever their ends: the twin of _OUTRANKS."""
+    if known in _OF_APPLICATIONS:
+        return category in _OUTRANKING
+    return known != category and known in _OF_OPERATOR and category in _OF_OPERATOR
 
 
 def clock_set(raw: Connection, now: float, step: float) -> None:

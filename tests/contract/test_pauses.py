@@ -50,7 +50,7 @@ async def test_a_pause_without_an_end_stays_the_first_one(store: Store) -> None:
 BY_APPLICATION = replace(IDENTITY, why="the application shop paused it", category="application")
 
 
-@pytest.mark.parametrize("category", ["operator", "bounces", "complaints"])
+@pytest.mark.parametrize("category", ["operator", "bounces", "complaints", "hold"])
 async def test_a_decision_replaces_the_pause_of_an_application_and_is_new(store: Store, category: str) -> None:
     await store.pauses.add([BY_APPLICATION])
     later = replace(IDENTITY, at=NOW + 5, why="a decision", category=category)
@@ -58,6 +58,23 @@ async def test_a_decision_replaces_the_pause_of_an_application_and_is_new(store:
     assert await store.pauses.add([replace(later, at=NOW + 6)]) == []
     assert await store.pauses.add([replace(BY_APPLICATION, at=NOW + 7)]) == []
     assert await store.pauses.pauses(NOW + 9) == [later]
+
+
+@pytest.mark.parametrize(("first", "second"), [("operator", "hold"), ("hold", "operator")])
+async def test_the_later_decision_of_an_operator_counts(store: Store, first: str, second: str) -> None:
+    refused = replace(IDENTITY, why="one", category=first)
+    held = replace(IDENTITY, at=NOW + 5, until=NOW + 60, why="another", category=second)
+    await store.pauses.add([refused])
+    assert await store.pauses.add([held]) == [held]
+    assert await store.pauses.pauses(NOW + 6) == [held]
+
+
+@pytest.mark.parametrize("cause", ["bounces", "complaints"])
+async def test_a_hold_of_an_operator_ends_no_refusal_by_the_rates(store: Store, cause: str) -> None:
+    refused = replace(IDENTITY, category=cause)
+    await store.pauses.add([refused])
+    assert await store.pauses.add([replace(IDENTITY, at=NOW + 5, why="another", category="hold")]) == []
+    assert await store.pauses.pauses(NOW + 6) == [refused]
 
 
 async def test_an_application_replaces_no_hold_of_an_operator_even_by_a_longer_pause(store: Store) -> None:
