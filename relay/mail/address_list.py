@@ -15,7 +15,8 @@ from relay.mail.header_tokens import Kind, LexicalError, Token, tokens
 
 _BLANKS = re.compile(r"[ \t\r\n]+")
 _PAIR_OR_FOLD = re.compile(r"\\(.)|\r\n", re.DOTALL)
-_ENCODED_WORD = "=?"
+_ENCODED_WORD = re.compile(r"=\?[^?]*+\?[^?]*+\?.*\?=", re.DOTALL)
+"""What some programs decode, wherever it stands (RFC 2047 section 5)."""
 
 _ATOM = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"
 _ATEXT = rf"[{_ATOM}]"
@@ -61,7 +62,7 @@ def parse_address_list(value: str) -> tuple[Mailbox, ...] | Unreadable:
     plain = _PLAIN.fullmatch(value)
     if plain is not None:
         address = plain["angle"] or plain["bare"]
-        if _ENCODED_WORD not in address:
+        if "=?" not in address:
             return (Mailbox((plain["name"] or "").rstrip(" \t"), address),)
     return read_address_list(value)
 
@@ -132,7 +133,7 @@ class _Parser:
         address = f"{quoted_if_needed(content)}@{self._domain()}"
         if not address.isprintable():
             raise LexicalError("a character that no address has", start)
-        if _ENCODED_WORD in address:
+        if _ENCODED_WORD.search(address):
             raise LexicalError("an encoded word inside an address", start)
         return address
 

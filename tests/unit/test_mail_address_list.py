@@ -49,6 +49,7 @@ def test_a_mailbox_has_its_name_as_written(value: str, name: str, address: str) 
         ("ceo@[192.0.2.1]", "ceo@[192.0.2.1]"),
         ("ceo@[\r\n IPv6:2001:db8::1 ]", "ceo@[IPv6:2001:db8::1]"),
         ("ceo@ａcme.test", "ceo@ａcme.test"),
+        ("!#$%&'*+-/=?^_`{|}~@acme.test", "!#$%&'*+-/=?^_`{|}~@acme.test"),
     ],
 )
 def test_obsolete_forms_are_read(value: str, address: str) -> None:
@@ -82,6 +83,7 @@ def test_lists_and_groups_are_read(value: str, found: list[str]) -> None:
         ("a, (unclosed <ceo@acme.test>", "a comment that does not end", 3),
         ("=?utf-8?q?ceo=40acme.test?=", "the field ends where an address is expected", 27),
         ("=?utf-8?q?ceo?=@acme.test", "an encoded word inside an address", 0),
+        ("=?utf-8?q?a?b?=@acme.test", "an encoded word inside an address", 0),
         ('"=?utf-8?q?ceo?="@acme.test', "an encoded word inside an address", 0),
         ("a@b.test, ceo", "the field ends where an address is expected", 13),
         ("Ann <>", "'>' stands where an address is expected", 5),
