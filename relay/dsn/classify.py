@@ -67,8 +67,8 @@ def classify(
     possible = rules.index.possible(wording.prose)
     phase = "mail" if about_sender else phase
     reply = Reply(wording.prose, wording.names, digits, enhanced, phase, possible)
-    is_recipient_told = not about_sender and _RECIPIENT.search(wording.prose)
-    excluded = frozenset[str]() if is_recipient_told else _excluded(phase, enhanced)
+    is_recipient_told = not about_sender and _RECIPIENT.search(wording.prose) is not None
+    excluded = _excluded("" if is_recipient_told else phase, enhanced)
     for rule in rules.candidates(possible):
         if rule.category not in excluded and rule.matches(reply):
             return Classification(rule.category, rule.name, requested_delay(wording.prose), rule.guidance)

@@ -256,3 +256,11 @@ def test_words_that_may_lack_their_end_are_not_classified() -> None:
     one = Recipient("a@b.example", "failed", "5.1.1", 550, "550 5.1.1 User unknown")
     assert classify_recipient(RULES, Report("bounce", (one,)), one).category == "bad_mailbox"
     assert classify_recipient(RULES, Report("bounce", (one,), cut=True), one).category == "unknown"
+
+
+@pytest.mark.parametrize("status", ["5.1.7", "5.1.8", "5.7.26"])
+def test_a_status_about_the_sender_suppresses_nobody_where_a_report_names_recipients(status: str) -> None:
+    words = "No such domain. The mail could not be delivered to one or more of its recipients"
+    for phase in ("", "mail", "rcpt"):
+        found = classify(RULES, f"550 {status} {words}", 550, status, phase)
+        assert found.category not in ("bad_mailbox", "bad_domain", "mailbox_disabled"), found
