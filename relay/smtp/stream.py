@@ -217,7 +217,7 @@ class SmtpStream(SMTP):
     def _encrypted(self, transport: asyncio.Transport) -> Self:
         """Use this transport from now on, instead of the one in clear text."""
         for user in (self, self._reader, self._writer):
-            user._transport = transport
+            user._transport = transport  # type: ignore[union-attr]
         self.transport = transport
         return self
 
