@@ -242,11 +242,18 @@ def _reason(error: Exception) -> str:
             return "no name server answered in time"
         case dns.resolver.NoNameservers():
             errors = error.kwargs.get("errors") or [("", False, 0, "no name server is configured", None)]
-            return "; ".join(dict.fromkeys(f"{server} answered {answer}".strip() for server, _, _, answer, _ in errors))
+            return "; ".join(dict.fromkeys(_server_failure(server, answer) for server, _, _, answer, _ in errors))
         case OSError():
             return os_error_text(error)
         case _:
             return str(error) or type(error).__name__
+
+
+def _server_failure(server: str, answer: object) -> str:
+    """Return what came of a query to one server: its answer, or an error of this host, which is none."""
+    if isinstance(answer, OSError):
+        return f"{server}: {os_error_text(answer)}"
+    return f"{server} answered {answer}".strip()
 
 
 _NO_RESOURCES = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
