@@ -52,12 +52,17 @@ class WebhookRoutes:
         return web.json_response(details_json(await self.control.view(request.match_info["name"])))
 
     async def log(self, request: web.Request) -> web.Response:
-        """GET /webhooks/NAME/log: the last posts of this process; `failed`: events that are not delivered."""
+        """GET /webhooks/NAME/log: the last posts of this process; `failed`: events that are not delivered.
+
+        `more` is true if there are more than `limit`.
+        """
         reject_unknown_parameters(request.query, ("failed", "limit"))
         name, limit = request.match_info["name"], parse_limit(request.query)
         if request.query.get("failed"):
-            return web.json_response({"posts": [failure_json(one) for one in await self.control.failures(name, limit)]})
-        return web.json_response({"posts": [post_json(one) for one in await self.control.log(name, limit)]})
+            rows = [failure_json(one) for one in await self.control.failures(name, limit + 1)]
+        else:
+            rows = [post_json(one) for one in await self.control.log(name, limit + 1)]
+        return web.json_response({"posts": rows[:limit], "more": len(rows) > limit})
 
     async def test(self, request: web.Request) -> web.Response:
         """POST /webhooks/NAME/test: post a sample of each kind, or of `events`; return the answers."""

@@ -67,9 +67,10 @@ class Webhooks(Rows):
 
 
 class WebhookPosts(Rows):
-    """Posts, newest first."""
+    """Posts, newest first, and whether there are more than were asked for."""
 
     posts: tuple[Mapping[str, Any], ...]
+    more: bool
 
 
 class WebhookSamples(Body):

@@ -155,8 +155,10 @@ def replay_command(name: str, since: str, until: str, queue_id: str, failed: boo
 def log_command(name: str, failed: bool, limit: int, path: Path, as_json: bool) -> None:
     """List the last posts to NAME, newest first: of this process, at most 200. Failures are kept in the store."""
     query = {"limit": str(limit)} | ({"failed": "yes"} if failed else {})
-    rows = AdminClient(path).get(f"/webhooks/{name}/log", query)["posts"]
-    show(rows, FAILURES if failed else POSTS, as_json=as_json)
+    answer = AdminClient(path).get(f"/webhooks/{name}/log", query)
+    show(answer["posts"], FAILURES if failed else POSTS, as_json=as_json)
+    if answer["more"]:
+        click.echo(f"relay: only the newest {limit} are shown, and there are more; --limit shows more", err=True)
 
 
 @webhook.command("key")

@@ -128,6 +128,11 @@ async def test_the_commands_show_test_pause_and_repeat(world: World) -> None:
     assert {row["state"] for row in rows} == {"posting"}
     posts = await relay.json("webhook", "log", "standard")
     assert {row["result"] for row in posts} == {"accepted"}
+    assert len(posts) > 1
+    _, cut = await relay.ran("webhook", "log", "standard", "--limit", "1")
+    assert "only the newest 1 are shown, and there are more; --limit shows more\n" in cut
+    _, whole = await relay.ran("webhook", "log", "standard", "--limit", str(len(posts)))
+    assert "there are more" not in whole
     assert "accepted" in await relay.run("webhook", "show", "standard")
     assert await relay.json("webhook", "log", "standard", "--failed") == []
 
