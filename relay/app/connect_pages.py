@@ -4,25 +4,40 @@ from relay.admin.webhooks import WebhookRoutes
 from relay.app.console import ConsoleSide
 from relay.console.connect_routes import ConnectPages
 from relay.console.credential_actions import CredentialActions
+from relay.console.credential_form import CredentialForms
+from relay.console.kept_secrets import KeptSecrets
 from relay.console.mailbox import MailboxTest
+from relay.console.mailbox_form import MailboxActions, MailboxForms
 from relay.console.plans import PlanPages
 from relay.console.provider_actions import ProviderActions
+from relay.console.provider_form import ProviderForms
 from relay.console.provider_page import ProviderTests
 from relay.console.routes import Pages
+from relay.console.table_forms import TableForms
 from relay.console.webhook_actions import WebhookActions
+from relay.console.webhook_form import WebhookForms
 from relay.console.webhook_page import WebhookTest
 
 
-def connect_pages(side: ConsoleSide, pages: Pages, plans: PlanPages) -> ConnectPages:
+def connect_pages(side: ConsoleSide, pages: Pages, plans: PlanPages, forms: TableForms) -> ConnectPages:
     """Return the pages. `pages` are those that everybody reads."""
-    pauses, webhooks = side.outbound.operator_pauses, WebhookRoutes(side.webhooks, side.context.settings)
+    settings, editor = side.context.settings, forms.editor
+    pauses, webhooks = side.outbound.operator_pauses, WebhookRoutes(side.webhooks, settings)
+    kept = KeptSecrets(lambda: side.outbound.signing.keyring().keys, side.context.clock)
     return ConnectPages(
-        providers=ProviderActions(plans=plans, routes=side.providers, pause=pauses.pause, resume=pauses.resume),
+        provider_forms=ProviderForms(forms=forms, settings=settings, check=side.check_login, kept=kept),
+        mailbox_forms=MailboxForms(forms=forms, settings=settings, read=side.read_folders, kept=kept),
+        mailbox=MailboxActions(plans=plans, editor=editor),
+        webhook_forms=WebhookForms(forms=forms, settings=settings, kept=kept),
+        credential_forms=CredentialForms(forms=forms, settings=settings),
+        providers=ProviderActions(
+            plans=plans, routes=side.providers, pause=pauses.pause, resume=pauses.resume, editor=editor
+        ),
         provider_tests=ProviderTests(
             page=pages.provider, routes=side.providers, check=side.check_login, audit=plans.audit
         ),
         mailbox_test=MailboxTest(page=pages.mailbox, read=side.read_folders, audit=plans.audit),
-        webhooks=WebhookActions(plans=plans, control=side.webhooks),
+        webhooks=WebhookActions(plans=plans, control=side.webhooks, settings=settings, editor=editor),
         webhook_test=WebhookTest(page=pages.webhook, routes=webhooks, audit=plans.audit),
-        credentials=CredentialActions(plans=plans, pages=pages.credentials),
+        credentials=CredentialActions(plans=plans, pages=pages.credentials, editor=editor),
     )

@@ -82,7 +82,7 @@ class ConsoleSide:
         tests = IdentityTests(self.verifier)
         self.context.stack.push_async_callback(tests.close)
         holds = self.outbound.runner.shared_pauses.holds
-        providers = ProviderPages(shell=shell, rows=self.providers.rows, holds=holds)
+        providers = ProviderPages(shell=shell, settings=settings, rows=self.providers.rows, holds=holds)
         webhooks = WebhookPages(shell=shell, control=self.webhooks)
         accounts = self.outbound.oauth.states
         pages = Pages(

@@ -100,5 +100,5 @@ class LoginConsole:
             queue=QueueActions(plans=plans, queue=queue, routes=self.queue),
             suppressions=ListActions(plans=plans, routes=suppressions, fields=("domain", "reply")),
             unsubscribes=ListActions(plans=plans, routes=unsubscribes, fields=("domain", "campaign")),
-            connect=connect_pages(side, reading, plans),
+            connect=connect_pages(side, reading, plans, forms),
         )

@@ -11,11 +11,10 @@ import click
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, past_time, printable, settings_or_exit, show
 from relay.cli.webhook_listen import listen
-from relay.config.webhooks import Webhook
 from relay.webhooks.bodies import MODELS
-from relay.webhooks.formats.registry import sender_of
+from relay.webhooks.receiver_keys import receiver_keys
 from relay.webhooks.schemas import schema_of
-from relay.webhooks.signing import Ed25519Key, new_secret, sendgrid_key, sendgrid_public
+from relay.webhooks.signing import new_secret
 
 LIST = (
     ("WEBHOOK", "name"),
@@ -170,22 +169,11 @@ def key_command(name: str, path: Path) -> None:
     found = next((one for one in settings.webhooks if one.name == name), None)
     if found is None:
         raise click.UsageError(f'there is no [[webhook]] "{name}"')
-    for line in _keys(found, settings.server.hostname):
-        click.echo(line)
-
-
-def _keys(found: Webhook, hostname: str) -> list[str]:
-    sender = sender_of(found, hostname)
-    if found.format == "sendgrid":
-        return [f"verification key  {sendgrid_public(sendgrid_key(sender.keys[0]))}"]
-    if found.format == "mailgun":
-        return [f"HTTP webhook signing key  {sender.secret}"]
-    pairs = zip(sender.keys, found.secret, strict=True)
-    lines = [
-        f"public key  {key.public}" if isinstance(key, Ed25519Key) else f"secret  {text.get_secret_value()}"
-        for key, text in pairs
-    ]
-    return lines or ["it has no secret: its posts are not signed"]
+    keys = receiver_keys(found, settings.server.hostname)
+    for title, text in keys:
+        click.echo(f"{title}  {text}")
+    if not keys:
+        click.echo("it has no secret: its posts are not signed")
 
 
 @webhook.command("schema")

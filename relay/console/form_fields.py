@@ -7,8 +7,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Kind = Literal["text", "email", "url", "number", "list", "switch", "select", "radio", "maybe", "secret"]
-"""`list`: parted by commas. `maybe`: a choice of yes, no, or what holds without the key. `secret`: never shown."""
+Kind = Literal["text", "email", "url", "number", "list", "switch", "select", "radio", "maybe", "checks", "secret"]
+"""`list`: parted by commas. `checks`: any of several choices. `maybe`: yes, no, or what holds without the key.
+
+`secret`: never shown.
+"""
 
 YES, NO = "yes", "no"
 
@@ -42,6 +45,8 @@ class FormField:
     required: bool = False
     is_stored: bool = True
     """False for a field that is no key of the table."""
+    button: str = ""
+    """Text of a button beside the field. It sends the form with `do` as the key of the field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +89,18 @@ def texts_of(fields: Iterable[FormField], values: Mapping[str, Any]) -> dict[str
 
 def submitted(fields: Iterable[FormField], form: Mapping[str, str]) -> dict[str, str]:
     """Return the text of each field as a browser sent it. A switch that is off is not sent."""
-    return {one.key: form.get(one.key, NO if one.kind == "switch" else "").strip()[:LONGEST] for one in fields}
+    return {one.key: _sent(one, form).strip()[:LONGEST] for one in fields}
+
+
+def _sent(field: FormField, form: Mapping[str, str]) -> str:
+    if field.kind == "checks":
+        return ", ".join(one.value for one in field.options if form.get(check_name(field, one)) == YES)
+    return form.get(field.key, NO if field.kind == "switch" else "")
+
+
+def check_name(field: FormField, option: Option) -> str:
+    """Return the name under which a browser sends one of several choices."""
+    return f"{field.key}:{option.value}"
 
 
 def meaning_of(fields: Iterable[FormField], texts: Mapping[str, str], present: Mapping[str, Any]) -> Meaning:
@@ -107,7 +123,8 @@ def meaning_of(fields: Iterable[FormField], texts: Mapping[str, str], present: M
         except ValueError as error:
             faults[field.key] = str(error)
             continue
-        is_default = field.kind in ("switch", "radio") and value == field.default and _at(present, field.key) is None
+        has_default = field.kind in ("switch", "radio", "checks")
+        is_default = has_default and value == field.default and _at(present, field.key) is None
         _put(values, field.key, None if is_default else value)
     return Meaning(values, secrets, faults)
 
@@ -148,6 +165,8 @@ def merged(
 def shown_text(field: FormField, text: str) -> str:
     """Return the text of a field for readers: the words of a choice, "nothing" for an empty one."""
     words = {one.value: one.text for one in field.options}
+    if field.kind == "checks":
+        return ", ".join(words.get(one, one) for one in text.split(", ")) or "nothing"
     return words.get(text, text) or "nothing"
 
 
@@ -161,6 +180,9 @@ def _text(field: FormField, value: Any) -> str:
             return "" if value is None else YES if value else NO
         case "list" if isinstance(value, list):
             return ", ".join(map(str, value))
+        case "checks":
+            chosen = field.default if value is None else value
+            return ", ".join(map(str, chosen)) if isinstance(chosen, list) else ""
     if value is None:
         return str(field.default or "") if field.kind == "radio" else ""
     return str(value)
@@ -168,6 +190,8 @@ def _text(field: FormField, value: Any) -> str:
 
 def _value(field: FormField, text: str) -> Any:
     """Return the value of a text, None for no value. Raises ValueError with what is wrong."""
+    if field.kind == "checks":
+        return text.split(", ") if text else None
     if field.options and text not in {one.value for one in field.options}:
         raise ValueError(f"{text[:80]!r} is not one of the choices.")
     match field.kind:

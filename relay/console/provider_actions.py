@@ -10,21 +10,29 @@ from relay.console.formats import counted
 from relay.console.forms import form_of
 from relay.console.links import segment
 from relay.console.plans import Action, Done, PlanPages, Question
+from relay.console.provider_form import provider_table
 from relay.console.roles import Role
+from relay.console.table_actions import changed, table_to_change
+from relay.console.table_editor import Edit, TableEditor
 from relay.mail.lane import DIRECT
 from relay.people.ports import Plan
 from relay.queue.pause import HeldKind
 
 _QUESTIONS = {
-    "providers.pause": (
+    "provider.pause": (
         "Pause the provider {}?",
         "Its mail is accepted, and waits until it is resumed. No fallback takes it. Its time runs on.",
         "Pause it",
     ),
-    "providers.resume": (
+    "provider.resume": (
         "Resume the provider {}?",
         "What waits for it is tried now. If it still refuses, it is paused again.",
         "Resume it",
+    ),
+    "provider.remove": (
+        "Remove the provider {}?",
+        "Its password is deleted. What waits for it takes another way out when it is due.",
+        "Remove it",
     ),
 }
 """Title, text and button of each action."""
@@ -38,10 +46,12 @@ class ProviderActions:
     routes: ProviderRoutes
     pause: Callable[[HeldKind, str, float, str], Awaitable[bool]]
     resume: Callable[[HeldKind, str], Awaitable[int | None]]
+    editor: TableEditor
 
     def __post_init__(self) -> None:
         for name in _QUESTIONS:
-            self.plans.actions[name] = Action(Role.OPERATOR, _question, self._run)
+            role = Role.OWNER if name == "provider.remove" else Role.OPERATOR
+            self.plans.actions[name] = Action(role, _question, self._run)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Ask about a provider."""
@@ -51,11 +61,17 @@ class ProviderActions:
             raise web.HTTPBadRequest(text=f"There is no action {action[:80]}.")
         if name != DIRECT and self.routes.settings().provider(name) is None:
             raise web.HTTPNotFound(text=f"There is no provider {name[:80]}.")
+        if action == "provider.remove":
+            table = await table_to_change(self.editor, provider_table(name))
+            return await self.plans.ask(request, action, [name], {"version": table.version}, "/providers")
         return await self.plans.ask(request, action, [name], {}, f"/providers/{segment(name)}")
 
     async def _run(self, plan: Plan) -> Done:
         (name,) = plan.keys
-        if plan.action == "providers.pause":
+        if plan.action == "provider.remove":
+            edit = Edit(provider_table(name), None, plan.detail["version"], plan.action)
+            return await changed(self.editor, edit, f"The provider {name} is removed.")
+        if plan.action == "provider.pause":
             is_new = await self.pause("provider", name, 0.0, "on the console")
             what = f"The provider {name} is paused." if is_new else f"The provider {name} was paused before."
             return Done(what, subject=name, before="" if is_new else "paused", after="paused")
@@ -69,4 +85,4 @@ class ProviderActions:
 
 def _question(plan: Plan) -> Question:
     title, text, button = _QUESTIONS[plan.action]
-    return Question(title.format(plan.keys[0]), (text,), button)
+    return Question(title.format(plan.keys[0]), (text,), button, is_danger=plan.action == "provider.remove")

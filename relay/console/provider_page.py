@@ -97,7 +97,7 @@ class ProviderTests:
         given = [form.get(key, "").strip() for key in ("from", "to")]
         sent = await self.routes.send_test(name, *(address_or_400(one) if one else "" for one in given))
         await self.audit.note(
-            "providers.mail", person=viewer.name, client=viewer.client, subject=name, after=f"to {sent['to']}"
+            "provider.mail", person=viewer.name, client=viewer.client, subject=name, after=f"to {sent['to']}"
         )
         raise web.HTTPSeeOther(f"/messages/{sent['queue_id']}")
 
@@ -106,7 +106,7 @@ async def note_test(audit: Audit, viewer: Viewer, tested: LoginAnswer) -> None:
     """Record who had the relay log in where. Raises StoreError."""
     after = "works" if tested.works else f"{tested.phase or 'not asked'}: {tested.text}"
     await audit.note(
-        "providers.test",
+        "provider.test",
         person=viewer.name,
         client=viewer.client,
         subject=f"{tested.provider} {tested.server}",

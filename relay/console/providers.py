@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from relay.config.settings import Settings
 from relay.console.csv_export import csv_answer, one_page
 from relay.console.formats import listed, part_of, time_of_json
 from relay.console.shell import Shell
@@ -34,6 +35,7 @@ class ProviderPages:
     """GET /providers and /providers.csv."""
 
     shell: Shell
+    settings: Callable[[], Settings]
     rows: Callable[[], Awaitable[Sequence[JsonObject]]]
     """Returns the providers as the API has them."""
     holds: Callable[[], Sequence[Pause]] = tuple
@@ -41,7 +43,8 @@ class ProviderPages:
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /providers: the ways out, with their limits."""
-        rows = await self.found()
+        rows, settings = await self.found(), self.settings()
+        domains, imap = settings.senders.domains, settings.bounces.imap
         paused = [str(one.json["name"]) for one in rows if one.is_paused]
         if paused:
             verb = "is" if len(paused) == 1 else "are"
@@ -49,7 +52,14 @@ class ProviderPages:
         else:
             headline = "The way out works." if len(rows) == 1 else f"{part_of(len(rows), len(rows))} ways out work."
         return await self.shell.page(
-            request, "providers.html", title="Providers", rows=rows, headline=headline, state="wait" if paused else "ok"
+            request,
+            "providers.html",
+            title="Providers",
+            rows=rows,
+            headline=headline,
+            state="wait" if paused else "ok",
+            newsletters=[(name, one.campaign_provider) for name, one in domains.items() if one.campaign_provider],
+            mailbox=imap.username if imap else "",
         )
 
     async def export(self, request: web.Request) -> web.StreamResponse:

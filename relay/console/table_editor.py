@@ -5,9 +5,12 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
+
+from pydantic.fields import FieldInfo
 
 from relay.config import ConfigError, Fault
+from relay.config.schema import fields_of, keys_from_file, table_at
 from relay.config.show import toml_value
 from relay.config.table_files import (
     StaleTableError,
@@ -21,6 +24,7 @@ from relay.config.table_files import (
     remove_table,
     undo_change,
 )
+from relay.config.values import Section
 from relay.console.roles import Viewer
 from relay.people.audit import Audit
 
@@ -156,18 +160,42 @@ class TableEditor:
 
 def audit_texts(before: Table, edit: Edit) -> tuple[str, str]:
     """Return what the audit has as before and after: the keys that differ, without secrets."""
+    schema = table_at((*edit.name.path[:-1], 0) if edit.name.is_element else edit.name.path)
     if edit.values is None:
-        return _listed(before.values, before.secrets), "removed"
-    secret = {*before.secrets, *edit.secrets}
+        return _listed(before.values, schema), "removed"
     after: dict[str, Any] = {**edit.values, **dict.fromkeys(edit.secrets, CHANGED)}
     keys = [key for key in {**before.values, **after} if before.values.get(key) != after.get(key)]
     was = {key: before.values[key] for key in keys if key in before.values}
     now = {key: after[key] for key in keys if key in after}
-    return _listed(was, secret), _listed(now, secret) or "nothing"
+    return _listed(was, schema), _listed(now, schema) or "nothing"
 
 
-def _listed(values: Mapping[str, Any], secret: Mapping[str, Any] | set[str]) -> str:
-    return ", ".join(f"{key} = {CHANGED if key in secret else toml_value(one)}" for key, one in values.items())
+def _listed(values: Mapping[str, Any], schema: type[Section] | None) -> str:
+    shown = without_secrets(values, schema)
+    return ", ".join(f"{key} = {CHANGED if one is None else toml_value(one)}" for key, one in shown.items())
+
+
+def without_secrets(values: Mapping[str, Any], schema: type[Section] | None) -> dict[str, Any]:
+    """Return the values of a table with None in the place of secrets, and their file names; also of inner tables."""
+    fields = fields_of(schema) if schema else {}
+    from_file = keys_from_file(schema) if schema else {}
+    shown: dict[str, Any] = {}
+    for key, value in values.items():
+        field, inner = fields.get(key), None if schema is None else _inner_section(fields.get(key))
+        if key in from_file or key.removesuffix("_file") in from_file or "SecretStr" in str(field and field.annotation):
+            shown[key] = None
+        elif isinstance(value, Mapping) and inner is not None:
+            kept = without_secrets(value, inner)
+            shown[key] = {name: CHANGED if one is None else one for name, one in kept.items()}
+        else:
+            shown[key] = value
+    return shown
+
+
+def _inner_section(field: FieldInfo | None) -> type[Section] | None:
+    """Return the section of a field, None if it has none."""
+    kinds = (field.annotation, *get_args(field.annotation)) if field else ()
+    return next((one for one in kinds if isinstance(one, type) and issubclass(one, Section)), None)
 
 
 def _write(config: Path, edit: Edit, environ: Mapping[str, str], key: bytes) -> TableChange:

@@ -1,7 +1,8 @@
 """Pages with a form for one table of the configuration: shown, saved, refused with the faults at their fields."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import web
 
@@ -9,10 +10,12 @@ from relay.config.table_faults import faults_by_key
 from relay.config.table_files import Table, TableName, place_text
 from relay.console.form_fields import (
     FormField,
+    Meaning,
     Overlap,
     Section,
     base_text,
     base_texts,
+    check_name,
     fields_of,
     meaning_of,
     merged,
@@ -21,6 +24,7 @@ from relay.console.form_fields import (
     texts_of,
 )
 from relay.console.forms import form_of
+from relay.console.notices import Notice
 from relay.console.roles import viewer_of
 from relay.console.shell import SAVED, Shell
 from relay.console.table_editor import Edit, Refused, Saved, Stale, TableEditor
@@ -46,6 +50,21 @@ class TableForm:
     """Name of the change in the audit."""
     button: str = "Save changes"
     is_new: bool = False
+    buttons: Sequence[tuple[str, str]] = ()
+    """Further buttons: what they send as `do`, and their texts."""
+    hidden: Mapping[str, str] = field(default_factory=dict)
+    """What the form carries beside its fields."""
+    made: Mapping[str, Any] = field(default_factory=dict)
+    """Values that the server makes."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Secrets beside those that were typed."""
+    code: tuple[str, str] = ("", "")
+    """Title and text of a secret that is shown once, after it was saved."""
+
+    @property
+    def has_buttons(self) -> bool:
+        """Whether the form has other buttons than the one that saves."""
+        return bool(self.buttons or any(one.button for one in fields_of(self.sections)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,10 +118,9 @@ class TableForms:
         if meaning.faults or faults:
             return await self._page(request, form, table, texts, {**meaning.faults, **(faults or {})}, given)
         version = "" if form.is_new else given.get("version", "")
-        edit = Edit(form.name, meaning.values, version, form.action, meaning.secrets)
-        match await self.editor.save(viewer_of(request), edit):
+        match await self.editor.save(viewer_of(request), _edit(form, meaning, version)):
             case Saved():
-                raise web.HTTPSeeOther(f"{form.after}?{SAVED}=1")
+                return await self._saved(request, form)
             case Stale(present, person):
                 return await self._stale(request, form, present, texts, given, person)
             case Refused(wrong, others):
@@ -110,6 +128,41 @@ class TableForms:
                 rest = "\n".join(filter(None, (found.get("", ""), *others)))
                 found |= {"": rest} if rest else {}
                 return await self._page(request, form, table, texts, found, given)
+
+    async def again(
+        self,
+        request: web.Request,
+        form: TableForm,
+        notice: Notice | None = None,
+        faults: Mapping[str, str] | None = None,
+        texts: Mapping[str, str] | None = None,
+    ) -> web.StreamResponse:
+        """Answer with a form as it was sent, and what one of its other buttons found. Nothing is saved.
+
+        `texts` take the place of those that were sent.
+        """
+        given, fields = await form_of(request), fields_of(form.sections)
+        sent = {**submitted(fields, given), **(texts or {})}
+        table = await self.editor.read(form.name)
+        return await self._page(request, form, table, sent, faults or {}, given, notice)
+
+    async def _saved(self, request: web.Request, form: TableForm) -> web.StreamResponse:
+        """Lead to the page that follows, or show once what the server made. Raises HTTPSeeOther."""
+        title, code = form.code
+        if not code:
+            raise web.HTTPSeeOther(f"{form.after}?{SAVED}=1")
+        what = f"{form.name.name} is saved."
+        return await self.shell.page(
+            request,
+            "done.html",
+            title="Done",
+            what=what,
+            follows="",
+            state="ok",
+            code=code,
+            code_label=title,
+            back=form.after,
+        )
 
     async def _page(
         self,
@@ -119,6 +172,7 @@ class TableForms:
         texts: Mapping[str, str],
         faults: Mapping[str, str],
         given: Mapping[str, str] | None = None,
+        notice: Notice | None = None,
     ) -> web.StreamResponse:
         """Answer with the form. One that was sent keeps its version, so that other changes show at the next try."""
         state = FormState(
@@ -128,7 +182,8 @@ class TableForms:
             faults=faults,
             place=place_text(table.elsewhere) if table.elsewhere and not form.is_new else "",
         )
-        return await self._shown(request, form, state, 400 if given is not None else 200)
+        status = 400 if faults and given is not None else 200
+        return await self._shown(request, form, state, status, notice=notice)
 
     async def _stale(
         self,
@@ -157,7 +212,14 @@ class TableForms:
         return await self._shown(request, form, state, 409, is_gone=not present.exists)
 
     async def _shown(
-        self, request: web.Request, form: TableForm, state: FormState, status: int, *, is_gone: bool = False
+        self,
+        request: web.Request,
+        form: TableForm,
+        state: FormState,
+        status: int,
+        *,
+        is_gone: bool = False,
+        notice: Notice | None = None,
     ) -> web.StreamResponse:
         return await self.shell.page(
             request,
@@ -167,9 +229,18 @@ class TableForms:
             form=form,
             state=state,
             is_gone=is_gone,
+            notice=notice,
+            check_name=check_name,
             labels={one.key: one.label for one in fields_of(form.sections)},
             shown=_shown_text,
         )
+
+
+def _edit(form: TableForm, meaning: Meaning, version: str) -> Edit:
+    """Return the change that a form means. A new secret takes the place of the present one."""
+    replaced = {name for key in form.secrets for name in (key, f"{key}_file")}
+    values = {key: value for key, value in meaning.values.items() if key not in replaced}
+    return Edit(form.name, {**values, **form.made}, version, form.action, {**meaning.secrets, **form.secrets})
 
 
 def _shown_text(field: FormField, text: str) -> str:

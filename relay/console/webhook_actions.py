@@ -1,53 +1,75 @@
-"""Actions on webhooks: pause, resume, post events again."""
+"""Actions on webhooks: pause, resume, post events again; another key, removal."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aiohttp import web
 
+from relay.config.settings import Settings
 from relay.console.formats import counted, minute
 from relay.console.forms import form_of
 from relay.console.links import segment
 from relay.console.plans import Action, Done, PlanPages, Question
 from relay.console.roles import Role
+from relay.console.table_actions import changed, table_to_change
+from relay.console.table_editor import Edit, TableEditor
+from relay.console.webhook_form import made_secret, webhook_table
 from relay.mail.queue_id import is_queue_id
 from relay.people.ports import Plan
-from relay.webhooks.control import UnknownWebhookError, WebhookControl
+from relay.webhooks.control import PAUSED_BY_OPERATOR, UnknownWebhookError, WebhookControl
 
 _QUESTIONS: Mapping[str, tuple[str, str, str]] = {
-    "webhooks.pause": (
+    "webhook.pause": (
         "Pause the webhook {}?",
         "Nothing is posted to it until it is resumed. Its events are kept as long as messages are.",
         "Pause it",
     ),
-    "webhooks.resume": (
+    "webhook.resume": (
         "Resume the webhook {}?",
         "It goes on with the events that are kept. Kinds that its receiver refused are posted again.",
         "Resume it",
     ),
-    "webhooks.skip": (
+    "webhook.skip": (
         "Resume the webhook {} with new events?",
         "The events that are kept for it are not posted. They can be posted again from its page.",
         "Resume it",
     ),
-    "webhooks.failed": (
+    "webhook.failed": (
         "Post what failed again to {}?",
         "All events whose post failed are posted once more, with the same ids.",
         "Post it again",
     ),
-    "webhooks.message": (
+    "webhook.message": (
         "Post the events of a message again to {}?",
         "They have the same ids, so that a receiver can see that it has them.",
         "Post them again",
     ),
-    "webhooks.since": (
+    "webhook.since": (
         "Post the events since a time again to {}?",
         "They have the same ids, so that a receiver can see that it has them.",
         "Post them again",
     ),
+    "webhook.rotate": (
+        "Make a new key for {}?",
+        "It signs from the next post on, and is shown once, on the next page. The present key signs beside it.",
+        "Make a key",
+    ),
+    "webhook.retire": (
+        "End the older key of {}?",
+        "Posts are signed with the newest key only. A receiver that does not have it refuses them.",
+        "End it",
+    ),
+    "webhook.remove": (
+        "Remove the webhook {}?",
+        "Nothing is posted to it any more, and its keys are deleted. Events that wait for it are not posted.",
+        "Remove it",
+    ),
 }
 """Title, text and button of each action."""
+
+_OF_OWNERS = ("webhook.rotate", "webhook.retire", "webhook.remove")
+"""Actions that change secrets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,10 +78,13 @@ class WebhookActions:
 
     plans: PlanPages
     control: WebhookControl
+    settings: Callable[[], Settings]
+    editor: TableEditor
 
     def __post_init__(self) -> None:
         for name in _QUESTIONS:
-            self.plans.actions[name] = Action(Role.OPERATOR, _question, self._run)
+            role = Role.OWNER if name in _OF_OWNERS else Role.OPERATOR
+            self.plans.actions[name] = Action(role, _question, self._run)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Ask about a webhook."""
@@ -71,29 +96,56 @@ class WebhookActions:
             self.control.webhook(name)
         except UnknownWebhookError:
             raise web.HTTPNotFound(text=f"There is no webhook {name[:80]}.") from None
+        if action in _OF_OWNERS:
+            table = await table_to_change(self.editor, webhook_table(name))
+            back = "/webhooks" if action == "webhook.remove" else f"/webhooks/{segment(name)}"
+            return await self.plans.ask(request, action, [name], {"version": table.version}, back)
         detail = _detail(action, form)
         return await self.plans.ask(request, action, [name], detail, f"/webhooks/{segment(name)}")
 
     async def _run(self, plan: Plan) -> Done:
         (name,) = plan.keys
+        if plan.action == "webhook.remove":
+            edit = Edit(webhook_table(name), None, plan.detail["version"], plan.action)
+            return await changed(self.editor, edit, f"The webhook {name} is removed.")
+        if plan.action in _OF_OWNERS:
+            return await self._change_keys(plan, name)
         try:
             what = await self._do(plan, name)
         except UnknownWebhookError:
             return Done(f"There is no webhook {name} any more.", state="off", subject=name)
         return Done(what, subject=name, after=what)
 
+    async def _change_keys(self, plan: Plan, name: str) -> Done:
+        """Put a new key before the present one, or keep the newest one alone."""
+        table = await self.editor.read(webhook_table(name))
+        try:
+            webhook = self.control.webhook(name)
+        except UnknownWebhookError:
+            return Done(f"There is no webhook {name} any more.", state="off", subject=name)
+        kept = [one.get_secret_value() for one in webhook.secret[:1]]
+        what, follows, code = f"The webhook {name} has one key.", "", ("", "")
+        if plan.action == "webhook.rotate":
+            secret, code = made_secret(name, webhook.format, self.settings().server.hostname)
+            kept.insert(0, secret)
+            what = f"The webhook {name} has a new key."
+            follows = "The older key signs beside it until you end it." if kept[1:] else ""
+        values = {key: value for key, value in table.values.items() if key not in ("secret", "secret_file")}
+        edit = Edit(table.name, values, plan.detail["version"], plan.action, {"secret": "\n".join(kept)})
+        return await changed(self.editor, edit, what, follows, code)
+
     async def _do(self, plan: Plan, name: str) -> str:
         control = self.control
         match plan.action:
-            case "webhooks.pause":
-                is_new = await control.pause(name, "paused on the console")
+            case "webhook.pause":
+                is_new = await control.pause(name, PAUSED_BY_OPERATOR)
                 return f"The webhook {name} is paused." if is_new else f"The webhook {name} was paused before."
-            case "webhooks.resume" | "webhooks.skip":
-                await control.resume(name, from_now=plan.action == "webhooks.skip")
+            case "webhook.resume" | "webhook.skip":
+                await control.resume(name, from_now=plan.action == "webhook.skip")
                 return f"The webhook {name} goes on."
-            case "webhooks.failed":
+            case "webhook.failed":
                 return f"{counted(await control.replay_failed(name), 'event')} of {name} will be posted again."
-            case "webhooks.message":
+            case "webhook.message":
                 count = await control.replay_message(name, plan.detail["queue_id"])
                 return f"{counted(count, 'event')} of the message will be posted again to {name}."
         count = await control.replay(name, float(plan.detail["since"]), self.plans.clock())
@@ -102,14 +154,14 @@ class WebhookActions:
 
 def _detail(action: str, form: Mapping[str, str]) -> Mapping[str, str]:
     """Return what an action needs beside the name. Raises 400."""
-    if action == "webhooks.message":
+    if action == "webhook.message":
         queue_id = form.get("queue_id", "").strip().upper()
         if not is_queue_id(queue_id):
             raise web.HTTPBadRequest(
                 text=f"{queue_id[:80] or 'Nothing'} is not the id of a message, such as 1M8PWY6BNNZFMM."
             )
         return {"queue_id": queue_id}
-    if action == "webhooks.since":
+    if action == "webhook.since":
         given = form.get("since", "").strip()
         try:
             return {"since": str(datetime.fromisoformat(given).replace(tzinfo=UTC).timestamp())}
@@ -123,8 +175,9 @@ def _detail(action: str, form: Mapping[str, str]) -> Mapping[str, str]:
 def _question(plan: Plan) -> Question:
     title, text, button = _QUESTIONS[plan.action]
     texts = [text]
-    if plan.action == "webhooks.message":
+    if plan.action == "webhook.message":
         texts.append(f"The message is {plan.detail['queue_id']}.")
-    if plan.action == "webhooks.since":
+    if plan.action == "webhook.since":
         texts.append(f"All events since {minute(float(plan.detail['since']))} (UTC) that its filter passes.")
-    return Question(title.format(plan.keys[0]), texts, button, "Leave it as it is")
+    is_danger = plan.action in ("webhook.retire", "webhook.remove")
+    return Question(title.format(plan.keys[0]), texts, button, "Leave it as it is", is_danger=is_danger)

@@ -83,7 +83,7 @@ class WebhookTest:
         except UnknownWebhookError:
             raise web.HTTPNotFound(text=f"There is no webhook {name[:80]}.") from None
         after = "accepted" if any(one.accepted for one in tested) else "not accepted"
-        await self.audit.note("webhooks.test", person=viewer.name, client=viewer.client, subject=name, after=after)
+        await self.audit.note("webhook.test", person=viewer.name, client=viewer.client, subject=name, after=after)
         if not tested:
             text = f"The format {self.routes.control.webhook(name).format} has no form for {kind.value}."
             raise web.HTTPBadRequest(text=text)

@@ -71,31 +71,29 @@ async def test_a_provider_is_looked_at_tested_and_paused(tmp_path: Path) -> None
         await olga.post("/providers/news/mail", {"from": "nobody", "to": ""})
         assert (olga.status, "is not a mail address" in olga.page) == (400, True)
 
-        await olga.post("/providers/actions", {"action": "providers.pause", "name": "news"})
+        await olga.post("/providers/actions", {"action": "provider.pause", "name": "news"})
         assert "Pause the provider news?" in text_of(olga.page)
         await olga.post(olga.path)
         assert "The provider news is paused." in text_of(olga.page)
         assert "One of three ways out is paused: news." in text_of(await olga.get("/providers"))
         assert "Provider news is paused." in text_of(await olga.get("/providers/news"))
         await asyncio.to_thread(relay._transaction, "ada@reader.test", b"From: news@acme.test\r\n\r\nHello\r\n")
-        await olga.post("/providers/actions", {"action": "providers.resume", "name": "news"})
+        await olga.post("/providers/actions", {"action": "provider.resume", "name": "news"})
         await olga.post(olga.path)
         assert "The provider news is resumed." in text_of(olga.page)
         await other.received(2)
-        await olga.post("/providers/actions", {"action": "providers.resume", "name": "news"})
+        await olga.post("/providers/actions", {"action": "provider.resume", "name": "news"})
         await olga.post(olga.path)
         assert "was not paused" in text_of(olga.page)
         for form, status in (
-            ({"action": "providers.burn", "name": "news"}, 400),
-            ({"action": "providers.pause", "name": "none"}, 404),
+            ({"action": "provider.burn", "name": "news"}, 400),
+            ({"action": "provider.pause", "name": "none"}, 404),
         ):
             await olga.post("/providers/actions", form)
             assert olga.status == status
-        audit = [
-            (one["action"], one["subject"]) for one in await relay.json("person", "audit", "--action", "providers")
-        ]
-        assert audit.count(("providers.test", f"news 127.0.0.1:{other.port}")) == 2, audit
-        assert ("providers.pause", "news") in audit
+        audit = [(one["action"], one["subject"]) for one in await relay.json("person", "audit", "--action", "provider")]
+        assert audit.count(("provider.test", f"news 127.0.0.1:{other.port}")) == 2, audit
+        assert ("provider.pause", "news") in audit
         assert password not in relay.log_file.read_text() + await olga.get("/audit") + await olga.get("/providers/news")
 
 
@@ -119,10 +117,10 @@ async def test_a_webhook_is_tested_paused_and_gets_events_again(tmp_path: Path) 
         for path, form, status in (
             ("/webhooks/crm/test", {"kind": "burnt"}, 400),
             ("/webhooks/none/test", {"kind": "bounced"}, 404),
-            ("/webhooks/actions", {"action": "webhooks.burn", "name": "crm"}, 400),
-            ("/webhooks/actions", {"action": "webhooks.pause", "name": "none"}, 404),
-            ("/webhooks/actions", {"action": "webhooks.message", "name": "crm", "queue_id": EVIL}, 400),
-            ("/webhooks/actions", {"action": "webhooks.since", "name": "crm", "since": "yesterday"}, 400),
+            ("/webhooks/actions", {"action": "webhook.burn", "name": "crm"}, 400),
+            ("/webhooks/actions", {"action": "webhook.pause", "name": "none"}, 404),
+            ("/webhooks/actions", {"action": "webhook.message", "name": "crm", "queue_id": EVIL}, 400),
+            ("/webhooks/actions", {"action": "webhook.since", "name": "crm", "since": "yesterday"}, 400),
         ):
             await olga.post(path, form)
             assert olga.status == status, form
@@ -142,15 +140,15 @@ async def test_a_webhook_is_tested_paused_and_gets_events_again(tmp_path: Path) 
             await olga.post(olga.path)
             return text_of(olga.page)
 
-        assert "1 event of the message will be posted again" in await confirmed("webhooks.message", queue_id=queue_id)
+        assert "1 event of the message will be posted again" in await confirmed("webhook.message", queue_id=queue_id)
         posts = await receiver.wait_for(before + 2)
         assert posts[before].id == posts[before + 1].id
-        assert "will be looked at" in await confirmed("webhooks.since", since="2020-01-01T00:00")
+        assert "will be looked at" in await confirmed("webhook.since", since="2020-01-01T00:00")
         await receiver.wait_for(before + 3)
-        assert "The webhook crm is paused." in await confirmed("webhooks.pause")
+        assert "The webhook crm is paused." in await confirmed("webhook.pause")
         assert "The webhook crm is paused." in text_of(await olga.get("/webhooks/crm"))
         await relay.send("bob@reader.test", message_id="<2@acme.test>")
-        assert "The webhook crm goes on." in await confirmed("webhooks.resume")
+        assert "The webhook crm goes on." in await confirmed("webhook.resume")
         await receiver.wait_for(before + 4)
         receiver.rule = lambda _: Reply(400)
         await relay.send("eve@reader.test", message_id="<3@acme.test>")
@@ -159,10 +157,10 @@ async def test_a_webhook_is_tested_paused_and_gets_events_again(tmp_path: Path) 
                 await asyncio.sleep(0.05)
         receiver.rule = lambda _: Reply()
         count = len(receiver.posts)
-        assert "of crm will be posted again" in await confirmed("webhooks.failed")
+        assert "of crm will be posted again" in await confirmed("webhook.failed")
         await receiver.wait_for(count + 1)
-        actions = {one["action"] for one in await relay.json("person", "audit", "--action", "webhooks")}
-        assert actions == {f"webhooks.{word}" for word in ("test", "message", "since", "pause", "resume", "failed")}
+        actions = {one["action"] for one in await relay.json("person", "audit", "--action", "webhook")}
+        assert actions == {f"webhook.{word}" for word in ("test", "message", "since", "pause", "resume", "failed")}
 
 
 def log_in(port: int, key: str) -> int:
@@ -191,7 +189,7 @@ async def test_an_owner_revokes_a_key(tmp_path: Path) -> None:
         assert "Revoke" in otto.page
         assert "blake2b" not in otto.page
         assert "Revoke" not in (await olga.get("/credentials/shop")).replace("Revoked", "")
-        form = {"action": "credentials.revoke", "name": "shop", "key": key["key"]}
+        form = {"action": "credential.revoke", "name": "shop", "key": key["key"]}
         await olga.post("/credentials/actions", form)
         assert olga.status == 403
         for wrong, status in (({"action": "x"}, 400), ({"name": "none"}, 404), ({"key": "x"}, 400)):
@@ -219,10 +217,10 @@ async def test_a_person_of_one_domain_gets_a_refusal_with_its_reason(tmp_path: P
             await dora.get(path)
             assert (dora.status, "You are restricted to acme.test." in dora.page) == (403, True), path
         for path, form in (
-            ("/providers/actions", {"action": "providers.pause", "name": "sink"}),
+            ("/providers/actions", {"action": "provider.pause", "name": "sink"}),
             ("/providers/sink/test", {}),
             ("/webhooks/crm/test", {"kind": "bounced"}),
-            ("/credentials/actions", {"action": "credentials.revoke", "name": "shop"}),
+            ("/credentials/actions", {"action": "credential.revoke", "name": "shop"}),
         ):
             await dora.post(path, form)
             assert (dora.status, "You are restricted to acme.test." in dora.page) == (403, True), path

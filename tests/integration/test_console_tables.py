@@ -35,7 +35,8 @@ def form_of(page: str) -> dict[str, str]:
             continue
         found[given.get("name", "")] = _plain(given.get("value", ""))
     for name, options in re.findall(r'<select[^>]*name="([^"]+)"[^>]*>(.*?)</select>', main, re.DOTALL):
-        chosen = re.search(r'<option value="([^"]*)" selected', options)
+        first = re.search(r'<option value="([^"]*)"', options)
+        chosen = re.search(r'<option value="([^"]*)" selected', options) or first
         found[name] = _plain(chosen[1]) if chosen else ""
     found.pop("", None)
     return found
