@@ -17,8 +17,8 @@ MAX_HOPS = 32
 
 
 def hops_of(forwarded_for: str) -> list[str]:
-    """Return the entries of X-Forwarded-For, the last MAX_HOPS of them."""
-    return forwarded_for.split(",")[-MAX_HOPS:]
+    """Return the entries of X-Forwarded-For, the last MAX_HOPS of them, without empty ones (RFC 9110 section 5.6.1)."""
+    return [one for one in forwarded_for.split(",")[-MAX_HOPS:] if one and not one.isspace()]
 
 
 def forwarded_for(forwarded: str) -> str:
@@ -26,7 +26,7 @@ def forwarded_for(forwarded: str) -> str:
 
     An element without one is an entry that is no address. Of many elements, the last MAX_HOPS are read.
     """
-    elements = [element for element in _split(forwarded, ",") if element]
+    elements = [element for element in _split(forwarded, ",") if element.strip()]
     return ", ".join(_node(element) for element in elements[-MAX_HOPS:])
 
 

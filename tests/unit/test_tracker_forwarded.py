@@ -49,6 +49,7 @@ def test_an_entry_is_an_address_with_or_without_its_port(hop: str, address: str 
         ('for="6.6.6.6, for=192.0.2.1', "unknown, 192.0.2.1"),
         ('for="6.6.6.6\\', "unknown"),
         ('for="192.0.2.1" ; proto=http', "192.0.2.1"),
+        (" , for=6.6.6.6,\t, for=192.0.2.1 , ", "6.6.6.6, 192.0.2.1"),
         ("for=;proto=http", "unknown"),
     ],
 )
