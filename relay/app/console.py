@@ -78,7 +78,7 @@ class ConsoleSide:
         shell, settings = self._shell(queue), self.context.settings
         overview = self._overview(shell, queue)
         self.context.stack.push_async_callback(queue.close)
-        self.context.stack.push_async_callback(overview.figures.close)
+        self.context.stack.push_async_callback(overview.close)
         tests = IdentityTests(self.verifier)
         self.context.stack.push_async_callback(tests.close)
         holds = self.outbound.runner.shared_pauses.holds

@@ -12,12 +12,13 @@ from relay.console.csv_export import Row, csv_answer
 from relay.console.figures import BOUNCE_MARKS
 from relay.console.formats import counted, number, percent
 from relay.console.links import link
+from relay.console.roles import viewer_of
 from relay.console.shell import Shell
 from relay.console.time_columns import SPANS, Span, time_columns
 from relay.dsn.bounce_rules import Rules
 from relay.dsn.categories import CATEGORIES
 from relay.dsn.classify import classify
-from relay.mail.canonical_address import canonical
+from relay.mail.canonical_address import canonical, domain_of
 from relay.reports import build
 from relay.reports.ports import MessageQuery, ReportStore
 from relay.reports.tallies import BOUNCED, CAMPAIGN, LATE, TallyStore, TallySum, added_up, bounced
@@ -64,10 +65,11 @@ class BouncePages:
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /bounces?span=&domain=&type=&identity=&reply=: rate, bounces by time, reasons with guidance."""
         filters, span, settings = _filters(request), _span(request), self.settings()
-        now = self.clock()
+        now, viewer = self.clock(), viewer_of(request)
         since, until = span.window(now)
         sender = canonical(filters["identity"]) if filters["identity"] else filters["domain"]
-        sums = await self.tallies.sums(since, until, ("delivered", LATE, BOUNCED), sender, span.column)
+        senders = (sender,) if sender else viewer.domains
+        sums = await self.tallies.sums(since, until, ("delivered", LATE, BOUNCED), senders, span.column)
         found = [one for one in sums if _is_of_type(one, filters["type"])]
         total = added_up(found)
         failed, delivered = bounced(total), max(total.get("delivered", 0) - total.get(LATE, 0), 0)
@@ -88,8 +90,8 @@ class BouncePages:
             filters=filters,
             spans=[(one.name, one.title) for one in SPANS],
             types=TYPES,
-            domains=[("", "Any"), *((name, name) for name in settings.domains)],
-            identities=[("", "Any"), *((name, name) for name in settings.identities)],
+            domains=[("", "Any"), *((name, name) for name in viewer.domains or settings.domains)],
+            identities=[("", "Any"), *((one, one) for one in settings.identities if viewer.sees(domain_of(one)))],
             export=link("/bounces.csv", filters),
             reply=(reply := request.query.get("reply", "").strip()[:MAX_REPLY]),
             meaning=classify(self.rules(), reply) if reply else None,
@@ -104,6 +106,7 @@ class BouncePages:
             domain=filters["domain"],
             identity=filters["identity"],
             campaign={"campaign": True, "transactional": False}.get(filters["type"]),
+            domains=viewer_of(request).domains or None,
             users_only=True,
         )
 
@@ -119,8 +122,14 @@ COLUMNS = ("at", "recipient", "category", "status", "reply", "remote", "identity
 
 
 def _filters(request: web.Request) -> dict[str, str]:
-    """Return the filters. An identity has one domain, so that figures and file take the identity alone."""
+    """Return the filters. An identity has one domain, so that figures and file take the identity alone.
+
+    Raises 403 for a domain that the viewer does not see.
+    """
     filters = {key: request.query.get(key, "").strip() for key in _FILTERS}
+    for domain in filter(None, (filters["domain"], domain_of(filters["identity"]))):
+        if not viewer_of(request).sees(domain):
+            raise web.HTTPForbidden(text=f"{domain} is not among your sending domains.")
     return filters | {"domain": ""} if filters["identity"] else filters
 
 

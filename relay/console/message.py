@@ -11,7 +11,8 @@ from relay.clock import Clock
 from relay.console.formats import in_words, minute, sentence
 from relay.console.mail_preview import MAX_OCTETS, POLICY, Link, header_of, visible_body
 from relay.console.message_rows import last_failure, status_of, why_of
-from relay.console.roles import viewer_of
+from relay.console.narrowing import shown_reasons
+from relay.console.roles import Viewer, viewer_of
 from relay.console.shell import Shell
 from relay.console.timeline import ShownEvent, Station, folded, shown, stations
 from relay.dsn.categories import CATEGORIES
@@ -80,8 +81,9 @@ class MessagePages:
         content = await self.store.content(queue_id) if story.message.size <= MAX_OCTETS else None
         # Of one recipient all events come, page by page; of several the first and last of each kind.
         events = page.events if len(story.entries) == 1 else story.events
-        ways = [self._way(story, entry, events, now) for entry in _by_need(story)[:RECIPIENTS]]
-        if viewer_of(request).may("SUPPORT"):
+        viewer = viewer_of(request)
+        ways = [self._way(story, entry, events, now, viewer) for entry in _by_need(story)[:RECIPIENTS]]
+        if viewer.may("SUPPORT"):
             ways = await self._with_suppressions(story.message, ways, now)
         state, verdict = _verdict(story, now)
         return await self.shell.page(
@@ -120,7 +122,7 @@ class MessagePages:
         headers = {"Content-Security-Policy": POLICY}
         return web.Response(text=text, content_type="text/html", charset="utf-8", headers=headers)
 
-    def _way(self, story: Story, entry: Entry, events: Sequence[Event], now: float) -> RecipientWay:
+    def _way(self, story: Story, entry: Entry, events: Sequence[Event], now: float, viewer: Viewer) -> RecipientWay:
         status, own = status_of(story, entry), [one for one in events if one.number == entry.number]
         failure = last_failure(story, entry) if status in ("bounced", "deferred") else None
         about = CATEGORIES.get(str(failure.data.get("category", ""))) if failure else None
@@ -129,18 +131,18 @@ class MessagePages:
             status=status,
             stations=stations(story, entry, now),
             why=about.title if about else why_of(story, entry),
-            advice=" ".join([*(about.guidance if about else ()), *self._wait(story.message, entry, now)]),
+            advice=" ".join([*(about.guidance if about else ()), *self._wait(story.message, entry, now, viewer)]),
             events=folded([shown(one, now) for one in own]),
             event_count=len(own),
             is_copy=entry.number in story.message.policy.copies,
             number=entry.number,
         )
 
-    def _wait(self, message: Message, entry: Entry, now: float) -> Iterator[str]:
+    def _wait(self, message: Message, entry: Entry, now: float, viewer: Viewer) -> Iterator[str]:
         """Yield why a recipient waits, and how long it may."""
         if entry.is_final:
             return
-        for reason in self.explain(message, entry):
+        for reason in shown_reasons(self.explain(message, entry), viewer):
             until = f" until {minute(reason.until, now)}" if now < reason.until < 1e12 else ""
             yield sentence(f"{reason.text}{until}")
         yield f"Trying goes on until {minute(entry.expires_at, now)}."

@@ -20,6 +20,8 @@ from relay.console.message_filters import (
     span_options,
 )
 from relay.console.message_rows import message_row, status_of, why_of
+from relay.console.narrowing import providers_of
+from relay.console.roles import Viewer, viewer_of
 from relay.console.shell import Shell
 from relay.mail.lane import DIRECT
 from relay.mail.queue_id import LENGTH, is_queue_id, time_of
@@ -47,14 +49,15 @@ class MessagesPage:
     settings: Callable[[], Settings]
     stories: StoryStore
     searches: SearchStore
-    figures: Callable[[], Awaitable[DayFigures]]
+    figures: Callable[[tuple[str, ...]], Awaitable[DayFigures]]
+    """Returns the figures of the last 24 hours, of some sending domains or of all mail."""
     waiting: Callable[[], Awaitable[int]]
     clock: Clock
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /messages?q=&status=&…&before=: the messages that match, newest first; the page of the only one."""
-        filters, now = self._filters(request), self.clock()
-        if (exact := await self._exact(filters.given["q"])) is not None:
+        filters, now, viewer = self._filters(request), self.clock(), viewer_of(request)
+        if (exact := await self._exact(filters.given["q"], viewer)) is not None:
             raise web.HTTPFound(f"/messages/{exact}")
         found = await self.searches.search(filters.search)
         first_page = not filters.search.before
@@ -68,11 +71,11 @@ class MessagesPage:
             filters=filters.given,
             is_narrowed=filters.is_narrowed,
             has_advanced=filters.has_advanced,
-            about=await self._about(filters),
-            chips=await self._chips(filters),
+            about=await self._about(filters, viewer),
+            chips=await self._chips(filters, viewer),
             spans=span_options(),
             categories=category_options(),
-            providers=[("", "Any"), *((name, name) for name in self._providers())],
+            providers=[("", "Any"), *((name, name) for name in self._providers(viewer))],
             newest="" if first_page else link("/messages", filters.given),
             older=link("/messages", filters.given, before=found.next) if found.next else "",
             reached=_reached(found, now),
@@ -95,11 +98,12 @@ class MessagesPage:
 
     def _filters(self, request: web.Request) -> Filters:
         try:
-            return read_filters(request.query, self.clock(), PAGE)
+            filters = read_filters(request.query, self.clock(), PAGE)
         except FilterError as error:
             raise web.HTTPBadRequest(text=str(error)) from None
+        return replace(filters, search=replace(filters.search, domains=viewer_of(request).domains))
 
-    async def _exact(self, query: str) -> str | None:
+    async def _exact(self, query: str, viewer: Viewer) -> str | None:
         """Return the queue id of the message that a queue id or Message-ID names, None if there is none."""
         if is_queue_id(query.upper()):
             found = await self.stories.stories(MessageQuery(queue_id=query.upper(), limit=1))
@@ -107,27 +111,23 @@ class MessagesPage:
             found = await self.stories.stories(MessageQuery(message_id=query, limit=1))
         else:
             return None
-        return found[0].message.queue_id if found else None
+        return found[0].message.queue_id if found and viewer.sees(found[0].message.policy.domain) else None
 
-    async def _about(self, filters: Filters) -> str:
+    async def _about(self, filters: Filters, viewer: Viewer) -> str:
         """Return the line below the heading."""
         if filters.given["q"]:
             return f"Found for {filters.given['q']}"
         if filters.is_narrowed:
             return "What matches the filters, newest first"
-        return f"{counted((await self.figures()).accepted, 'recipient')} in the last 24 hours"
+        return f"{counted((await self.figures(viewer.domains)).accepted, 'recipient')} in the last 24 hours"
 
-    async def _chips(self, filters: Filters) -> Sequence[tuple[str, str, bool]]:
+    async def _chips(self, filters: Filters, viewer: Viewer) -> Sequence[tuple[str, str, bool]]:
         """Return the links that narrow the list by status, with the numbers of the last 24 hours."""
         counts: dict[str, int] = {}
         if not filters.is_narrowed and filters.given["span"] in ("", "day"):
-            figures = await self.figures()
-            counts = {
-                "delivered": figures.delivered,
-                "waiting": await self.waiting(),
-                "bounced": figures.bounced,
-                "dropped": figures.dropped,
-            }
+            figures = await self.figures(viewer.domains)
+            counts = {"delivered": figures.delivered, "bounced": figures.bounced, "dropped": figures.dropped}
+            counts |= {} if viewer.domains else {"waiting": await self.waiting()}
         return [
             (
                 link("/messages", filters.given, status=value),
@@ -137,7 +137,9 @@ class MessagesPage:
             for value, (word, _) in STATUSES.items()
         ]
 
-    def _providers(self) -> Sequence[str]:
+    def _providers(self, viewer: Viewer) -> Sequence[str]:
+        if viewer.domains:
+            return sorted(providers_of(self.settings(), viewer))
         return [DIRECT, *(one.name for one in self.settings().providers)]
 
 

@@ -2,7 +2,8 @@
 
 import heapq
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 
 from aiohttp import web
 
@@ -11,13 +12,15 @@ from relay.config.settings import Settings
 from relay.console.cached import Cached
 from relay.console.figures import KINDS, DayFigures, day_figures
 from relay.console.formats import duration, number, percent
-from relay.console.queue_state import QueueState
+from relay.console.narrowing import MOST_PICKED, shown_holds, shown_lanes, shown_reasons
+from relay.console.queue_state import OPEN, QueueState
+from relay.console.roles import Viewer, viewer_of
 from relay.console.shell import Shell
 from relay.console.time_columns import DAY_SPAN
 from relay.console.verdict import Standing, verdict
 from relay.domains.status import DomainStatus
 from relay.mail.queue_id import is_queue_id, time_of
-from relay.queue.entry import Entry, State
+from relay.queue.entry import Entry
 from relay.queue.message import Message
 from relay.queue.pause import Pause
 from relay.queue.ports import EntryQuery, QueueAdminStore
@@ -39,6 +42,17 @@ class Waiting:
     part: float
     """Share of its lifetime that is over, in per cent."""
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Waits:
+    """What waits."""
+
+    count: int | None
+    """None: there is too much to count."""
+    oldest_at: float | None
+    """Unix seconds."""
+    oldest: Sequence[Waiting]
 
 
 class OverviewPage:
@@ -68,25 +82,35 @@ class OverviewPage:
         self._lanes = lanes
         self._holds = holds
         self._clock = clock
-        self.figures = Cached(self._read_figures, clock)
-        """The figures of the last 24 hours."""
+        self._figures: dict[tuple[str, ...], Cached[DayFigures]] = {}
+
+    async def figures(self, domains: tuple[str, ...] = ()) -> DayFigures:
+        """Return the figures of the last 24 hours, of some sending domains or of all mail. Raises StoreError."""
+        if domains not in self._figures:
+            self._figures[domains] = Cached(partial(self._read_figures, domains), self._clock)
+        return await self._figures[domains]()
+
+    async def close(self) -> None:
+        """End the reads in progress."""
+        for one in self._figures.values():
+            await one.close()
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /: the overview; `?q=`, as of earlier versions, leads to the search."""
         if request.query.get("q", "").strip():
             raise web.HTTPFound(f"/messages?{request.rel_url.raw_query_string}")
-        figures, queue, settings = await self.figures(), await self._queue(), self._settings()
-        now = self._clock()
+        viewer, now, settings = viewer_of(request), self._clock(), self._settings()
+        figures, waits = await self.figures(viewer.domains), await self._waits(viewer, now)
         found = verdict(
             Standing(
                 now=now,
                 figures=figures,
-                waiting=queue.total,
-                oldest_at=min((time_of(one) for one in queue.oldest.values() if is_queue_id(one)), default=None),
+                waiting=waits.count or 0,
+                oldest_at=waits.oldest_at,
                 lifetime=settings.queue.lifetime,
-                domains=self._domains(),
-                lanes=self._lanes(),
-                holds=self._holds(),
+                domains=[one for one in self._domains() if viewer.sees(one.domain)],
+                lanes=shown_lanes(self._lanes(), settings, viewer),
+                holds=shown_holds(self._holds(), viewer),
             )
         )
         return await self._shell.page(
@@ -95,34 +119,50 @@ class OverviewPage:
             title="Overview",
             verdict=found,
             figures=figures,
-            tiles=_tiles(figures, queue, now, settings.queue.lifetime),
-            oldest=await self._oldest(queue, now),
-            waiting=queue.total,
+            tiles=_tiles(figures, waits, now, settings.queue.lifetime),
+            oldest=waits.oldest,
+            waiting=waits.count,
             lifetime=settings.queue.lifetime,
         )
 
-    async def _read_figures(self) -> DayFigures:
+    async def _read_figures(self, domains: tuple[str, ...]) -> DayFigures:
         now = self._clock()
         since, until = DAY_SPAN.window(now)
-        sums = await self._tallies.sums(since, until, KINDS, span=DAY_SPAN.column)
+        sums = await self._tallies.sums(since, until, KINDS, domains, DAY_SPAN.column)
         return day_figures(sums, now, self._settings().engagement.proxies)
+
+    async def _waits(self, viewer: Viewer, now: float) -> Waits:
+        """Return what waits of all mail, or of the domains of the viewer."""
+        queue = await self._queue()
+        if not viewer.domains:
+            oldest_at = min((time_of(one) for one in queue.oldest.values() if is_queue_id(one)), default=None)
+            return Waits(queue.total, oldest_at, await self._oldest(queue, now))
+        if queue.total > MOST_PICKED:
+            return Waits(None, None, ())
+        own = EntryQuery(domains=viewer.domains, states=OPEN, limit=MOST_PICKED)
+        keys = await self._entries.keys(own)
+        found = await self._entries.entries(replace(own, limit=OLDEST))
+        oldest = [self._waiting(message, entry, now, viewer) for message, entry in found]
+        return Waits(len(keys), found[0][1].created_at if found else None, oldest)
 
     async def _oldest(self, queue: QueueState, now: float) -> Sequence[Waiting]:
         """Return the oldest waiting message of the lanes that have the oldest ones."""
         found = []
         for queue_id in heapq.nsmallest(OLDEST, set(queue.oldest.values())):
-            query = EntryQuery(queue_id=queue_id, states=(State.WAITING, State.HELD, State.ACTIVE), limit=1)
-            for message, entry in await self._entries.entries(query):
-                lifetime = max(entry.expires_at - entry.created_at, 1.0)
-                age = max(now - entry.created_at, 0.0)
-                reason = next((one.text for one in self._explain(message, entry)), "")
-                found.append(Waiting(message, entry, age, 100 * age / lifetime, reason))
+            for message, entry in await self._entries.entries(EntryQuery(queue_id=queue_id, states=OPEN, limit=1)):
+                found.append(self._waiting(message, entry, now, Viewer()))
         return found
 
+    def _waiting(self, message: Message, entry: Entry, now: float, viewer: Viewer) -> Waiting:
+        lifetime, age = max(entry.expires_at - entry.created_at, 1.0), max(now - entry.created_at, 0.0)
+        reason = next((one.text for one in shown_reasons(self._explain(message, entry), viewer)), "")
+        return Waiting(message, entry, age, 100 * age / lifetime, reason)
 
-def _tiles(figures: DayFigures, queue: QueueState, now: float, lifetime: float) -> Sequence[tuple[str, str, str, str]]:
-    times = [time_of(one) for one in queue.oldest.values() if is_queue_id(one)]
-    oldest = f"oldest {duration(now - min(times))} of {duration(lifetime)}" if times else "nothing waits"
+
+def _tiles(figures: DayFigures, waits: Waits, now: float, lifetime: float) -> Sequence[tuple[str, str, str, str]]:
+    oldest = "nothing waits" if waits.count == 0 else "not counted by domain"
+    if waits.oldest_at is not None:
+        oldest = f"oldest {duration(now - waits.oldest_at)} of {duration(lifetime)}"
     done = figures.left + figures.dropped
     return (
         (
@@ -131,7 +171,7 @@ def _tiles(figures: DayFigures, queue: QueueState, now: float, lifetime: float) 
             f"{percent(figures.delivered, done)} of {number(done)}" if done else "last 24 hours",
             "/messages?status=delivered&span=day",
         ),
-        ("Waiting", number(queue.total), oldest, "/queue"),
+        ("Waiting", "–" if waits.count is None else number(waits.count), oldest, "/queue"),
         (
             "Bounced",
             number(figures.bounced),

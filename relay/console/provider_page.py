@@ -47,7 +47,7 @@ class ProviderPage:
     async def answer(self, request: web.Request, tested: LoginAnswer | None = None) -> web.StreamResponse:
         """Answer with the page, and what a test of the connection found. Raises 404."""
         name, settings = request.match_info["name"], self.settings()
-        row = next((one for one in await self.pages.found() if one.json["name"] == name), None)
+        row = next((one for one in await self.pages.found(viewer_of(request)) if one.json["name"] == name), None)
         if row is None:
             raise web.HTTPNotFound(text=f"There is no provider {name[:80]}.")
         provider = settings.provider(name)

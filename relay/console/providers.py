@@ -1,13 +1,15 @@
 """Providers: which way out works?"""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
 from relay.config.settings import Settings
 from relay.console.csv_export import csv_answer, one_page
 from relay.console.formats import listed, part_of, time_of_json
+from relay.console.narrowing import providers_of
+from relay.console.roles import Viewer, viewer_of
 from relay.console.shell import Shell
 from relay.queue.pause import Pause
 from relay.reports.serialize import JsonObject
@@ -43,7 +45,7 @@ class ProviderPages:
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /providers: the ways out, with their limits."""
-        rows, settings = await self.found(), self.settings()
+        rows, settings = await self.found(viewer_of(request)), self.settings()
         domains, imap = settings.senders.domains, settings.bounces.imap
         paused = [str(one.json["name"]) for one in rows if one.is_paused]
         if paused:
@@ -65,13 +67,21 @@ class ProviderPages:
     async def export(self, request: web.Request) -> web.StreamResponse:
         """GET /providers.csv: the same list."""
         names = ("name", "host", "state", "why", "hourly_limit", "hourly_used", "daily_limit", "daily_used", "waiting")
-        rows = [[one.json[name] for name in names] for one in await self.found()]
+        rows = [[one.json[name] for name in names] for one in await self.found(viewer_of(request))]
         return await csv_answer(request, "providers", names, one_page(rows))
 
-    async def found(self) -> Sequence[ProviderRow]:
-        """Return the providers, the built-in one first."""
+    async def found(self, viewer: Viewer) -> Sequence[ProviderRow]:
+        """Return the providers, the built-in one first; for a viewer with domains those that their mail may take."""
         held = {one.subject: one.why for one in self.holds()}
-        return [_row(one, held.get(f"provider:{one['name']}", "")) for one in await self.rows()]
+        rows = [_row(one, held.get(f"provider:{one['name']}", "")) for one in await self.rows()]
+        if not viewer.domains:
+            return rows
+        own = providers_of(self.settings(), viewer)
+        return [replace(one, json=one.json | UNSHOWN) for one in rows if one.json["name"] in own]
+
+
+UNSHOWN: JsonObject = {"why": "", "hourly_used": None, "daily_used": None, "waiting": None, "free_at": None}
+"""What is about mail of all domains: a provider has one limit for them, and replies may name recipients of any."""
 
 
 def _row(one: JsonObject, held: str) -> ProviderRow:

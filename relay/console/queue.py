@@ -14,7 +14,8 @@ from relay.console.cached import Cached
 from relay.console.csv_export import Row, csv_answer, one_page
 from relay.console.formats import counted, duration, listed, minute, number, sentence
 from relay.console.links import link
-from relay.console.queue_state import QueueState
+from relay.console.narrowing import MOST_PICKED, TOO_MANY, shown_reasons
+from relay.console.queue_state import OPEN, QueueState
 from relay.console.roles import Viewer, viewer_of
 from relay.console.shell import Shell
 from relay.console.site_rows import SiteRow, site_rows
@@ -35,8 +36,6 @@ MOST_LANES = 50
 """Lanes of a site that are listed, at most: the first by name."""
 
 STATES = (("", "Any"), ("waiting", "Waiting"), ("held", "Held"), ("active", "Being sent"))
-
-_OPEN = (State.WAITING, State.HELD, State.ACTIVE)
 
 _FILTERS = ("q", "site", "state", "domain")
 
@@ -68,13 +67,15 @@ class QueuePages:
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /queue?q=&site=&state=&domain=&after=: sites, or the entries that match."""
-        state, now = await self.queue(), self.clock()
+        state, now, viewer = await self.queue(), self.clock(), viewer_of(request)
         filters = {key: request.query.get(key, "").strip() for key in _FILTERS}
         is_filtered = any(filters.values())
-        rows = await self._found(request, state) if is_filtered else []
+        is_list = is_filtered or bool(viewer.domains)
+        rows = await self._found(request, state) if is_list else []
         last = rows[PAGE - 1].entry if len(rows) > PAGE else None
-        sites = [] if is_filtered else await self._sites(state, now)
-        title, text, verdict = _verdict(state, sites, now, self.settings().queue.lifetime)
+        sites = [] if is_list else await self._sites(state, now)
+        lifetime = self.settings().queue.lifetime
+        title, text, verdict = _verdict_of_some(rows, now) if viewer.domains else _verdict(state, sites, now, lifetime)
         return await self.shell.page(
             request,
             "queue.html",
@@ -82,15 +83,15 @@ class QueuePages:
             verdict=verdict,
             headline=title,
             text=text,
-            tiles=_tiles(state, self.lanes(), now),
+            tiles=() if viewer.domains else _tiles(state, self.lanes(), now),
             filters=filters,
             is_filtered=is_filtered,
             states=STATES,
-            domains=[("", "Any"), *((name, name) for name in self.settings().domains)],
+            domains=[("", "Any"), *((name, name) for name in viewer.domains or self.settings().domains)],
             sites=sites,
             rows=rows[:PAGE],
             lanes_left=self.lanes_left(request, state),
-            lifetime=self.settings().queue.lifetime,
+            lifetime=lifetime,
             older=link("/queue", filters, after=f"{last.queue_id}/{last.number}") if last else "",
             export=link("/queue.csv", filters),
         )
@@ -98,7 +99,7 @@ class QueuePages:
     async def export(self, request: web.Request) -> web.StreamResponse:
         """GET /queue.csv: the same list, all of it."""
         state = await self.queue()
-        if any(request.query.get(key, "").strip() for key in _FILTERS):
+        if viewer_of(request).domains or any(request.query.get(key, "").strip() for key in _FILTERS):
             header = ("queue_id", "recipient", "subject", "from", "state", "attempts", "created", "expires", "why")
             return await csv_answer(request, "queue", header, self._all(request, state))
         sites = await self._sites(state, self.clock())
@@ -115,7 +116,7 @@ class QueuePages:
         oldest = min((state.oldest[lane] for lane in row.lanes if lane in state.oldest), default="")
         if row.why or not oldest:
             return row
-        for message, entry in await self.entries.entries(EntryQuery(queue_id=oldest, states=_OPEN, limit=1)):
+        for message, entry in await self.entries.entries(EntryQuery(queue_id=oldest, states=OPEN, limit=1)):
             reason = next(iter(self.explain(message, entry)), None)
             if reason is not None:
                 until = f", until {minute(reason.until, self.clock())}" if 0 < reason.until < 1e12 else ""
@@ -125,10 +126,16 @@ class QueuePages:
     async def _found(self, request: web.Request, state: QueueState) -> list[EntryRow]:
         found = [pair for query in self._queries(request, state) for pair in await self.entries.entries(query)]
         first = heapq.nsmallest(PAGE + 1, found, key=lambda pair: (pair[1].queue_id, pair[1].number))
-        return [self._row(*pair) for pair in first]
+        return [self._row(*pair, viewer_of(request)) for pair in first]
 
     def _queries(self, request: web.Request, state: QueueState, most: int | None = MOST_LANES) -> Iterable[EntryQuery]:
         found = entry_queries(request.query, state, viewer_of(request), most=most)
+        if (
+            viewer_of(request).domains
+            and state.total > MOST_PICKED
+            and not any(o.queue_id or o.recipient for o in found)
+        ):
+            raise web.HTTPForbidden(text=TOO_MANY)
         return [replace(one, after=parse_after(request.query)) for one in found]
 
     def lanes_left(self, request: web.Request, state: QueueState) -> int:
@@ -140,14 +147,14 @@ class QueuePages:
             rest: EntryQuery | None = replace(query, limit=1000)
             while rest is not None:
                 found = await self.entries.entries(rest)
-                yield [_csv_row(self._row(*pair)) for pair in found]
+                yield [_csv_row(self._row(*pair, viewer_of(request))) for pair in found]
                 last = found[-1][1] if len(found) == rest.limit else None
                 rest = replace(rest, after=(last.queue_id, last.number)) if last else None
 
-    def _row(self, message: Message, entry: Entry) -> EntryRow:
+    def _row(self, message: Message, entry: Entry, viewer: Viewer) -> EntryRow:
         now = self.clock()
         age, lifetime = max(now - entry.created_at, 0.0), max(entry.expires_at - entry.created_at, 1.0)
-        reasons = self.explain(message, entry)
+        reasons = shown_reasons(self.explain(message, entry), viewer)
         due = max([entry.next_attempt_at, *(one.until for one in reasons if one.until < 1e12)])
         return EntryRow(message, entry, age, 100 * age / lifetime, sentence(next((r.text for r in reasons), "")), due)
 
@@ -162,7 +169,7 @@ def entry_queries(
     base = EntryQuery(
         domain=given.get("domain", "").strip(),
         domains=viewer.domains,
-        states=(State(chosen),) if chosen else _OPEN,
+        states=(State(chosen),) if chosen else OPEN,
         limit=PAGE + 1,
     )
     if "@" in query:
@@ -198,6 +205,16 @@ def _verdict(state: QueueState, sites: Sequence[SiteRow], now: float, lifetime: 
     oldest = f"The oldest waits {duration(now - min(times))}. " if times else ""
     text = f"{oldest}After {duration(lifetime)} mail that is left bounces, and the sender gets a notification."
     return title, text, "wait" if stopped else "off"
+
+
+def _verdict_of_some(rows: Sequence[EntryRow], now: float) -> tuple[str, str, str]:
+    """Return headline, text and state of the verdict for a list."""
+    if not rows:
+        return "Nothing of your domains waits.", "", "ok"
+    more = (
+        "More than 50 recipients wait" if len(rows) > PAGE else counted(len(rows), "recipient waits", "recipients wait")
+    )
+    return f"{more}.", f"The oldest waits {duration(now - rows[0].entry.created_at)}.", "off"
 
 
 def _tiles(state: QueueState, lanes: Mapping[str, LanePause], now: float) -> Sequence[tuple[str, str, str, str]]:

@@ -11,6 +11,9 @@ from relay.queue.entry import State
 from relay.queue.ports import Depth, QueueAdminStore
 from relay.reports.sites import SiteReport
 
+OPEN = (State.WAITING, State.HELD, State.ACTIVE)
+"""States of entries of the queue."""
+
 
 @dataclass(frozen=True, slots=True)
 class QueueState:

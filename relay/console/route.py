@@ -20,5 +20,7 @@ class Route:
     """The least role; None for everybody, also without a login."""
     narrows: bool = False
     """Whether it shows and changes only what belongs to the sending domains of a person who is restricted to some."""
+    whole: str = "It is about mail of all sending domains."
+    """Why it is refused to such a person, if it does not narrow."""
     masks: bool = True
     """Whether addresses can be masked in it; otherwise those who see none do not get it."""

@@ -44,6 +44,17 @@ MAX_BODY = 16 << 20
 """Octets of a form, at most."""
 
 
+_WEBHOOKS = "A webhook gets events of all sending domains, and its failures quote them."
+
+_CREDENTIALS = "A credential may send for all sending domains."
+
+_PROVIDER = "Limits, use and replies of a provider are those of all sending domains together."
+
+_MAILBOX = "The bounce mailbox gets bounces of all sending domains."
+
+_PEOPLE = "People act on all sending domains, and so does who adds them."
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pages:
     """The pages of the console."""
@@ -86,73 +97,72 @@ def routes(pages: Pages) -> Sequence[Route]:
     """Return the table of all routes."""
     return (
         Route("GET", "/static/{name}", static_files.serve, None),
-        Route("GET", "/", pages.overview.show, Role.VIEWER),
-        Route("GET", "/messages", pages.messages.show, Role.VIEWER),
-        Route("GET", "/messages.csv", pages.messages.export, Role.VIEWER, masks=False),
+        Route("GET", "/", pages.overview.show, Role.VIEWER, narrows=True),
+        Route("GET", "/messages", pages.messages.show, Role.VIEWER, narrows=True),
+        Route("GET", "/messages.csv", pages.messages.export, Role.VIEWER, narrows=True, masks=False),
         Route("GET", "/messages/{queue_id}", pages.message.show, Role.VIEWER, narrows=True),
         Route("GET", "/messages/{queue_id}/preview", pages.message.preview, Role.VIEWER, narrows=True, masks=False),
         Route("GET", "/message/{queue_id}", former_message, Role.VIEWER, narrows=True),
-        Route("GET", "/queue", pages.queue.show, Role.VIEWER),
-        Route("GET", "/queue.csv", pages.queue.export, Role.VIEWER, masks=False),
-        Route("GET", "/bounces", pages.bounces.show, Role.VIEWER),
-        Route("GET", "/bounces.csv", pages.bounces.export, Role.VIEWER, masks=False),
+        Route("GET", "/queue", pages.queue.show, Role.VIEWER, narrows=True),
+        Route("GET", "/queue.csv", pages.queue.export, Role.VIEWER, narrows=True, masks=False),
+        Route("GET", "/bounces", pages.bounces.show, Role.VIEWER, narrows=True),
+        Route("GET", "/bounces.csv", pages.bounces.export, Role.VIEWER, narrows=True, masks=False),
         Route("GET", "/domains", pages.domains.show, Role.VIEWER, narrows=True),
         Route("GET", "/domains.csv", pages.domains.export, Role.VIEWER, narrows=True, masks=False),
         Route("GET", "/domains/{domain}", pages.domains.one, Role.VIEWER, narrows=True),
         Route("GET", "/identities", pages.identities.show, Role.VIEWER, narrows=True),
         Route("GET", "/identities.csv", pages.identities.export, Role.VIEWER, narrows=True, masks=False),
         Route("GET", "/identities/{address}", pages.identities.one, Role.VIEWER, narrows=True),
-        Route("GET", "/providers", pages.providers.show, Role.VIEWER),
-        Route("GET", "/providers.csv", pages.providers.export, Role.VIEWER, masks=False),
-        Route("GET", "/providers/{name}", pages.provider.show, Role.VIEWER),
-        Route("GET", "/mailbox", pages.mailbox.show, Role.VIEWER),
+        Route("GET", "/providers", pages.providers.show, Role.VIEWER, narrows=True),
+        Route("GET", "/providers.csv", pages.providers.export, Role.VIEWER, narrows=True, masks=False),
+        Route("GET", "/providers/{name}", pages.provider.show, Role.VIEWER, whole=_PROVIDER),
+        Route("GET", "/mailbox", pages.mailbox.show, Role.VIEWER, whole=_MAILBOX),
         Route("GET", "/suppressions", pages.suppressions.show, Role.VIEWER, narrows=True),
         Route("GET", "/suppressions.csv", pages.suppressions.export, Role.VIEWER, narrows=True, masks=False),
         Route("GET", "/unsubscribes", pages.suppressions.unsubscribed, Role.VIEWER, narrows=True),
         Route(
             "GET", "/unsubscribes.csv", pages.suppressions.export_unsubscribed, Role.VIEWER, narrows=True, masks=False
         ),
-        Route("GET", "/webhooks", pages.webhooks.show, Role.VIEWER),
-        Route("GET", "/webhooks.csv", pages.webhooks.export, Role.VIEWER, masks=False),
-        Route("GET", "/webhooks/{name}", pages.webhook.show, Role.VIEWER),
-        Route("GET", "/credentials", pages.credentials.show, Role.VIEWER),
-        Route("GET", "/credentials.csv", pages.credentials.export, Role.VIEWER, masks=False),
-        Route("GET", "/credentials/{name}", pages.credentials.one, Role.VIEWER),
+        Route("GET", "/webhooks", pages.webhooks.show, Role.VIEWER, whole=_WEBHOOKS),
+        Route("GET", "/webhooks.csv", pages.webhooks.export, Role.VIEWER, whole=_WEBHOOKS, masks=False),
+        Route("GET", "/webhooks/{name}", pages.webhook.show, Role.VIEWER, whole=_WEBHOOKS),
+        Route("GET", "/credentials", pages.credentials.show, Role.VIEWER, whole=_CREDENTIALS),
+        Route("GET", "/credentials.csv", pages.credentials.export, Role.VIEWER, whole=_CREDENTIALS, masks=False),
+        Route("GET", "/credentials/{name}", pages.credentials.one, Role.VIEWER, whole=_CREDENTIALS),
     )
 
 
 def acting_routes(pages: ActingPages) -> Sequence[Route]:
     """Return the table of the routes that need a login, or lead to one."""
     login, people = pages.login, pages.people
-    own = {"narrows": True}
     return (
         Route("GET", "/login", login.show, None),
         Route("POST", "/login", login.log_in, None),
-        Route("POST", "/logout", login.log_out, Role.NEWCOMER, **own),
-        Route("GET", "/password", login.password, Role.NEWCOMER, **own),
-        Route("POST", "/password", login.set_password, Role.NEWCOMER, **own),
-        Route("GET", "/app", login.app, Role.NEWCOMER, **own),
-        Route("POST", "/app", login.set_app, Role.NEWCOMER, **own),
-        Route("GET", "/confirm/{plan}", pages.plans.show, Role.SUPPORT, **own),
-        Route("POST", "/confirm/{plan}", pages.plans.confirm, Role.SUPPORT, **own),
+        Route("POST", "/logout", login.log_out, Role.NEWCOMER, narrows=True),
+        Route("GET", "/password", login.password, Role.NEWCOMER, narrows=True),
+        Route("POST", "/password", login.set_password, Role.NEWCOMER, narrows=True),
+        Route("GET", "/app", login.app, Role.NEWCOMER, narrows=True),
+        Route("POST", "/app", login.set_app, Role.NEWCOMER, narrows=True),
+        Route("GET", "/confirm/{plan}", pages.plans.show, Role.SUPPORT, narrows=True),
+        Route("POST", "/confirm/{plan}", pages.plans.confirm, Role.SUPPORT, narrows=True),
         Route("GET", "/domains/new", pages.domain_forms.new, Role.OPERATOR),
         Route("POST", "/domains/new", pages.domain_forms.add, Role.OPERATOR),
-        Route("GET", "/domains/{domain}/edit", pages.domain_forms.edit, Role.OPERATOR, **own),
-        Route("POST", "/domains/{domain}/edit", pages.domain_forms.change, Role.OPERATOR, **own),
-        Route("POST", "/domains/{domain}/actions", pages.domains.post, Role.OPERATOR, **own),
-        Route("GET", "/identities/new", pages.identity_forms.new, Role.OPERATOR, **own),
-        Route("POST", "/identities/new", pages.identity_forms.add, Role.OPERATOR, **own),
-        Route("GET", "/identities/{address}/edit", pages.identity_forms.edit, Role.OPERATOR, **own),
-        Route("POST", "/identities/{address}/edit", pages.identity_forms.change, Role.OPERATOR, **own),
-        Route("POST", "/identities/{address}/actions", pages.identities.post, Role.OPERATOR, **own),
-        Route("POST", "/queue/actions", pages.queue.by_filter, Role.OPERATOR, **own),
-        Route("POST", "/messages/{queue_id}/actions", pages.queue.by_message, Role.SUPPORT, **own),
-        Route("POST", "/suppressions/actions", pages.suppressions.post, Role.SUPPORT, **own),
-        Route("POST", "/unsubscribes/actions", pages.unsubscribes.post, Role.SUPPORT, **own),
+        Route("GET", "/domains/{domain}/edit", pages.domain_forms.edit, Role.OPERATOR, narrows=True),
+        Route("POST", "/domains/{domain}/edit", pages.domain_forms.change, Role.OPERATOR, narrows=True),
+        Route("POST", "/domains/{domain}/actions", pages.domains.post, Role.OPERATOR, narrows=True),
+        Route("GET", "/identities/new", pages.identity_forms.new, Role.OPERATOR, narrows=True),
+        Route("POST", "/identities/new", pages.identity_forms.add, Role.OPERATOR, narrows=True),
+        Route("GET", "/identities/{address}/edit", pages.identity_forms.edit, Role.OPERATOR, narrows=True),
+        Route("POST", "/identities/{address}/edit", pages.identity_forms.change, Role.OPERATOR, narrows=True),
+        Route("POST", "/identities/{address}/actions", pages.identities.post, Role.OPERATOR, narrows=True),
+        Route("POST", "/queue/actions", pages.queue.by_filter, Role.OPERATOR, narrows=True),
+        Route("POST", "/messages/{queue_id}/actions", pages.queue.by_message, Role.SUPPORT, narrows=True),
+        Route("POST", "/suppressions/actions", pages.suppressions.post, Role.SUPPORT, narrows=True),
+        Route("POST", "/unsubscribes/actions", pages.unsubscribes.post, Role.SUPPORT, narrows=True),
         *connect_routes(pages.connect),
-        Route("GET", "/audit", people.audit, Role.OPERATOR, **own),
-        Route("GET", "/people", people.show, Role.OWNER),
-        Route("POST", "/people/actions", people.post, Role.OWNER),
+        Route("GET", "/audit", people.audit, Role.OPERATOR, narrows=True),
+        Route("GET", "/people", people.show, Role.OWNER, whole=_PEOPLE),
+        Route("POST", "/people/actions", people.post, Role.OWNER, whole=_PEOPLE),
     )
 
 
@@ -200,9 +210,7 @@ def guarded(route: Route, shell: Shell) -> Handler:
             text = "It has addresses, which your role does not see."
             return await shell.error(request, 403, "Not for your role", text, state="off")
         if viewer.domains and not route.narrows:
-            if route.path == "/":
-                raise web.HTTPSeeOther("/suppressions")
-            text = f"It is about mail of all sending domains. You are restricted to {', '.join(viewer.domains)}."
+            text = f"{route.whole} You are restricted to {', '.join(viewer.domains)}."
             return await shell.error(request, 403, "Not for your domains", text, state="off")
         return await route.handler(request)
 

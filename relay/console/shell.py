@@ -79,23 +79,25 @@ class Shell:
         watch = (
             MenuItem("/", "Overview"),
             MenuItem("/messages", "Messages"),
-            MenuItem("/queue", "Queue", await self._depth()),
+            MenuItem("/queue", "Queue", None if viewer.domains else await self._depth()),
             MenuItem("/bounces", "Bounces"),
         )
         send = (
             MenuItem("/domains", "Domains", ("bad", f"{failing} fail") if failing else None),
             MenuItem("/identities", "Identities"),
-            MenuItem("/providers", "Providers", ("wait", f"{paused} paused") if paused else None),
+            MenuItem(
+                "/providers", "Providers", ("wait", f"{paused} paused") if paused and not viewer.domains else None
+            ),
             MenuItem("/mailbox", "Bounce mailbox"),
         )
         lists = (MenuItem("/suppressions", "Suppressions"),)
         connect = (MenuItem("/webhooks", "Webhooks"), MenuItem("/credentials", "Credentials"))
         people = [MenuItem("/audit", "Audit")] if viewer.may("OPERATOR") else []
-        people += [MenuItem("/people", "People")] if viewer.may("OWNER") else []
+        people += [MenuItem("/people", "People")] if viewer.may("OWNER") and not viewer.domains else []
+        console = (("Console", people),) if people else ()
         if viewer.domains:
-            return (("Send", send[:2]), ("Lists", lists), *((("Console", people),) if people else ()))
-        sections = (("Watch", watch), ("Send", send), ("Lists", lists), ("Connect", connect))
-        return (*sections, ("Console", people)) if people else sections
+            return (("Watch", watch), ("Send", send[:3]), ("Lists", lists), *console)
+        return (("Watch", watch), ("Send", send), ("Lists", lists), ("Connect", connect), *console)
 
     async def _depth(self) -> tuple[str, str] | None:
         try:

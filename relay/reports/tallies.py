@@ -130,12 +130,13 @@ class TallyStore(Protocol):
         """Add the counts to those in the store. With the name of a batch this may be repeated."""
 
     async def sums(
-        self, since: float, until: float, kinds: Sequence[str], domain: str = "", span: int = SPAN
+        self, since: float, until: float, kinds: Sequence[str], senders: tuple[str, ...] = (), span: int = SPAN
     ) -> Sequence[TallySum]:
         """Return the sums by kind and multiples of `span` seconds, in order of time.
 
         `kinds` are kinds, BOUNCED or DELAY for all that begin so; campaign mail counts too, with a kind of its own.
-        Without a domain those of all domains are added; with the address of an identity its own are returned.
+        `senders` are sending domains, or addresses of identities, whose counts are added; without any those of all
+        domains are.
         """
 
     async def domains(self, since: float) -> Sequence[tuple[str, int]]:

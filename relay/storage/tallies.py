@@ -24,6 +24,7 @@ from relay.reports.tallies import (
 )
 from relay.storage.database import Connection, Database
 from relay.storage.json_columns import decode_object
+from relay.storage.message_queries import equals
 
 _ADD = (
     "INSERT INTO tallies (at, kind, domain, count) VALUES (?, ?, ?, ?) "
@@ -79,10 +80,10 @@ class TallyTable:
         await self._database.write(_add(rows, batch))
 
     async def sums(
-        self, since: float, until: float, kinds: Sequence[str], domain: str = "", span: int = SPAN
+        self, since: float, until: float, kinds: Sequence[str], senders: tuple[str, ...] = (), span: int = SPAN
     ) -> Sequence[TallySum]:
         """Return the sums by kind and multiples of `span` seconds, in order of time."""
-        sql, values = sums_statement(since, until, kinds, domain, span)
+        sql, values = sums_statement(since, until, kinds, senders, span)
         return await self._database.read(lambda raw: [TallySum(*row) for row in raw.execute(sql, values)])
 
     async def domains(self, since: float) -> Sequence[tuple[str, int]]:
@@ -102,16 +103,16 @@ class TallyTable:
 
 
 def sums_statement(
-    since: float, until: float, kinds: Sequence[str], domain: str, span: int
+    since: float, until: float, kinds: Sequence[str], senders: tuple[str, ...], span: int
 ) -> tuple[str, list[object]]:
     """Return the statement for the sums, and its values."""
     names = every_kind(kinds)
-    of = "domain = ?" if domain else f"NOT {_IDENTITY}"
+    of = equals("domain", senders) if senders else f"NOT {_IDENTITY}"
     sql = (
         f"SELECT at / {span:d} * {span:d}, kind, CAST(sum(count) AS BIGINT) FROM tallies "  # noqa: S608  values bound
         f"WHERE kind IN ({', '.join('?' * len(names))}) AND at >= ? AND at < ? AND {of} GROUP BY 1, 2 ORDER BY 1, 2"
     )
-    return sql, [*names, int(since), int(until), *([domain] if domain else [])]
+    return sql, [*names, int(since), int(until), *senders]
 
 
 def _add(rows: Sequence[Sequence[object]], batch: BatchName | None) -> Callable[[Connection], None]:

@@ -42,7 +42,7 @@ async def test_counts_are_added_and_outlast_a_restart(opener: Opener) -> None:
     store = await opener(NOW)
     sums = await store.tallies.sums(AT, AT + HOUR, ["delivered"])
     assert sums == [TallySum(AT, "delivered", 12), TallySum(AT + SPAN, "delivered", 1)]
-    assert await store.tallies.sums(AT, AT + SPAN, ["delivered"], "acme.test") == [TallySum(AT, "delivered", 7)]
+    assert await store.tallies.sums(AT, AT + SPAN, ["delivered"], ("acme.test",)) == [TallySum(AT, "delivered", 7)]
     assert await store.tallies.domains(AT) == [("acme.test", 8), ("other.test", 5)]
 
 
@@ -60,7 +60,7 @@ async def test_kinds_are_selected_by_name_or_beginning_with_campaign_mail(store:
     )
     sums = await store.tallies.sums(AT, AT + 1, ["bounced:", "delivered"])
     assert added_up(sums) == {"bounced:bad_mailbox": 1, "bounced:mailbox_full": 2, "delivered": 12}
-    own = await store.tallies.sums(AT, AT + 1, ["bounced:"], "jane@acme.test")
+    own = await store.tallies.sums(AT, AT + 1, ["bounced:"], ("jane@acme.test",))
     assert own == [TallySum(AT, "bounced:bad_mailbox", 64)]
 
 

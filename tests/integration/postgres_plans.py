@@ -169,7 +169,7 @@ def asked(count: int) -> dict[str, Statement]:
         "search, entries": (search_blocks.ENTRIES, IDS),
         "search, blocks": (search_blocks.blocks_statement(2), ("w:1", "w:2", search_blocks.LAST, "", 80)),
         "search, other blocks": (search_blocks.texts_statement(1, 100), ("w:3", *IDS)),
-        "tallies of a domain": tallies.sums_statement(0, NOW, ("kind1",), "d1", 300),
+        "tallies of a domain": tallies.sums_statement(0, NOW, ("kind1",), ("d1",), 300),
         "queue, lane": message_queries.keys_statement(EntryQuery(lane="mx:1.test", states=(State.WAITING, State.HELD))),
         "queue, address": message_queries.keys_statement(EntryQuery(recipient="u5@x.test")),
     }

@@ -181,7 +181,7 @@ async def test_an_owner_adds_resets_and_removes_people(tmp_path: Path) -> None:
             await nina.log_in(name, found[1])
             assert nina.path == "/password"
             await nina.post("/password", {"present": found[1], "new": PASSWORD, "again": PASSWORD})
-            assert nina.path == "/suppressions", "the first page of somebody with one domain"
+            assert nina.path == "/"
             await otto.post("/people/actions", {"action": "people.reset", "address": name})
             await otto.post(otto.path)
             assert "has a new code" in otto.page

@@ -85,8 +85,8 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         search_blocks.texts_statement(3, 40),
         tallies.READERS,
         tallies.READ_MESSAGES,
-        tallies.sums_statement(0, 1, ("delivered", "bounced:"), "acme.test", 300)[0],
-        tallies.sums_statement(0, 1, ("delivered", "bounced:"), "", 300)[0],
+        tallies.sums_statement(0, 1, ("delivered", "bounced:"), ("acme.test",), 300)[0],
+        tallies.sums_statement(0, 1, ("delivered", "bounced:"), (), 300)[0],
         tallies.DELETE_FINE,
         tallies.DELETE_OLD,
         purge.OLD_MESSAGES,
@@ -191,6 +191,6 @@ def test_the_feed_seeks_events_by_id_and_messages_by_their_key(database: sqlite3
 
 
 def test_counts_of_a_domain_are_found_among_those_of_all_domains(database: sqlite3.Connection) -> None:
-    sql = tallies.sums_statement(0, 1, ("delivered", "bounced:"), "acme.test", 300)[0]
+    sql = tallies.sums_statement(0, 1, ("delivered", "bounced:"), ("acme.test",), 300)[0]
     (step,) = [one for one in plan(database, sql) if one.startswith("SEARCH")]
     assert "(domain=? AND kind=? AND at>? AND at<?)" in step

@@ -1,0 +1,66 @@
+"""What a person who is restricted to sending domains is shown of things that all domains share. Pure.
+
+A lane, a site and a provider carry mail of all domains. Replies that paused one may name recipients of the others.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from relay.config.settings import Settings
+from relay.console.roles import Viewer
+from relay.mail.canonical_address import domain_of
+from relay.queue.pause import Pause
+from relay.queue.routing import LanePause
+from relay.queue.wait_reasons import Reason
+
+MOST_PICKED = 10_000
+"""Open entries of all domains from among which those of some are picked out for a page: it takes some hundredths of a
+second. The index of open entries has no domain."""
+
+TOO_MANY = (
+    "The queue has no order by sending domain, and too much waits in it to pick out yours for a page. "
+    "Messages with the status Waiting are found without it, and so are single recipients and queue ids."
+)
+"""Why the queue of some domains is not shown."""
+
+
+def providers_of(settings: Settings, viewer: Viewer) -> frozenset[str]:
+    """Return the providers that mail of the viewer's domains may take."""
+    return frozenset(name for domain in viewer.domains for name in settings.all_providers_for(domain))
+
+
+def shown_lanes(lanes: Mapping[str, LanePause], settings: Settings, viewer: Viewer) -> Mapping[str, LanePause]:
+    """Return the pauses that the viewer sees: with domains those of the own providers, without the reply."""
+    if not viewer.domains:
+        return lanes
+    own = {f"provider:{name}" for name in providers_of(settings, viewer)}
+    return {lane: replace(pause, why="") for lane, pause in lanes.items() if lane in own}
+
+
+def shown_holds(holds: Iterable[Pause], viewer: Viewer) -> Sequence[Pause]:
+    """Return what an operator holds back: with domains that of the own domains and identities."""
+    return [one for one in holds if not viewer.domains or _is_of(one.subject, viewer)]
+
+
+def _is_of(subject: str, viewer: Viewer) -> bool:
+    kind, _, value = subject.partition(":")
+    return kind == "identity" and viewer.sees(domain_of(value))
+
+
+def shown_reasons(reasons: Sequence[Reason], viewer: Viewer) -> Sequence[Reason]:
+    """Return why an entry waits: with domains without replies to mail of others."""
+    if not viewer.domains:
+        return reasons
+    return [one if _is_own(one) else replace(one, text=_PLAIN[one.cause]) for one in reasons]
+
+
+_PLAIN = {
+    "lane paused": "its way out is paused after a failure",
+    "paused": "it is held back",
+    "site rate": "the servers of its site asked for less mail",
+}
+"""Causes whose text quotes replies to mail of any domain, in words of their own."""
+
+
+def _is_own(reason: Reason) -> bool:
+    return reason.cause not in _PLAIN or reason.text.startswith("its identity is paused: ")
