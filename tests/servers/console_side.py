@@ -53,13 +53,13 @@ class ConsoleRelay(RelayProcess):
         """Send a mail, wait until it was tried, and return its queue id."""
         more = "".join(f"{name}: {value}\r\n" for name, value in (fields or {}).items())
         mail = f"From: {sender}\r\nSubject: {subject}\r\nMessage-ID: {message_id}\r\n{more}\r\n{body}"
-        queue_id = await asyncio.to_thread(self._transaction, sender, to, mail.encode())
+        queue_id = await asyncio.to_thread(self._transaction, to, mail.encode(), sender)
         async with asyncio.timeout(PATIENCE):
             while not (await self.json("trace", queue_id))[0]["recipients"][0]["attempts"]:
                 await asyncio.sleep(0.05)
         return queue_id
 
-    def _transaction(self, sender: str, to: str, mail: bytes) -> str:
+    def _transaction(self, to: str, mail: bytes, sender: str = "news@acme.test") -> str:
         with smtplib.SMTP("127.0.0.1", self.port, timeout=20) as client:
             client.ehlo()
             client.mail(sender)
