@@ -29,7 +29,7 @@ from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.render.message_policy import MessagePolicy
-from relay.reports.tallies import TallyKey, span_of
+from relay.reports.tallies import FINE, TallyKey, span_of
 from relay.storage.database import Connection
 from relay.storage.postgres.store import PostgresStore
 from relay.storage.rows import (
@@ -112,6 +112,7 @@ async def fill(store: Store, total: int, now: float) -> Filled:
                 tallies[TallyKey(span_of(message.created_at), message.policy.domain, name + end)] += 1
         await store.database.write(_insert(made))
     await store.tallies.add(tallies)
+    await store.tallies.fold(now - FINE)
     begun, blocks = time.monotonic(), 0
     while await store.searches.extend(now - 60):
         blocks += 1

@@ -13,12 +13,12 @@ from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 
 SPAN = 300
-"""Seconds of a count, for 90 days."""
+"""Seconds of a count, for two days."""
 
 HOUR = 3600
 """Seconds of a count that is older, and of all counts of delays and of identities."""
 
-FINE = 90 * 86400.0
+FINE = 2 * 86400.0
 """Seconds for which counts of five minutes are kept."""
 
 KEPT = 400 * 86400.0
@@ -39,8 +39,11 @@ DELAY = "delay:"
 DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 86400.0, float("inf"))
 """Upper bounds of delays, in seconds."""
 
-FOLDED = 30 * 86400.0
-"""Seconds before the last 90 days that are searched for counts of five minutes."""
+FOLDED = 120 * 86400.0
+"""Seconds before that time that are searched for counts of five minutes: former versions kept them for 90 days."""
+
+FOLDED_AT_ONCE = 86400.0
+"""Seconds whose counts are added up in one transaction: other writes run between two of them."""
 
 _PLAIN = frozenset(
     {Kind.CREATED, Kind.DELIVERED, Kind.DEFERRED, Kind.DROPPED, Kind.REPLY, Kind.UNSUBSCRIBE, Kind.COMPLAINT}

@@ -30,7 +30,7 @@ LOOKED_AT = 2000
 _FIRST = 60
 """Messages that are compared first; then as many as before, twice: the first ones mostly suffice."""
 
-MOST_PARTS = 800
+MOST_PARTS = 400
 """Parts of the candidates that one search reads, at most: of the index a part is a block."""
 
 _CHUNK = 250

@@ -156,7 +156,7 @@ def candidates(raw: Connection, groups: Sequence[Sequence[str]], newest: str, ol
 
     `newest` and `oldest` are queue ids: only messages between them, both excluded, are yielded.
     """
-    ordered = sorted(groups, key=lambda group: _rows_of(raw, group))
+    ordered = sorted(groups, key=lambda group: _size_of(raw, group))
     # The block that has `newest` ends with it or behind it, and blocks do not overlap.
     (edge,) = raw.execute(_EDGE, (newest,)).fetchone()
     end = f"{edge}{LAST}" if edge is not None else LAST
@@ -166,7 +166,9 @@ def candidates(raw: Connection, groups: Sequence[Sequence[str]], newest: str, ol
         lasts = sorted(found, reverse=True)
         for group in ordered[1:]:
             texts = _texts_at(raw, group, lasts)
-            found = {key: {one for one in ids if one in texts[key]} for key, ids in found.items() if key in texts}
+            found = {
+                key: {one for one in ids if one in texts[key]} for key, ids in found.items() if ids and key in texts
+            }
         for key in lasts:
             # The messages of a block are older than its key: how old they are shows the block that follows.
             yield Part(held, f"{key}{LAST}")
@@ -215,11 +217,11 @@ def texts_statement(terms: int, lasts: int) -> str:
     )
 
 
-def _rows_of(raw: Connection, terms: Sequence[str]) -> int:
-    """Return the number of blocks of these terms, counted up to some hundred."""
+def _size_of(raw: Connection, terms: Sequence[str]) -> int:
+    """Return the length of the ids of these terms, in some hundred blocks at most."""
     places = ", ".join("?" * len(terms))
-    sql = f"SELECT count(*) FROM (SELECT 1 FROM search_blocks WHERE term IN ({places}) LIMIT 500) AS counted"  # noqa: S608
-    return int(raw.execute(sql, list(terms)).fetchone()[0])
+    some = f"SELECT ids FROM search_blocks WHERE term IN ({places}) LIMIT 500"  # noqa: S608  places only
+    return int(raw.execute(f"SELECT sum(length(ids)) FROM ({some}) AS counted", list(terms)).fetchone()[0] or 0)  # noqa: S608
 
 
 def split(ids: str) -> Iterator[str]:

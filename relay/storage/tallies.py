@@ -9,6 +9,7 @@ from relay.reports.tallies import (
     CAMPAIGN,
     FINE,
     FOLDED,
+    FOLDED_AT_ONCE,
     HOUR,
     KEPT,
     SPAN,
@@ -99,7 +100,11 @@ class TallyTable:
 
         `before` is FINE ago. Return the number of rows that ended. Nodes may do it at once.
         """
-        return await self._database.write(_fold(int(before // HOUR) * HOUR))
+        end = int(before // HOUR) * HOUR
+        ended = await self._database.write(_end(end))
+        for until in range(end, end - int(FOLDED), -int(FOLDED_AT_ONCE)):
+            ended += await self._database.write(_fold(until - int(FOLDED_AT_ONCE), until))
+        return ended
 
 
 def sums_statement(
@@ -124,13 +129,25 @@ def _add(rows: Sequence[Sequence[object]], batch: BatchName | None) -> Callable[
     return operation
 
 
-def _fold(before: int) -> Callable[[Connection], int]:
+def _end(before: int) -> Callable[[Connection], int]:
+    """Delete what is older than KEPT; return the number of rows."""
+
     def operation(raw: Connection) -> int:
         raw.execute(DELETE_WRITERS, (before,))
+        return sum(
+            raw.execute(DELETE_OLD, (kind, before - int(KEPT - FINE))).rowcount for kind in every_kind(ALL_KINDS)
+        )
+
+    return operation
+
+
+def _fold(since: int, until: int) -> Callable[[Connection], int]:
+    """Add up the counts of five minutes between two hours; return the number of rows that ended."""
+
+    def operation(raw: Connection) -> int:
         ended = 0
         for kind in every_kind(ALL_KINDS):
-            ended += raw.execute(DELETE_OLD, (kind, before - int(KEPT - FINE))).rowcount
-            fine = raw.execute(DELETE_FINE, (kind, before - int(FOLDED), before)).fetchall()
+            fine = raw.execute(DELETE_FINE, (kind, since, until)).fetchall()
             ended += len(fine)
             hours: Counter[tuple[int, str]] = Counter()
             for at, domain, count in fine:
