@@ -48,7 +48,7 @@ def test_six_commands_lead_to_a_tracked_mail(root: CleanRoot, wheel: Path) -> No
     ]
     assert found["location"] == "https://example.com/"
     assert found["signed"]
-    assert found["doctor"] == []
+    assert found["doctor"] == [0], "once the records are published, nothing is wrong"
     assert used < LONGEST
     assert took < LONGEST or max(load, os.getloadavg()[0]) > (os.cpu_count() or 1)
 
