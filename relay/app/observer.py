@@ -81,14 +81,17 @@ class Observer:
 
     def _count_readers(self, events: Sequence[Event]) -> None:
         """Count opens and clicks. They come in thousands a second, and are nothing but counted."""
-        found = Counter(
-            (one.kind.value, "machine" if one.data.get("machine") else "proxy" if one.data.get("proxied") else "person")
-            for one in events
-            if (one.kind is Kind.OPEN or one.kind is Kind.CLICK) and "simulated" not in one.data
-        )
-        for (kind, verdict), number in found.items():
-            self.metrics.count(kind, number)
-            self.metrics.engagement.labels(kind, verdict).inc(number)
+        for kind in (Kind.OPEN, Kind.CLICK):
+            found = [one.data for one in events if one.kind is kind and "simulated" not in one.data]
+            if not found:
+                continue
+            machines = sum("machine" in data for data in found)
+            proxies = sum("proxied" in data and "machine" not in data for data in found)
+            self.metrics.count(kind.value, len(found))
+            persons = len(found) - machines - proxies
+            for verdict, number in (("person", persons), ("proxy", proxies), ("machine", machines)):
+                if number:
+                    self.metrics.engagement.labels(kind.value, verdict).inc(number)
 
     def _count_mail(self, events: Sequence[Event]) -> None:
         self.outcomes.count(events)

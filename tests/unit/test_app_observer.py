@@ -84,6 +84,16 @@ def test_events_are_counted_and_only_deliveries_have_a_delay() -> None:
     assert [action.engagement for action in actions] == [(PERSON, NOBODY)] * 2
 
 
+def test_opens_and_clicks_are_counted_by_verdict_without_simulated_ones() -> None:
+    observer = Observer(Log(StringIO(), "json"), lambda: 1000.0, list[Alert]().append)
+    several = [{}, {"machine": True}, {"proxied": True}, {"proxied": True, "machine": True}, {"simulated": True}]
+    observer.publish([Event(Kind.CLICK, 1000.0, "A", 0, data=data) for data in several])
+    text = observer.metrics.exposition().decode()
+    for verdict, number in (("person", 1.0), ("proxy", 1.0), ("machine", 2.0)):
+        assert f'relay_engagement_total{{kind="click",verdict="{verdict}"}} {number}' in text
+    assert 'relay_events_total{kind="click"} 4.0' in text
+
+
 @pytest.mark.parametrize(("kind", "mail"), [(Kind.OPEN, False), (Kind.CLICK, False), (Kind.CREATED, True)])
 def test_mail_is_in_flight_shortly_after_an_event_of_a_message(kind: Kind, mail: bool) -> None:
     now = [1000.0]
