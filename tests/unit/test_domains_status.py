@@ -6,7 +6,16 @@ import pytest
 
 from relay.domains.finding import Finding, Status
 from relay.domains.records import DkimKey, WantedRecord
-from relay.domains.status import Change, ConfiguredDomain, DomainStatus, after_check, changes, fingerprint, set_up
+from relay.domains.status import (
+    Change,
+    ConfiguredDomain,
+    DomainStatus,
+    FoundRecord,
+    after_check,
+    changes,
+    fingerprint,
+    set_up,
+)
 
 NOW = 1_800_000_000.0
 
@@ -145,3 +154,16 @@ def test_the_fingerprint_is_of_the_set() -> None:
     first, second = (WantedRecord(name, "TXT", "v", "dkim", "") for name in ("a.test", "b.test"))
     assert fingerprint([first, second]) == fingerprint([second, first])
     assert fingerprint([first]) != fingerprint([second])
+
+
+def test_what_dns_has_is_kept_with_the_status_and_bounded() -> None:
+    wanted = Finding(
+        "spf", "wrong", "acme.test", "TXT", "v=spf1 -all", ("v=spf1 ?all", "x" * 9000, *"abcdefghijkl"), "no"
+    )
+    after = after_check(fresh(), [wanted, found(MX, "ok")], {}, NOW, 0.0)
+    assert after.found[MX] == FoundRecord((), "said")
+    values = after.found["TXT acme.test"].values
+    assert (len(values), values[0], len(values[1])) == (10, "v=spf1 ?all", 2000)
+    silent = after_check(after, [found(MX, "unknown")], {}, NOW + 180, 0.0)
+    assert silent.found == after.found
+    assert after_check(after, [found(MX, "wrong", "gone")], {}, NOW, 0.0).found == {MX: FoundRecord((), "gone")}
