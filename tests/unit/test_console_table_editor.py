@@ -29,3 +29,18 @@ def test_a_secret_is_named_as_changed_only() -> None:
     assert "hush" not in str(audit_texts(before, Edit(NEWS, None, "v", "provider.remove")))
     assert "hush" not in repr(before)
     assert "new secret" not in repr(edit)
+
+
+def test_secrets_of_new_tables_are_not_in_the_audit() -> None:
+    key, hook = (
+        TableName("credential", ("credentials", "app1")),
+        TableName("webhook", ("webhook", "crm"), is_element=True),
+    )
+    nothing = Table(key, Path("f"))
+    values = {"secret_hash": ["blake2b:AAAA:BBBB"], "scopes": ["send"]}
+    assert (
+        audit_texts(nothing, Edit(key, values, "", "credential.new"))[1] == 'secret_hash = changed, scopes = ["send"]'
+    )
+    values = {"url": "https://u:pass@crm.test/?key=k", "headers": {"Authorization": "Bearer t"}, "secret_file": "s"}
+    now = audit_texts(Table(hook, Path("f")), Edit(hook, values, "", "webhook.new"))[1]
+    assert now == "url = changed, headers = changed, secret_file = changed"
