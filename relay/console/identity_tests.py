@@ -46,7 +46,7 @@ class IdentityTests:
 
     async def close(self) -> None:
         """End the tests in progress."""
-        for task in self._running.values():
+        for task in tuple(self._running.values()):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

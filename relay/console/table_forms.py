@@ -81,6 +81,8 @@ class FormState:
     """Who made the other change."""
     place: str = ""
     """Where the table stands, if it is read only."""
+    blocked: str = ""
+    """Why nothing can be changed on this server."""
     is_stale: bool = False
 
     @property
@@ -102,8 +104,7 @@ class TableForms:
         """Answer with the form. `texts` take the place of what the table has."""
         table = await self.editor.read(form.name)
         found = {**texts_of(fields_of(form.sections), table.values), **(texts or {})}
-        fault = await self.editor.fault()
-        return await self._page(request, form, table, found, {"": fault} if fault else {})
+        return await self._page(request, form, table, found, {}, blocked=await self.editor.fault())
 
     async def post(
         self, request: web.Request, form: TableForm, faults: Mapping[str, str] | None = None
@@ -173,6 +174,7 @@ class TableForms:
         faults: Mapping[str, str],
         given: Mapping[str, str] | None = None,
         notice: Notice | None = None,
+        blocked: str = "",
     ) -> web.StreamResponse:
         """Answer with the form. One that was sent keeps its version, so that other changes show at the next try."""
         state = FormState(
@@ -181,6 +183,7 @@ class TableForms:
             base=base_text(texts) if given is None else given.get("was", ""),
             faults=faults,
             place=place_text(table.elsewhere) if table.elsewhere and not form.is_new else "",
+            blocked=blocked,
         )
         status = 400 if faults and given is not None else 200
         return await self._shown(request, form, state, status, notice=notice)
@@ -244,4 +247,6 @@ def _edit(form: TableForm, meaning: Meaning, version: str) -> Edit:
 
 
 def _shown_text(field: FormField, text: str) -> str:
-    return "–" if field.kind == "secret" else shown_text(field, text)
+    if field.kind == "secret":
+        return "–"
+    return shown_text(field, text) if text or not field.placeholder else f"{field.placeholder}, by default"
