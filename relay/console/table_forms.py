@@ -249,4 +249,5 @@ def _edit(form: TableForm, meaning: Meaning, version: str) -> Edit:
 def _shown_text(field: FormField, text: str) -> str:
     if field.kind == "secret":
         return "–"
-    return shown_text(field, text) if text or not field.placeholder else f"{field.placeholder}, by default"
+    is_default = field.kind == "number" and not text and field.placeholder
+    return f"{field.placeholder}, by default" if is_default else shown_text(field, text)
