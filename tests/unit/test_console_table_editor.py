@@ -37,7 +37,7 @@ def test_secrets_of_new_tables_are_not_in_the_audit() -> None:
         TableName("webhook", ("webhook", "crm"), is_element=True),
     )
     nothing = Table(key, Path("f"))
-    values = {"secret_hash": ["blake2b:AAAA:BBBB"], "scopes": ["send"]}
+    values: dict[str, object] = {"secret_hash": ["blake2b:AAAA:BBBB"], "scopes": ["send"]}
     assert (
         audit_texts(nothing, Edit(key, values, "", "credential.new"))[1] == 'secret_hash = changed, scopes = ["send"]'
     )
