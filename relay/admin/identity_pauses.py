@@ -23,7 +23,7 @@ class IdentityPauseRoutes:
     """Pauses a canonical address, with cause and reason; False if it is paused already."""
     resume: Callable[[str], Awaitable[int | None]]
     """Ends the pause of a canonical address; returns the entries it held back, None without a pause."""
-    resume_own: Callable[[str], Awaitable[int | None]]
+    resume_of_application: Callable[[str], Awaitable[int | None]]
     """Ends it if an application made it. The rates of bounces and complaints go on."""
     pauses: Callable[[], Mapping[str, Pause]]
     """Returns the pauses of identities, by address."""
@@ -54,7 +54,7 @@ class IdentityPauseRoutes:
         An application does not end what its own bounces and complaints caused, nor what an operator decided.
         """
         address = canonical(address_or_400(request.match_info["address"]))
-        entries = await (self.resume_own if APPLICATION in request else self.resume)(address)
+        entries = await (self.resume_of_application if APPLICATION in request else self.resume)(address)
         pause = self.pauses().get(address)
         if entries is None and APPLICATION in request and pause is not None and pause.category != BY_APPLICATION:
             text = f"{pause.why}; an operator must resume it: relay identity resume {address}"

@@ -37,7 +37,7 @@ class PauseRoutes:
     operator; False if it is paused already."""
     resume: Callable[[HeldKind, str], Awaitable[int | None]]
     """Ends a pause; returns the entries that are due now, None without a pause."""
-    resume_own: Callable[[HeldKind, str], Awaitable[int | None]]
+    resume_of_application: Callable[[HeldKind, str], Awaitable[int | None]]
     """Ends it if an application made it."""
 
     def table(self) -> list[web.RouteDef]:
@@ -78,7 +78,7 @@ class PauseRoutes:
         An application ends no pause that an operator made, nor one by the bounces and complaints of its mail.
         """
         kind, value = self._subject(request, await json_body(request), is_known=True)
-        entries = await (self.resume_own if APPLICATION in request else self.resume)(kind, value)
+        entries = await (self.resume_of_application if APPLICATION in request else self.resume)(kind, value)
         if entries is None and APPLICATION in request:
             self._check_ended(kind, value)
         return web.json_response(

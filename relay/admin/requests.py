@@ -23,7 +23,7 @@ APPLICATION = web.RequestKey("application", str)
 """The credential that a request comes from, if it is restricted to senders of its own; absent for operators."""
 
 OWNS: web.RequestKey[Callable[[str], bool]] = web.RequestKey("owns")
-"""Whether a domain, or the address of an identity, is one of these senders; absent with APPLICATION."""
+"""Whether a domain, or the address of an identity, is one of these senders; absent for operators, as APPLICATION is."""
 
 _MAX_PAGE = 10_000
 """Rows of one page, at most."""

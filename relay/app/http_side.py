@@ -262,7 +262,7 @@ class HttpSide:
                 settings=settings,
                 pause=identities.pause,
                 resume=identities.resume,
-                resume_own=identities.resume_own,
+                resume_of_application=identities.resume_of_application,
                 pauses=outbound.runner.shared_pauses.identities,
             ).table(),
             PauseRoutes(
@@ -271,7 +271,7 @@ class HttpSide:
                 holds=others.holds,
                 pause=others.pause,
                 resume=others.resume,
-                resume_own=others.resume_own,
+                resume_of_application=others.resume_of_application,
             ).table(),
         ]
 

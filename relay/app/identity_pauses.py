@@ -42,7 +42,7 @@ class IdentityPauses:
         await self._outcomes.forget(address)
         return self._resumed(address, await self._pauses.resume(identity_subject(address)))
 
-    async def resume_own(self, address: str) -> int | None:
+    async def resume_of_application(self, address: str) -> int | None:
         """End the pause that an application made, as `resume` does, but its rates go on. None without such a pause."""
         return self._resumed(address, await self._pauses.resume_of(identity_subject(address), BY_APPLICATION))
 

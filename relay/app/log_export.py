@@ -80,6 +80,8 @@ class LogExporter:
                 self._log("log.export_failing", error=fault)
             if again:
                 return False
+            if fault:
+                self._dropped += len(batch)
             self._forget(batch)
             if not fault and self._failing:
                 self._failing = False

@@ -61,7 +61,6 @@ class Maintenance:
 
     async def _run_for_all_nodes(self) -> None:
         """Do the work that one of the nodes with a common store does for all of them."""
-        await self._measurements.of_all_nodes()
         now = self._clock()
         await self._store.submissions.purge(now - KEPT)
         await self._store.sessions.purge(now)
@@ -69,6 +68,7 @@ class Maintenance:
         purged = await self._store.queue.purge(now - self._settings().queue.retention)
         if purged:
             self._observer.log("queue.purged", messages=purged)
+        await self._measurements.of_all_nodes()  # Last: figures that cannot be read keep nothing from being purged.
 
 
 async def depth_by_state(queue: QueueAdminStore) -> Mapping[str, int]:

@@ -43,11 +43,11 @@ class OperatorPauses:
             return await self._identities.resume(value)
         return self._ended(kind, value, await self._pauses.resume(subject_of(kind, value)))
 
-    async def resume_own(self, kind: HeldKind, value: str) -> int | None:
+    async def resume_of_application(self, kind: HeldKind, value: str) -> int | None:
         """End a pause if an application made it, as `resume` does; None without such a pause. Raises StoreError."""
         entries = await self._pauses.resume_of(subject_of(kind, value), HOLD_BY_APPLICATION)
         if entries is None and kind == "identity":
-            return await self._identities.resume_own(value)
+            return await self._identities.resume_of_application(value)
         return self._ended(kind, value, entries)
 
     def _ended(self, kind: HeldKind, value: str, entries: int | None) -> int | None:

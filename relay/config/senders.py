@@ -33,7 +33,7 @@ class Exclusions:
 
     by_domain: Mapping[str, UnsubscribeScope] = field(default_factory=dict)
     unlisted: UnsubscribeScope = "campaign"
-    """Reach for domains without a section of their own."""
+    """Scope for domains without a section of their own."""
 
     def of(self, domain: str) -> UnsubscribeScope:
         """Return the scope of unsubscribes from that domain."""

@@ -23,11 +23,12 @@ _CRUMB = ("/credentials", "Credentials")
 KEY_TITLE = "Password, with {} or any other text as user name"
 """What stands above a new key."""
 
-_SCOPES = (
+SCOPES = (
     Option("send", "Send mail", "By SMTP and over HTTP"),
     Option("read", "Read", "Messages, events and reports over HTTP"),
     Option("suppressions", "Change the lists", "Suppressions and unsubscribes"),
-    Option("manage", "Manage", "Domains and identities over HTTP"),
+    Option("webhooks", "Webhooks", "Make, change and remove webhooks over HTTP"),
+    Option("manage", "Manage", "Domains, identities, queue and pauses over HTTP"),
 )
 
 
@@ -110,7 +111,7 @@ def sections(settings: Settings, table: Table) -> Sequence[Section]:
     """Return the fields of a credential."""
     hint = "Part of each password. Letters, digits, dot, hyphen and underscore"
     name = FormField(key="name", label="Name", required=True, is_stored=False, hint=hint)
-    may = FormField(key="scopes", label="What it may do", kind="checks", options=_SCOPES, default=["send"])
+    may = FormField(key="scopes", label="What it may do", kind="checks", options=SCOPES, default=["send"])
     return (
         Section("Credential", "What an application logs in with.", (*(() if table.exists else (name,)), may)),
         Section("Bounds", "Without any, it may send as each identity that is open to it.", _bounds(settings)),

@@ -12,8 +12,6 @@ from relay.console.csv_export import csv_answer, one_page
 from relay.console.formats import counted, listed, time_of_json
 from relay.console.shell import Shell
 
-_SCOPES = {"send": "send", "read": "read", "suppressions": "lists", "manage": "manage"}
-
 STATES = {"used": ("ok", "In use"), "unused": ("new", "Not used"), "revoked": ("off", "Revoked")}
 """Class and word of the badge of a credential and of a key."""
 
@@ -57,7 +55,7 @@ class CredentialRow:
     @property
     def may(self) -> str:
         """What its clients may do, as text."""
-        return ", ".join(_SCOPES[scope] for scope in self.one.scopes)
+        return ", ".join(self.one.scopes)
 
     @property
     def bounds(self) -> str:

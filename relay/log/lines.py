@@ -123,13 +123,14 @@ LINES: dict[str, str] = {
     "identity.verified": "A verification step of an identity ended. identity, step, state (passed, failed, pending).",
     "identity.paused": "An identity is paused until `relay identity resume`: its mail gets 451, its queued mail waits. "
     "identity, cause (bounces, complaints, operator, application), why.",
-    "identity.resumed": "An operator ended the pause of an identity. identity, entries (held back, due now).",
+    "identity.resumed": "The pause of an identity was ended, by an operator or its application. identity, "
+    "entries (held back, due now).",
     "delivery.failed": "Unexpected error in an attempt; the message is deferred. error.",
     "delivery.paused": "A provider or destination refuses the relay, or a provider cannot be reached: its lane is "
     "paused. lane, category, reply, guidance.",
     "pause.begun": "A site, domain, sender, campaign or provider was paused: its mail is accepted, and "
     "waits. subject, until (0: until it is resumed), why.",
-    "pause.ended": "An operator ended such a pause. subject, entries (held back, due now).",
+    "pause.ended": "Such a pause was ended, by an operator or an application. subject, entries (held back, due now).",
     "site.slowed": "A site asks to slow down: it gets fewer messages, then more until it asks again. site, rate "
     "(messages a minute), why.",
     "site.probed": "A site refuses all mail: it gets single messages until it accepts one. site, rate, why.",
@@ -189,8 +190,8 @@ LINES: dict[str, str] = {
     "log.reopened": "The log file was opened anew, after SIGHUP or SIGUSR1. file.",
     "log.reopen_failed": "The log file cannot be opened anew; lines go to the one that is open. Correct its path or "
     "rights, then send SIGUSR1. file, error.",
-    "log.export_failing": "The collector of log.otlp_url does not take the lines; the newest 20,000 wait, and are "
-    "posted when it does. Check the URL and the collector. error.",
+    "log.export_failing": "The collector of log.otlp_url refuses lines, or cannot be reached. Refused lines are lost; "
+    "of others the newest 20,000 wait. Check the URL and the collector. error.",
     "log.export_recovered": "The collector takes lines again. lines (that are missing there).",
     "log.lost": "The log was not writable, as on a full disk or a pipe without a reader: lines are missing here, at "
     "most this number. lines.",

@@ -12,7 +12,7 @@ from relay.queue.outcome import Deferred
 from relay.queue.routing import Route, provider_of, reschedule
 
 HeldKind = Literal["identity", "sending-domain", "campaign", "domain", "site", "provider"]
-"""What an operator can pause. `domain` is one of recipients."""
+"""What can be paused. `domain` is one of recipients."""
 
 _HELD_KINDS: tuple[HeldKind, ...] = ("identity", "sending-domain", "campaign", "domain", "site")
 
@@ -20,7 +20,7 @@ HOLD = "hold"
 """Category of a pause by which an operator holds mail back: it is accepted, and waits."""
 
 HOLD_BY_APPLICATION = "application-hold"
-"""Category of such a pause that an application made, of its own identity or domain. It may end that one only."""
+"""Category of such a pause that an application made, of its own identity or domain. Applications end no other."""
 
 _HOLDS = frozenset({HOLD, HOLD_BY_APPLICATION})
 
@@ -31,7 +31,7 @@ BY_OPERATOR = "operator"
 """Category of the pause of an identity that an operator made."""
 
 BY_APPLICATION = "application"
-"""Category of the pause of an identity that its application made. The application may end that one, and no other."""
+"""Category of the pause of an identity that its application made. Applications end no other pause."""
 
 BLOCKED_SITE = "site-blocked"
 """Category of the pause of a site that refuses mail of several domains."""

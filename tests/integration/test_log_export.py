@@ -78,7 +78,10 @@ otlp_headers = {{ Authorization = "Bearer secret" }}
 
 @asynccontextmanager
 async def exporting(collector: Collector, lines: list[str]) -> AsyncIterator[LogExporter]:
-    exporter = LogExporter(collector.url, {}, "relay.test", lambda line, **_: lines.append(line))
+    def emit(line: str, **fields: object) -> None:
+        lines.append(f"{line} {fields['lines']}" if fields.get("lines") else line)
+
+    exporter = LogExporter(collector.url, {}, "relay.test", emit)
     task = asyncio.create_task(exporter.run())
     try:
         yield exporter
@@ -111,7 +114,7 @@ async def test_what_the_collector_refuses_for_good_is_not_posted_again(monkeypat
         await until(lambda: collector.requests == 1)
         exporter.add([("message.delivered", {})])
         await until(lambda: collector.names == ["message.delivered"])
-    assert lines == ["log.export_failing", "log.export_recovered"]
+    assert lines == ["log.export_failing", "log.export_recovered 1"]
 
 
 async def test_the_oldest_lines_are_dropped_beyond_a_number_and_the_end_posts_the_rest(

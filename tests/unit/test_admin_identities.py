@@ -43,7 +43,7 @@ class IdentityApi:
             settings=lambda: SETTINGS,
             pause=self.pause,
             resume=self.resume,
-            resume_own=self.resume,
+            resume_of_application=self.resume,
             pauses=lambda: self.pauses,
         )
         app.add_routes(pausing.table())

@@ -145,7 +145,7 @@ def tables(side: Side) -> list[Any]:
             holds=pauses.holds,
             pause=pauses.pause,
             resume=pauses.resume,
-            resume_own=pauses.resume_own,
+            resume_of_application=pauses.resume_of_application,
         ).table(),
         WhyRoutes(
             store=harness.store.queue,

@@ -181,10 +181,10 @@ async def test_an_application_ends_its_own_pause_and_none_that_another_node_has_
     elsewhere = IdentityPauses(node, harness.store.outcomes, watch.observer, lambda: harness.now)
     assert await elsewhere.pause(JANE, "operator", "an operator paused it")
 
-    assert await watch.pauses.resume_own(JANE) is None
+    assert await watch.pauses.resume_of_application(JANE) is None
     assert watch.shared.identities()[JANE].category == "operator", "the refusal names what remains"
     assert await watch.pauses.resume(JANE) == 0
     assert await watch.pauses.pause(JANE, "application", "the application shop paused it")
-    assert await watch.pauses.resume_own(JANE) == 0
+    assert await watch.pauses.resume_of_application(JANE) == 0
     assert watch.shared.identities() == {}
-    assert await watch.pauses.resume_own(JANE) is None
+    assert await watch.pauses.resume_of_application(JANE) is None

@@ -85,7 +85,7 @@ async def test_the_reason_names_the_setting_that_reaches_further(exclusion: Excl
 
 
 @pytest.mark.parametrize(
-    ("domain", "campaign", "reach"),
+    ("domain", "campaign", "scope"),
     [
         ("acme.test", "spring", "domain"),
         ("acme.test", "", "domain"),

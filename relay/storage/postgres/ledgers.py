@@ -26,6 +26,8 @@ KEYS_OF = (
 
 LOCK = "SELECT key, change FROM ledgers WHERE key = ANY(?::text[]) ORDER BY key FOR UPDATE"
 
+SEEN = "SELECT key, change FROM ledgers WHERE key = ANY(?::text[])"
+
 MAKE = "INSERT INTO ledgers (key, change) SELECT key, 0 FROM unnest(?::text[]) AS made (key) ON CONFLICT DO NOTHING"
 
 CHANGED = (
@@ -58,11 +60,15 @@ DELETE_UNUSED = "DELETE FROM ledgers WHERE NOT EXISTS (SELECT 1 FROM slots WHERE
 
 @dataclass(frozen=True, slots=True)
 class _Call:
-    """A function of the ledgers, and the ledgers it needs: the named ones and those with slots of the entries."""
+    """A function of the ledgers, and the ledgers it needs: the named ones and those with slots of the entries.
+
+    `reads` are ledgers that it does not change: they are not locked, so that no message waits for them.
+    """
 
     function: Callable[[LedgerBook], Any]
     entries: Collection[tuple[str, int]] = ()
     keys: Collection[str] = ()
+    reads: Collection[str] = ()
 
 
 class SharedLedgers:
@@ -116,7 +122,7 @@ class SharedLedgers:
 
     async def usage(self, windows: Mapping[str, Sequence[Window]], now: float) -> dict[str, Usage]:
         """Return the usage of each ledger, by key."""
-        usage: dict[str, Usage] = await self._rounds(_Call(lambda book: book.usage(windows, now), keys=set(windows)))
+        usage: dict[str, Usage] = await self._rounds(_Call(lambda book: book.usage(windows, now), reads=set(windows)))
         return usage
 
     async def close(self) -> None:
@@ -140,20 +146,22 @@ class SharedLedgers:
         return operation
 
     def _read_changes(self, raw: Connection, calls: Sequence[_Call]) -> None:
-        """Lock the ledgers of the calls and read their changes."""
+        """Lock the ledgers that the calls change, and read what has changed in these and in those that they read."""
         entries = {entry for call in calls for entry in call.entries}
         keys = {key for call in calls for key in call.keys}
         if entries:
             columns = [entry[0] for entry in entries], [entry[1] for entry in entries]
             keys.update(row[0] for row in raw.execute(KEYS_OF, columns))
 
-        locked = self._lock(raw, keys)
-        stale = [key for key, change in locked.items() if change != self._seen.get(key, 0)]
+        present = self._lock(raw, keys)
+        if reads := sorted({key for call in calls for key in call.reads} - present.keys()):
+            present |= dict(raw.execute(SEEN, (reads,)).fetchall())
+        stale = [key for key, change in present.items() if change != self._seen.get(key, 0)]
         if stale:
             seen = [self._seen.get(key, 0) for key in stale]
             for queue_id, number, key, at, standing in raw.execute(CHANGED, (stale, seen)).fetchall():
                 self._book.enter((queue_id, number, key), None if standing is None else (at, SlotKind(standing)))
-        self._seen |= locked
+        self._seen |= present
 
     def _lock(self, raw: Connection, keys: Collection[str]) -> dict[str, int]:
         """Lock ledgers, always in the same order, so that two nodes never wait for each other."""
