@@ -45,8 +45,10 @@ class ProviderPages:
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /providers: the ways out, with their limits."""
-        rows, settings = await self.found(viewer_of(request)), self.settings()
-        domains, imap = settings.senders.domains, settings.bounces.imap
+        viewer, settings = viewer_of(request), self.settings()
+        rows = await self.found(viewer)
+        domains = {name: one for name, one in settings.senders.domains.items() if viewer.sees(name)}
+        imap = settings.bounces.imap if not viewer.domains else None
         paused = [str(one.json["name"]) for one in rows if one.is_paused]
         if paused:
             verb = "is" if len(paused) == 1 else "are"

@@ -28,6 +28,22 @@ credentials = ["shop"]
 """
 
 
+OTHERS = """
+[[provider]]
+name = "elsewhere"
+host = "localhost"
+[domains."other.test"]
+campaign_provider = "elsewhere"
+[bounces.imap]
+host = "127.0.0.1"
+port = 9
+tls = "none"
+username = "bounces@hidden.test"
+password = "none"
+"""
+"""What somebody who is restricted to acme.test does not see."""
+
+
 def webhook_toml(url: str, more: str = "") -> str:
     return f'[[webhook]]\nname = "crm"\nurl = "{url}"\nallow_networks = ["127.0.0.0/8"]\n{more}\n'
 
@@ -207,13 +223,25 @@ async def test_an_owner_revokes_a_key(tmp_path: Path) -> None:
 
 async def test_a_person_of_one_domain_gets_a_refusal_with_its_reason(tmp_path: Path) -> None:
     people = people_toml({"dora@acme.test": "owner"}, {"dora@acme.test": "acme.test"})
-    more = CREDENTIAL + webhook_toml("http://127.0.0.1:9/hook")
+    own = CREDENTIAL.replace('[domains."acme.test"]', '[domains."acme.test"]\ncampaign_provider = "sink"')
+    more = own + webhook_toml("http://127.0.0.1:9/hook") + OTHERS
     async with (
         Sink() as sink,
         LoginRelay(tmp_path, sink, more, people=people) as relay,
         person(relay, "dora@acme.test") as dora,
     ):
-        for path in ("/providers", "/providers/sink", "/webhooks/crm", "/credentials", "/credentials/shop"):
+        page = await dora.get("/providers")
+        assert (dora.status, "acme.test" in page) == (200, True)
+        for other in ("other.test", "elsewhere", "bounces@hidden.test", "/providers/new"):
+            assert other not in page, other
+        for path in (
+            "/providers/sink",
+            "/providers/new",
+            "/mailbox",
+            "/webhooks/crm",
+            "/credentials",
+            "/credentials/shop",
+        ):
             await dora.get(path)
             assert (dora.status, "You are restricted to acme.test." in dora.page) == (403, True), path
         for path, form in (
