@@ -44,7 +44,9 @@ class WhyRoutes:
         target = request.match_info["target"].strip()
         sites = await self.sites()
         kind, queries, named = _parse(target, sites)
-        found = [pair for query in queries for pair in await self.store.entries(query)][:MOST]
+        pages = [await self.store.entries(replace(query, limit=query.limit + 1)) for query in queries]
+        found = [pair for query, page in zip(queries, pages, strict=True) for pair in page[: query.limit]][:MOST]
+        more = kind != "entry" and len(found) < sum(map(len, pages))
         if not found and not named and kind in ("entry", "message"):
             raise web.HTTPNotFound(text=f"there is no message {target}")
 
@@ -59,7 +61,7 @@ class WhyRoutes:
                 "target": target,
                 "kind": kind,
                 "entries": [_entry_json(*one) for one in explained],
-                "more": len(found) == MOST,
+                "more": more,
                 "causes": dict(causes.most_common()),
                 "sites": [one.as_json() for one in concerned],
                 "servers": [asdict(await self.servers(lane)) for lane in asked],

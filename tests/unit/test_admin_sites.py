@@ -278,6 +278,19 @@ async def test_why_takes_targets_as_logs_and_lists_show_them(side: Side, target:
     assert (answer["kind"], len(answer["entries"])) == (kind, 1)
 
 
+async def test_why_says_that_it_is_cut_where_one_lane_has_more_than_its_part(
+    side: Side, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("relay.admin.why.MOST", 4)
+    side.harness.delivery.answers = [BUSY] * 9
+    for number, recipient in enumerate(("a@x.test", "b@x.test", "c@x.test", "d@y.test")):
+        side.harness.context.rates.admit(f"mx:{recipient[2:]}", BIG, None, NOW)
+        await side.enqueue(f"0000000000000{'ABCD'[number]}", recipient)
+    for target, shown, more in (("big", 3, True), ("x.test", 3, False), ("0000000000000A/0", 1, False)):
+        answer = json.loads(await side.output("why", target, "--json"))
+        assert (len(answer["entries"]), answer["more"]) == (shown, more), target
+
+
 async def test_why_says_what_became_of_a_message(side: Side) -> None:
     await side.enqueue("0000000000000A", "u@x.test")
     assert "accepted it: 250 2.0.0 ok" in await side.output("why", "0000000000000a")

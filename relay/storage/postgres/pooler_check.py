@@ -18,7 +18,7 @@ from relay.storage.errors import SchemaError
 from relay.storage.postgres.connection import Target, parameters
 from relay.storage.postgres.errors import store_error
 
-TIMEOUT = 10.0
+TIMEOUT = 20.0
 """Seconds for the whole check: a pooler with one connection keeps the second one waiting."""
 
 _REMEDY = "name the server itself, or use pool_mode = session"
