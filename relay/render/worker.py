@@ -72,12 +72,19 @@ def _write(target: RawIOBase, content: bytes) -> None:
         view = view[target.write(view) or 0 :]
 
 
+def limit_memory(octets: int) -> None:
+    """Limit the address space of this process, to less where the system allows less."""
+    _, hard = resource.getrlimit(resource.RLIMIT_AS)
+    allowed = octets if hard == resource.RLIM_INFINITY else min(octets, hard)
+    resource.setrlimit(resource.RLIMIT_AS, (allowed, allowed))
+
+
 def main(fd: int, descriptors: int, max_memory: int, max_cpu: int) -> None:
     """Serve on the inherited sockets. `max_memory` is the limit of the address space in octets."""
     # Those of a terminal or of log rotation reach all processes of the relay. They are for the one that serves.
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_AS, (max_memory, max_memory))
+    limit_memory(max_memory)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     gc.disable()
     # The relay may end at any time. Closing the sink then fails too.
