@@ -119,7 +119,7 @@ def meaning_of(fields: Iterable[FormField], texts: Mapping[str, str], present: M
                 _put(values, f"{field.key}_file", None)
             continue
         try:
-            value = _value(field, text)
+            value = _choice(field, text, _at(present, field.key)) if field.kind == "checks" else _value(field, text)
         except ValueError as error:
             faults[field.key] = str(error)
             continue
@@ -182,16 +182,27 @@ def _text(field: FormField, value: Any) -> str:
             return ", ".join(map(str, value))
         case "checks":
             chosen = field.default if value is None else value
-            return ", ".join(map(str, chosen)) if isinstance(chosen, list) else ""
+            known = [one.value for one in field.options]
+            return ", ".join(one for one in known if one in chosen) if isinstance(chosen, list) else ""
     if value is None:
         return str(field.default or "") if field.kind == "radio" else ""
     return str(value)
 
 
+def _choice(field: FormField, text: str, present: Any) -> Sequence[str] | None:
+    """Return the choices of a text, and the present values that are no choice. None leaves the key out.
+
+    With a default, no choice is an empty list: without the key the default would hold.
+    """
+    known, was = {one.value for one in field.options}, present if isinstance(present, list) else []
+    chosen = [*(text.split(", ") if text else ()), *(one for one in was if one not in known)]
+    if set(chosen) == set(was) and was:
+        return was
+    return chosen or ([] if field.default else None)
+
+
 def _value(field: FormField, text: str) -> Any:
     """Return the value of a text, None for no value. Raises ValueError with what is wrong."""
-    if field.kind == "checks":
-        return text.split(", ") if text else None
     if field.options and text not in {one.value for one in field.options}:
         raise ValueError(f"{text[:80]!r} is not one of the choices.")
     match field.kind:

@@ -1,5 +1,7 @@
 """Fields of forms: what their texts mean, and what two people changed at one time."""
 
+from collections.abc import Mapping
+
 import pytest
 
 from relay.console.form_fields import (
@@ -115,3 +117,29 @@ def test_two_changes_are_both_in_the_form() -> None:
 def test_what_a_form_began_with_may_be_anything() -> None:
     for text in ("", "{", "[1]", '"x"', '{"a": 1}'):
         assert base_texts(text) == {}
+
+
+def test_no_choice_is_written_where_the_default_would_hold_without_the_key() -> None:
+    options = tuple(Option(one, one) for one in ("send", "read"))
+    scopes = (FormField(key="scopes", label="May", kind="checks", options=options, default=["send"]),)
+    events = (FormField(key="events", label="Events", kind="checks", options=options),)
+
+    def chosen(fields: tuple[FormField, ...], present: dict[str, object], *names: str) -> Mapping[str, object]:
+        form = {f"{fields[0].key}:{name}": "yes" for name in names}
+        return meaning_of(fields, submitted(fields, form), present).values
+
+    assert chosen(scopes, {"scopes": ["read"]}) == {"scopes": []}
+    assert chosen(scopes, {}) == {"scopes": []}
+    assert chosen(scopes, {}, "send") == {}
+    assert texts_of(scopes, {"scopes": []}) == {"scopes": ""}
+    assert chosen(events, {"events": ["read"]}) == {}
+
+
+def test_values_that_are_no_choice_stay() -> None:
+    options = tuple(Option(one, one) for one in ("send", "read"))
+    fields = (FormField(key="scopes", label="May", kind="checks", options=options, default=["send"]),)
+    present = {"scopes": ["other", "read", "send"]}
+    assert meaning_of(fields, texts_of(fields, present), present).values == present
+    found = meaning_of(fields, submitted(fields, {"scopes:read": "yes"}), present).values
+    assert found == {"scopes": ["read", "other"]}
+    assert meaning_of(fields, submitted(fields, {}), present).values == {"scopes": ["other"]}
