@@ -144,13 +144,20 @@ def _moved(
     """Return the fault of a form that would send a stored password or header field to another host."""
     url = given.get("url", "").strip()
     has_login = any(key.startswith("password") for key in table.secrets)
-    if present is None or not url or (_place(url) == _place(present.url) and (present.is_plain or "https:" in url)):
+    if present is None or not url or (_place(url) == _place(present.url) and (present.is_plain or _is_https(url))):
         return {}
     if "headers" in table.values:
         return {"url": "Header fields with secrets would go to another host. Change both in the file."}
     if has_login and not viewer.may("OWNER"):
         return {"url": "Its password would go to another host. Somebody with the role owner can change it."}
     return {"password": "The host changes: enter the password for it."} if has_login and not password else {}
+
+
+def _is_https(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme == "https"
+    except ValueError:
+        return False
 
 
 def _place(url: str) -> tuple[str, int | None]:

@@ -223,6 +223,18 @@ async def test_a_webhook_is_made_signs_gets_another_key_and_is_removed(tmp_path:
         assert "There is no webhook." in await otto.get("/webhooks")
 
 
+async def test_a_password_of_a_webhook_goes_nowhere_in_clear_text(tmp_path: Path) -> None:
+    (tmp_path / "conf.d").mkdir()
+    table = f'[[webhook]]\nname = "crm"\nurl = "https://crm.example.com/x"\nusername = "u"\npassword = "{SECRET}"\n'
+    (tmp_path / "conf.d" / "webhook-crm.toml").write_text(table)
+    async with Sink() as sink, LoginRelay(tmp_path, sink, DOMAIN) as relay, person(relay, "otto@acme.test") as otto:
+        for url in ("http://crm.example.com/?https:", "http://crm.example.com/x"):
+            await edited(otto, "/webhooks/crm/edit", url=url)
+            assert (otto.status, "enter the password for it" in otto.page) == (400, True), url
+        await edited(otto, "/webhooks/crm/edit", url="HTTPS://crm.example.com/y")
+        assert otto.status == 200, text_of(otto.page)
+
+
 async def test_the_url_of_a_chat_is_a_secret(tmp_path: Path) -> None:
     url = "https://hooks.slack.com/services/T0/B0/very-secret"
     async with Sink() as sink, LoginRelay(tmp_path, sink, DOMAIN) as relay, person(relay, "otto@acme.test") as otto:
