@@ -30,13 +30,16 @@ def load(path: Path, environ: Mapping[str, str]) -> Settings:
 
 
 def check(
-    path: Path, environ: Mapping[str, str], clock: Clock = system_clock
+    path: Path,
+    environ: Mapping[str, str],
+    clock: Clock = system_clock,
+    changed: Mapping[Path, bytes | None] | None = None,
 ) -> tuple[Settings | None, tuple[Fault, ...], tuple[Fault, ...]]:
     """Return the settings (None if there are faults), the faults and the warnings, both ordered by location.
 
-    The clock decides which certificates expire soon.
+    The clock decides which certificates expire soon. `changed` has files of `conf.d` as they would be: `read_sources`.
     """
-    tree = read_sources(path, environ)
+    tree = read_sources(path, environ, changed)
     warnings = read_secrets(tree, path.parent, environ)
     settings, invalid = _validate(tree.values, path.parent)
     for problem in invalid:

@@ -73,25 +73,29 @@ def _folded(path: KeyPath) -> KeyPath:
     return (path[0], str(path[1]).lower(), *path[2:]) if path[:1] in _CASELESS and len(path) > 1 else path
 
 
-def read_sources(path: Path, environ: Mapping[str, str]) -> Tree:
+def read_sources(path: Path, environ: Mapping[str, str], changed: Mapping[Path, bytes | None] | None = None) -> Tree:
     """Read the file, `conf.d/*.toml` beside it in name order, and the `RELAY__SECTION__KEY` variables.
 
-    Tables are merged and arrays of tables appended; any other value replaces an earlier one.
+    Tables are merged and arrays of tables appended; any other value replaces an earlier one. `changed` has contents of
+    files of that folder that take the place of those on disk; None leaves a file out.
     """
+    changed = changed or {}
     tree = Tree(locations={(): Location(str(path))})
-    for source in (path, *sorted((path.parent / "conf.d").glob("*.toml"))):
-        _add_file(tree, source)
+    for source in (path, *sorted({*(path.parent / "conf.d").glob("*.toml"), *changed})):
+        content = changed.get(source)
+        if content is not None or source not in changed:
+            _add_file(tree, source, content)
     for name in sorted(environ):
         if name.startswith(_PREFIX) and len(name) > len(_PREFIX):
             _override(tree, name, environ[name])
     return tree
 
 
-def _add_file(tree: Tree, source: Path) -> None:
+def _add_file(tree: Tree, source: Path, content: bytes | None = None) -> None:
     tree.files.append(source)
     text = ""
     try:
-        text = source.read_bytes().decode("utf-8-sig").replace("\r\n", "\n")
+        text = (source.read_bytes() if content is None else content).decode("utf-8-sig").replace("\r\n", "\n")
         values = parse_toml(text)
     except (OSError, UnicodeDecodeError, TomlFault) as error:
         tree.complete = False

@@ -16,7 +16,7 @@ from relay.config.errors import Fault, Location
 from relay.config.schema import keys_from_file, table_at
 from relay.config.show import toml_table
 from relay.config.sources import Tree, read_sources
-from relay.config.table_secrets import remove_secrets, write_secrets
+from relay.config.table_secrets import own_secrets, remove_secrets, write_secrets
 from relay.config.toml_faults import TomlFault, parse_toml
 from relay.config.toml_positions import KeyPath
 from relay.mail.canonical_address import keys_of
@@ -147,9 +147,9 @@ def change_table(
         try:
             warnings = write_fragment(config, present.file, text, environ)
         except BaseException:
-            remove_secrets(config, made)
+            remove_secrets(made)
             raise
-        replaced = _secret_files(config, present, {**values, **references})
+        replaced = _secret_files(config, present, environ)
         return TableChange(present.file, before, warnings, made, replaced)
 
 
@@ -163,19 +163,19 @@ def remove_table(
             raise StaleTableError(present)
         before = present.file.read_bytes()
         warnings = remove_fragment(config, present.file, environ)
-        return TableChange(present.file, before, warnings, (), _secret_files(config, present, {}))
+        return TableChange(present.file, before, warnings, (), _secret_files(config, present, environ))
 
 
 def undo_change(config: Path, change: TableChange) -> None:
     """Make the files what they were before a change. Raises OSError."""
     with locked(config):
         restore_fragment(config, change.file, change.before)
-        remove_secrets(config, change.new_secrets)
+        remove_secrets(change.new_secrets)
 
 
-def complete_change(config: Path, change: TableChange) -> None:
+def complete_change(change: TableChange) -> None:
     """Remove the files of secrets that a change replaced."""
-    remove_secrets(config, change.old_secrets)
+    remove_secrets(change.old_secrets)
 
 
 def _checked(present: Table, version: str | None) -> Table:
@@ -238,8 +238,8 @@ def _comments(content: bytes | None) -> str:
     return "".join(lines[:count])
 
 
-def _secret_files(config: Path, present: Table, values: Mapping[str, Any]) -> tuple[Path, ...]:
-    """Return the files of secrets that the table names and the new values do not."""
-    kept = set(map(str, values.values()))
-    names = [str(one) for key, one in present.secrets.items() if key.endswith("_file") and str(one) not in kept]
-    return tuple(config.parent / one for one in names)
+def _secret_files(config: Path, before: Table, environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files of secrets of the table before its change that no table names any more."""
+    names = [str(one) for key, one in before.secrets.items() if key.endswith("_file")]
+    table = f"{before.name.kind}-{before.name.name}"
+    return own_secrets(config, table, names, read_sources(config, environ).values) if names else ()

@@ -150,7 +150,7 @@ class TableEditor:
             await asyncio.to_thread(undo_change, config, change)
             await self.reload()
             return Refused(texts=[str(one) for one in faults] if isinstance(faults, list | tuple) else [str(faults)])
-        await asyncio.to_thread(complete_change, config, change)
+        await asyncio.to_thread(complete_change, change)
         return Saved("", "", change.warnings)
 
     async def _changed_by(self, name: TableName) -> str:

@@ -1,10 +1,11 @@
 """Fragments of the configuration: they are kept only if the configuration is valid."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from relay.config import ConfigError, check
+from relay.config import ConfigError, check, conf_d
 from relay.config.conf_d import fragment_path, remove_fragment, write_fragment
 from relay.config.show import toml_table
 
@@ -76,3 +77,27 @@ def test_no_address_gives_a_path_outside_the_folder(config: Path) -> None:
     folder = config.parent / "conf.d"
     for address in ("a/../../b@x.test", "../x@x.test", "a\0b@x.test", ".@x.test"):
         assert fragment_path(config, "identity", address).resolve().parent == folder.resolve()
+
+
+@pytest.mark.parametrize("limit", [999, 9])
+def test_a_fragment_is_in_the_folder_only_after_the_check(
+    config: Path, monkeypatch: pytest.MonkeyPatch, limit: int
+) -> None:
+    fragment = fragment_path(config, "identity", "jane@acme.test")
+    seen, real = [], conf_d.check
+
+    def ended(*given: Any, **more: Any) -> Any:
+        real(*given, **more)
+        seen.append(sorted(one.name for one in fragment.parent.iterdir()))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(conf_d, "check", ended)
+    with pytest.raises(KeyboardInterrupt):
+        write_fragment(config, fragment, toml_table(IDENTITY_PATH, {"hourly_limit": limit}), {})
+    fragment.write_text(toml_table(IDENTITY_PATH, {"hourly_limit": 8}))
+    with pytest.raises(KeyboardInterrupt):
+        write_fragment(config, fragment, toml_table(IDENTITY_PATH, {"hourly_limit": limit}), {})
+    with pytest.raises(KeyboardInterrupt):
+        remove_fragment(config, fragment, {})
+    assert seen == [[], [fragment.name], [fragment.name]]
+    assert fragment.read_text() == toml_table(IDENTITY_PATH, {"hourly_limit": 8})

@@ -137,7 +137,7 @@ def test_an_element_of_an_array_is_found_by_its_name(config: Path) -> None:
 
 def test_a_secret_is_a_file_that_changes_with_its_table(config: Path) -> None:
     first = change_table(config, NEWS, HOST, {}, secrets={"password": "one"}, mark="1")
-    complete_change(config, first)
+    complete_change(first)
     folder, table = config.parent / "secrets", read_table(config, NEWS, {})
     assert (folder.stat().st_mode & 0o777, [one.stat().st_mode & 0o777 for one in folder.iterdir()]) == (0o700, [0o600])
     assert "one" not in table.file.read_text()
@@ -147,12 +147,12 @@ def test_a_secret_is_a_file_that_changes_with_its_table(config: Path) -> None:
     undo_change(config, change)
     assert _password(config) == "one"
     change = change_table(config, NEWS, HOST, {}, secrets={"password": "two"}, mark="3")
-    complete_change(config, change)
+    complete_change(change)
     assert (_password(config), len(list(folder.iterdir()))) == ("two", 1)
     with pytest.raises(ConfigError):
         change_table(config, NEWS, {**HOST, "port": 0}, {}, secrets={"password": "three"}, mark="4")
     assert (_password(config), len(list(folder.iterdir()))) == ("two", 1)
-    complete_change(config, remove_table(config, NEWS, {}))
+    complete_change(remove_table(config, NEWS, {}))
     assert list(folder.iterdir()) == []
 
 
@@ -182,3 +182,24 @@ def test_faults_stand_at_their_keys(config: Path) -> None:
         change_table(config, NEWS, {"port": 0}, {})
     file = read_table(config, NEWS, {}).file
     assert faults_by_key(refused.value.faults, NEWS, file, ("host", "port")).keys() == {"host", "port"}
+
+
+def test_a_secret_of_the_operator_stays(config: Path) -> None:
+    folder = config.parent / "secrets"
+    folder.mkdir(mode=0o700)
+    for name in ("news", "provider-news.password", "provider-other.password-1", "shared"):
+        (folder / name).write_text("hush")
+        (folder / name).chmod(0o600)
+        change = change_table(config, NEWS, {**HOST, "username": "u", "password_file": f"secrets/{name}"}, {})
+        complete_change(change)
+        complete_change(remove_table(config, NEWS, {}))
+        assert (folder / name).read_text() == "hush", name
+
+
+def test_a_secret_that_another_table_names_stays(config: Path) -> None:
+    complete_change(change_table(config, NEWS, HOST, {}, secrets={"password": "one"}, mark="1"))
+    other = TableName("provider", ("provider", "bulk"), is_element=True)
+    shared = {"password_file": "secrets/../secrets/provider-news.password-1"}
+    complete_change(change_table(config, other, {**HOST, **shared}, {}))
+    complete_change(remove_table(config, NEWS, {}))
+    assert [one.name for one in (config.parent / "secrets").iterdir()] == ["provider-news.password-1"]
