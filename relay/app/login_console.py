@@ -96,7 +96,7 @@ class LoginConsole:
             domain_forms=DomainForms(forms=forms, settings=context.settings),
             domains=DomainActions(plans=plans, signing=self.signing, settings=context.settings),
             identity_forms=IdentityForms(forms=forms, settings=context.settings),
-            identities=IdentityActions(plans=plans, pages=reading.identities, editor=editor),
+            identities=IdentityActions(plans=plans, pages=reading.identities, editor=editor, settings=context.settings),
             queue=QueueActions(plans=plans, queue=queue, routes=self.queue),
             suppressions=ListActions(plans=plans, routes=suppressions, fields=("domain", "reply")),
             unsubscribes=ListActions(plans=plans, routes=unsubscribes, fields=("domain", "campaign")),

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
@@ -12,10 +13,10 @@ from relay.config.settings import Settings
 from relay.console.form_fields import FormField, Option, Section
 from relay.console.forms import form_of
 from relay.console.links import segment
+from relay.console.own_choices import fallback_faults, own_providers
 from relay.console.roles import Viewer, viewer_of
 from relay.console.table_forms import TableForm, TableForms
 from relay.mail.canonical_address import canonical_domain
-from relay.mail.lane import DIRECT
 
 _SCOPES = (
     Option("campaign", "Campaign", "Who unsubscribed gets no more of that campaign"),
@@ -56,7 +57,11 @@ class DomainForms:
         sections = (
             Section("Domain", "Its page shows which DNS records to publish.", (name, *_signature())),
             Section("Tracking", "Holds for the next message.", _tracking(settings)),
-            Section("Way out", "Which provider takes the mail, and which one when that has no room.", _ways(settings)),
+            Section(
+                "Way out",
+                "Which provider takes the mail, and which one when that has no room.",
+                _ways(settings, own_providers(settings, ())),
+            ),
             Section("Replies and unsubscribes", "Where answers and late bounces come in.", _returns(settings, _SCOPES)),
         )
         return TableForm(
@@ -75,10 +80,13 @@ class DomainForms:
 
     def _form(self, domain: str, viewer: Viewer) -> TableForm:
         settings, page = self.settings(), f"/domains/{segment(domain)}"
+        names = own_providers(settings, viewer.domains)
         scopes = _scopes(viewer, settings.domains[domain].exclusion)
         sections = (
             Section("Tracking", "Holds for the next message.", _tracking(settings)),
-            Section("Way out", "Which provider takes the mail, and which one when that has no room.", _ways(settings)),
+            Section(
+                "Way out", "Which provider takes the mail, and which one when that has no room.", _ways(settings, names)
+            ),
             Section("Replies and unsubscribes", "Where answers and late bounces come in.", _returns(settings, scopes)),
             Section("Signature", "Each key has a selector. The next key needs a free one.", _signature()),
         )
@@ -91,6 +99,7 @@ class DomainForms:
             after=page,
             crumb=("/domains", "Domains"),
             action="domain.change",
+            check=partial(fallback_faults, settings, viewer.domains),
         )
 
 
@@ -135,8 +144,7 @@ def _tracking(settings: Settings) -> Sequence[FormField]:
     )
 
 
-def _ways(settings: Settings) -> Sequence[FormField]:
-    names = [DIRECT, *(one.name for one in settings.providers)]
+def _ways(settings: Settings, names: Sequence[str]) -> Sequence[FormField]:
     usual = Option("", f"As the defaults say: {settings.defaults.provider}")
     campaign = settings.defaults.campaign_provider
     return (

@@ -1,19 +1,23 @@
 """Actions on identities: test the setup, type in a code, verify, remove."""
 
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from relay.config.sender_tables import identity_table
-from relay.config.table_files import place_text
+from relay.config.settings import Settings
 from relay.console.forms import form_of
 from relay.console.identities import IdentityPages
 from relay.console.identity_forms import own_address
 from relay.console.identity_tests import SETUP
 from relay.console.links import segment
+from relay.console.own_choices import credential_fault, credentials_in, opened_credentials
 from relay.console.plans import Action, Done, PlanPages, Question
 from relay.console.roles import Role, viewer_of
-from relay.console.table_editor import Edit, Refused, Saved, Stale, TableEditor
+from relay.console.table_actions import changed, table_to_change
+from relay.console.table_editor import Edit, TableEditor
 from relay.people.ports import Plan
 from relay.reports.serialize import JsonObject
 from relay.verification.challenge import DIGITS, is_code
@@ -28,6 +32,7 @@ class IdentityActions:
     plans: PlanPages
     pages: IdentityPages
     editor: TableEditor
+    settings: Callable[[], Settings]
 
     def __post_init__(self) -> None:
         self.plans.actions["identity.remove"] = Action(Role.OPERATOR, _question, self._remove)
@@ -68,29 +73,29 @@ class IdentityActions:
         raise web.HTTPSeeOther(f"/identities/{segment(address)}{done}#h-test")
 
     async def _ask_remove(self, request: web.Request, address: str, page: str) -> web.StreamResponse:
-        table = await self.editor.read(identity_table(address))
-        fault = await self.editor.fault()
-        if table.elsewhere is not None:
-            fault = f"{address} is written in {place_text(table.elsewhere)}. Remove it there."
-        elif not table.exists:
-            fault = f"{address} is no identity here."
-        if fault:
+        """Ask about the removal. Raises HTTPBadRequest if this person cannot remove it."""
+        table, domains = (
+            await table_to_change(self.editor, identity_table(address), "Remove"),
+            viewer_of(request).domains,
+        )
+        settings, names = self.settings(), credentials_in(table.values)
+        if fault := credential_fault(settings, domains, names):
             raise web.HTTPBadRequest(text=fault)
-        return await self.plans.ask(request, "identity.remove", [address], {"version": table.version}, page)
+        opens = ", ".join(opened_credentials(settings, address, names))
+        detail = {"version": table.version, "opens": opens, "domains": json.dumps(domains)}
+        return await self.plans.ask(request, "identity.remove", [address], detail, page)
 
     async def _remove(self, plan: Plan) -> Done:
-        (address,) = plan.keys
-        edit = Edit(identity_table(address), None, plan.detail["version"], "identity.remove")
-        match await self.editor.change(edit):
-            case Saved(before, after):
-                return Done(f"{address} is removed.", "The records of its mail are kept.", "ok", address, before, after)
-            case Stale(present, person):
-                by = f" by {person}" if person else ""
-                follows = f"It was {'changed' if present.exists else 'removed'} meanwhile{by}. Look at it again."
-                return Done("Nothing was changed.", follows, "bad", address, "", "refused")
-            case Refused(faults, texts):
-                follows = "\n".join((*map(str, faults), *texts))
-                return Done("Nothing was changed.", follows, "bad", address, "", "refused")
+        (address,), settings = plan.keys, self.settings()
+        table = await self.editor.read(identity_table(address))
+        names = credentials_in(table.values)
+        fault = credential_fault(settings, json.loads(plan.detail["domains"]), names)
+        if not fault and ", ".join(opened_credentials(settings, address, names)) != plan.detail["opens"]:
+            fault = "What its credentials may do was changed meanwhile. Look at it again."
+        if fault and table.version == plan.detail["version"]:
+            return Done("Nothing was changed.", fault, "bad", address, "", "refused")
+        edit = Edit(table.name, None, plan.detail["version"], plan.action)
+        return await changed(self.editor, edit, f"{address} is removed.", "The records of its mail are kept.")
 
     async def _note(self, request: web.Request, action: str, address: str, after: str) -> None:
         viewer = viewer_of(request)
@@ -98,10 +103,12 @@ class IdentityActions:
 
 
 def _question(plan: Plan) -> Question:
-    texts = (
+    texts = [
         "Its mail is treated as that of any other address of its domain from the next message on.",
         "The records of its mail, and what waits, are kept.",
-    )
+    ]
+    if opens := plan.detail["opens"]:
+        texts.append(f"No other identity names {opens}: from then on it may send as each identity that is open to all.")
     return Question(f"Remove {plan.keys[0]}?", texts, "Remove", "Keep it", is_danger=True)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from aiohttp import web
 
@@ -10,12 +11,12 @@ from relay.config.settings import Settings
 from relay.console.form_fields import FormField, Option, Section
 from relay.console.forms import form_of
 from relay.console.links import segment
+from relay.console.own_choices import credential_faults, own_credentials, own_providers
 from relay.console.roles import Viewer, viewer_of
 from relay.console.table_forms import TableForm, TableForms
 from relay.mail.address import AddressError, parse_address
 from relay.mail.address_of_name import free_address
 from relay.mail.canonical_address import canonical, domain_of
-from relay.mail.lane import DIRECT
 
 AUTO, OWN = "auto", "own"
 
@@ -41,17 +42,17 @@ class IdentityForms:
 
     async def edit(self, request: web.Request) -> web.StreamResponse:
         """GET /identities/ADDRESS/edit: its settings."""
-        return await self.forms.show(request, self._form(own_address(request)))
+        return await self.forms.show(request, self._form(viewer_of(request), own_address(request)))
 
     async def change(self, request: web.Request) -> web.StreamResponse:
         """POST /identities/ADDRESS/edit: save its settings."""
-        return await self.forms.post(request, self._form(own_address(request)))
+        return await self.forms.post(request, self._form(viewer_of(request), own_address(request)))
 
-    def _form(self, address: str) -> TableForm:
-        page = f"/identities/{segment(address)}"
+    def _form(self, viewer: Viewer, address: str) -> TableForm:
+        settings, page = self.settings(), f"/identities/{segment(address)}"
         sections = (
             Section("Sender", "What readers see in their inbox: Jane Doe (Acme Ltd)", _names()),
-            *_settings_sections(self.settings(), address),
+            *_settings_sections(settings, viewer, address),
         )
         return TableForm(
             name=identity_table(address),
@@ -62,6 +63,7 @@ class IdentityForms:
             after=page,
             crumb=_CRUMB,
             action="identity.change",
+            check=partial(credential_faults, settings, viewer.domains, address),
         )
 
     def _new_form(self, viewer: Viewer, address: str) -> TableForm:
@@ -69,7 +71,7 @@ class IdentityForms:
         sender = (*_names(), *_address_fields(settings, viewer))
         sections = (
             Section("Sender", "What readers see in their inbox: Jane Doe (Acme Ltd)", sender),
-            *_settings_sections(settings, address),
+            *_settings_sections(settings, viewer, address),
         )
         return TableForm(
             name=identity_table(address),
@@ -83,6 +85,7 @@ class IdentityForms:
             action="identity.new",
             button="Save",
             is_new=True,
+            check=partial(credential_faults, settings, viewer.domains, address),
         )
 
 
@@ -137,12 +140,12 @@ def _address_fields(settings: Settings, viewer: Viewer) -> Sequence[FormField]:
     return (how, address)
 
 
-def _settings_sections(settings: Settings, address: str) -> Sequence[Section]:
+def _settings_sections(settings: Settings, viewer: Viewer, address: str) -> Sequence[Section]:
     domain = settings.domain_for(address)
     return (
         Section("Limits", "What is over the limit waits for the next place.", _limits(settings)),
         Section("Responses", "Where answers go. They stay in the story of their message.", _responses(domain.bcc)),
-        Section("Way out", "Which service takes its mail, and who may send as it.", _ways(settings, address)),
+        Section("Way out", "Which service takes its mail, and who may send as it.", _ways(settings, viewer, address)),
     )
 
 
@@ -193,11 +196,11 @@ def _responses(inherited: Sequence[str]) -> Sequence[FormField]:
     )
 
 
-def _ways(settings: Settings, address: str) -> Sequence[FormField]:
+def _ways(settings: Settings, viewer: Viewer, address: str) -> Sequence[FormField]:
     usual = settings.all_providers_for(domain_of(address)) if "@" in address else (settings.defaults.provider,)
-    names = [DIRECT, *(one.name for one in settings.providers)]
+    names = own_providers(settings, viewer.domains)
     options = (Option("", f"As the domain says: {', then '.join(usual)}"), *(Option(one, one) for one in names))
-    known = ", ".join(settings.credentials) or "none"
+    known = ", ".join(own_credentials(settings, viewer.domains)) or "none"
     return (
         FormField(key="provider", label="Email service", kind="select", options=options),
         FormField(

@@ -7,12 +7,12 @@ from relay.console.plans import Done
 from relay.console.table_editor import Edit, Refused, Saved, Stale, TableEditor
 
 
-async def table_to_change(editor: TableEditor, name: TableName) -> Table:
-    """Return a table that can be changed here. Raises HTTPBadRequest with the reason for another one."""
+async def table_to_change(editor: TableEditor, name: TableName, verb: str = "Change") -> Table:
+    """Return a table that can be changed here; `verb` says how. Raises HTTPBadRequest with the reason for another one."""
     table = await editor.read(name)
     fault = await editor.fault()
     if table.elsewhere is not None:
-        fault = f"{name.name} is written in {place_text(table.elsewhere)}. Change it there."
+        fault = f"{name.name} is written in {place_text(table.elsewhere)}. {verb} it there."
     elif not table.exists:
         fault = f"There is no {name.name} here any more."
     if fault:

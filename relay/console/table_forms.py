@@ -1,6 +1,6 @@
 """Pages with a form for one table of the configuration: shown, saved, refused with the faults at their fields."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +28,14 @@ from relay.console.notices import Notice
 from relay.console.roles import viewer_of
 from relay.console.shell import SAVED, Shell
 from relay.console.table_editor import Edit, Refused, Saved, Stale, TableEditor
+
+Check = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, str]]
+"""Returns the faults by key of a change, from the values of a table to others."""
+
+
+def no_faults(_before: Mapping[str, Any], _after: Mapping[str, Any]) -> Mapping[str, str]:
+    """Allow each change."""
+    return {}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +68,8 @@ class TableForm:
     """Secrets beside those that were typed."""
     code: tuple[str, str] = ("", "")
     """Title and text of a secret that is shown once, after it was saved."""
+    check: Check = no_faults
+    """What this person may change."""
 
     @property
     def has_buttons(self) -> bool:
@@ -115,17 +125,20 @@ class TableForms:
         """
         given, fields = await form_of(request), fields_of(form.sections)
         texts, table = submitted(fields, given), await self.editor.read(form.name)
-        meaning = meaning_of(fields, texts, {} if form.is_new else table.values)
-        if meaning.faults or faults:
-            return await self._page(request, form, table, texts, {**meaning.faults, **(faults or {})}, given)
-        version = "" if form.is_new else given.get("version", "")
+        before, version = ({}, "") if form.is_new else (table.values, given.get("version", ""))
+        meaning = meaning_of(fields, texts, before)
+        refused = form.check(before, meaning.values)
+        if refused and version != table.version:
+            return await self._stale(request, form, table, texts, given, "")
+        if wrong := {**refused, **meaning.faults, **(faults or {})}:
+            return await self._page(request, form, table, texts, wrong, given)
         match await self.editor.save(viewer_of(request), _edit(form, meaning, version)):
             case Saved():
                 return await self._saved(request, form)
             case Stale(present, person):
                 return await self._stale(request, form, present, texts, given, person)
-            case Refused(wrong, others):
-                found = dict(faults_by_key(wrong, form.name, table.file, [one.key for one in fields]))
+            case Refused(found_faults, others):
+                found = dict(faults_by_key(found_faults, form.name, table.file, [one.key for one in fields]))
                 rest = "\n".join(filter(None, (found.get("", ""), *others)))
                 found |= {"": rest} if rest else {}
                 return await self._page(request, form, table, texts, found, given)

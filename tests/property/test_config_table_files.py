@@ -113,7 +113,7 @@ def _step(config: Path, written: dict[TableName, Any], name: TableName, values: 
         if ending == "undo":
             undo_change(config, change)
             return
-        complete_change(config, change)
+        complete_change(change)
         if values is None:
             written.pop(name)
         else:
