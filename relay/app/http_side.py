@@ -2,7 +2,6 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from aiohttp import web
 
@@ -45,13 +44,14 @@ from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
 from relay.app.people import open_people
 from relay.app.queue_routes import queue_routes
-from relay.app.webhook_tables import open_webhook_tables
+from relay.app.webhook_tables import WebhookTables
 from relay.config.bind_addresses import bind_hosts
 from relay.config.settings import Settings
 from relay.console.routes import console_application
 from relay.events.sink import EventSink
 from relay.http_tracker import Tracker
 from relay.inbound.imap_folders import folders_json
+from relay.people.table_editor import TableEditor
 from relay.tracker.link_blocks import BlockParser
 from relay.tracker.server import Limits
 from relay.webhooks.control import WebhookControl
@@ -80,8 +80,8 @@ class HttpSide:
     """Returns the metrics for Prometheus."""
     restart_needed: Callable[[], Sequence[str]]
     """Returns the keys of the configuration whose values hold only after a restart."""
-    config: Path | None = None
-    """The configuration file, None for a relay without one."""
+    editor: TableEditor
+    """Changes the files of the configuration: the only one of this process."""
 
     async def start_tracker(self, sink: EventSink) -> Tracker | None:
         """Open the tracker if it has an address."""
@@ -151,14 +151,9 @@ class HttpSide:
             context=self.context,
             people=self._people_routes(),
             queue=queue_routes(self.context, self.outbound),
-            config=self.config,
-            reload=self.reload,
+            editor=self.editor,
             signing=self.outbound.signing,
         )
-
-    def _webhook_tables(self) -> Sequence[web.RouteDef]:
-        tables = open_webhook_tables(self.context, self.outbound, self.config, self.reload)
-        return tables.routes(WebhookControl(self.webhooks))
 
     def provider_routes(self) -> ProviderRoutes:
         """Return the routes of providers."""
@@ -204,7 +199,7 @@ class HttpSide:
             *self._pause_routes(),
             self._why_routes(),
             WebhookRoutes(WebhookControl(self.webhooks), context.settings).table(),
-            self._webhook_tables(),
+            WebhookTables(self.editor).routes(WebhookControl(self.webhooks)),
             self.provider_routes().table(),
             ReportRoutes(context.settings, store.reports, store.reports, store.reports).table(),
             SuppressionRoutes(store.suppressions, context.clock).table(),
@@ -222,8 +217,9 @@ class HttpSide:
         ]
 
     def _identity_routes(self) -> IdentityRoutes:
-        pauses = self.outbound.runner.shared_pauses
-        return IdentityRoutes(self.inbound.verifier, self.context.store.limits, pauses.identities)
+        return IdentityRoutes(
+            self.inbound.verifier, self.context.store.limits, self.outbound.runner.shared_pauses.identities
+        )
 
     def _console(self) -> ConsoleSide:
         return ConsoleSide(
@@ -238,8 +234,7 @@ class HttpSide:
         )
 
     def _credential_routes(self) -> CredentialRoutes:
-        context = self.context
-        return CredentialRoutes(context.settings, self.inbound.credential_keys, context.log)
+        return CredentialRoutes(self.context.settings, self.inbound.credential_keys, self.context.log)
 
     def _people_routes(self) -> PeopleRoutes:
         context, people = self.context, open_people(self.context, self.outbound)
@@ -276,8 +271,7 @@ class HttpSide:
         ]
 
     def _event_routes(self) -> EventRoutes:
-        webhooks = self.webhooks
-        return EventRoutes(webhooks.feed, webhooks.listening, webhooks.forget)
+        return EventRoutes(self.webhooks.feed, self.webhooks.listening, self.webhooks.forget)
 
     def _message_routes(self) -> MessageRoutes:
         context = self.context

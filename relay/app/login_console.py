@@ -1,10 +1,7 @@
 """Builds the console with a login, on whose pages people act."""
 
-import os
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from aiohttp import web
 
@@ -27,10 +24,9 @@ from relay.console.plans import PlanPages
 from relay.console.queue_actions import QueueActions
 from relay.console.queue_state import QueueState
 from relay.console.routes import ActingPages, Pages, login_application
-from relay.console.table_editor import TableEditor
 from relay.console.table_forms import TableForms
 from relay.domains.signing_keys import SigningKeys
-from relay.people.audit import Audit
+from relay.people.table_editor import TableEditor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,9 +36,7 @@ class LoginConsole:
     context: AppContext
     people: PeopleRoutes
     queue: QueueRoutes
-    config: Path | None
-    """The configuration file, None for a relay without one."""
-    reload: Callable[[], Awaitable[Mapping[str, object]]]
+    editor: TableEditor
     signing: SigningKeys
 
     def application(self, side: ConsoleSide) -> web.Application:
@@ -61,26 +55,13 @@ class LoginConsole:
         tls.load_cert_chain(console.certificate, console.key)
         return tls
 
-    async def _nodes(self) -> int:
-        return sum(one.alive for one in await self.context.store.nodes.states())
-
-    def _editor(self, audit: Audit) -> TableEditor:
-        return TableEditor(
-            config=self.config,
-            environ=os.environ,
-            reload=self.reload,
-            nodes=self._nodes,
-            audit=audit,
-            key=lambda: self.signing.keyring().keys[0][1],
-        )
-
     def pages(self, reading: Pages, queue: Cached[QueueState], side: ConsoleSide) -> ActingPages:
         """Return the pages."""
         context, store, shell = self.context, self.context.store, reading.shell
 
         people = self.people.people
         plans = PlanPages(shell=shell, sessions=store.sessions, audit=people.audit, clock=context.clock)
-        editor = self._editor(people.audit)
+        editor = self.editor
         forms = TableForms(shell=shell, editor=editor)
         suppressions = SuppressionRoutes(store.suppressions, context.clock)
         unsubscribes = UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock)

@@ -24,6 +24,8 @@ from relay.app.node_answers import NodeAnswers
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.outbound_side import OutboundSide, open_outbound_side
+from relay.app.reloads import Reloads
+from relay.app.table_editor import open_table_editor
 from relay.app.tallies import open_tallies
 from relay.app.webhooks import open_webhooks
 from relay.clock import Clock, system_clock
@@ -34,7 +36,6 @@ from relay.events.sink import EventSink
 from relay.http_tracker import Tracker
 from relay.log import open_log
 from relay.mail.queue_id import QueueIds
-from relay.mailauth.dkim_keys import KeyFaultError
 from relay.queue.bounce_policy import BouncePolicy
 from relay.storage.open import open_store
 from relay.storage.store import Store
@@ -54,6 +55,7 @@ class _Parts:
     http: HttpSide
     webhooks: Webhooks
     sink: EventSink
+    reloads: Reloads
 
 
 class App:
@@ -153,7 +155,16 @@ class App:
         webhooks = open_webhooks(context)
         http = self._http_side(context, outbound, inbound, webhooks)
         sink = await open_event_sink(context)
-        self._parts = _Parts(context.store, inbound, outbound, http, webhooks, sink)  # HTTP uses them at once.
+        reloads = Reloads(
+            context=context,
+            configuration=self.configuration,
+            inbound=inbound,
+            outbound=outbound,
+            webhooks=webhooks,
+            resume_changed=http.provider_routes().resume_changed,
+        )
+        # HTTP uses them at once.
+        self._parts = _Parts(context.store, inbound, outbound, http, webhooks, sink, reloads)
         tracker = await http.start_tracker(sink)
         if settings.tracker.guard:
             await outbound.monitor.start()
@@ -184,7 +195,7 @@ class App:
             configuration=self.shown_configuration,
             exposition=nodes.exposition,
             restart_needed=lambda: self.configuration.restart_needed,
-            config=self.configuration.path,
+            editor=open_table_editor(context, outbound, self.configuration.path, nodes.reload),
         )
 
     async def _context(self, settings: Settings) -> AppContext:
@@ -215,41 +226,7 @@ class App:
 
     async def reload(self) -> Mapping[str, object]:
         """Check the configuration and use it. If it has faults, keep the old one and return them."""
-        found = await asyncio.to_thread(self.configuration.read)
-        signing, errors = self.outbound.signing, list(found.faults)
-        keys = signing.keys
-        if found.settings is not None:
-            try:
-                keys = await asyncio.to_thread(load_keys, self.configuration.after_reload(found.settings), self.log)
-            except (KeyFaultError, OSError) as error:
-                errors += str(error).splitlines()
-        if found.settings is None or found.rules is None or errors:
-            self.log("config.rejected", faults=errors)
-            return {"faults": errors}
-
-        for warning in found.warnings:
-            self.log("config.warning", warning=warning)
-        before = self.settings()
-        changed = self.configuration.use(found.settings, found.rules)
-        await signing.switch(self.settings(), keys)
-        self.outbound.runner.wake()
-        self.outbound.advancer.request()
-        self._started().webhooks.reload()
-        await self.inbound.exchangers.refresh_soon()
-        renewed = await self.inbound.certificates.renew()
-
-        restart = self.configuration.restart_needed
-        self.log("config.reloaded", changed=changed, restart_needed=restart, certificates=renewed)
-        await self._apply_to_store(before)
-        return {"changed": changed, "restart_needed": restart, "certificates": renewed}
-
-    async def _apply_to_store(self, before: Settings) -> None:
-        """End suppressions and pauses by the new settings. A store that fails is reported; the next reload does it."""
-        try:
-            await self.store.suppressions.limit(self.settings().bounces.suppression_lengths)
-            await self._started().http.provider_routes().resume_changed(before)
-        except StoreError as error:
-            self.observer.store_trouble(error)
+        return await self._started().reloads.reload()
 
     def checks(self) -> Mapping[str, bool]:
         """Return the health of store and tracker, for /healthz and `relay status`."""

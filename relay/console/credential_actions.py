@@ -12,8 +12,8 @@ from relay.console.links import segment
 from relay.console.plans import Action, Done, PlanPages, Question
 from relay.console.roles import Role
 from relay.console.table_actions import changed, table_to_change
-from relay.console.table_editor import Edit, TableEditor
 from relay.people.ports import Plan
+from relay.people.table_editor import Edit, TableEditor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

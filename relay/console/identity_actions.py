@@ -17,8 +17,8 @@ from relay.console.own_choices import credential_fault, credentials_in, opened_c
 from relay.console.plans import Action, Done, PlanPages, Question
 from relay.console.roles import Role, viewer_of
 from relay.console.table_actions import changed, table_to_change
-from relay.console.table_editor import Edit, TableEditor
 from relay.people.ports import Plan
+from relay.people.table_editor import Edit, TableEditor
 from relay.reports.serialize import JsonObject
 from relay.verification.challenge import DIGITS, is_code
 from relay.verification.model import TEST_STEPS

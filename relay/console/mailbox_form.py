@@ -19,9 +19,9 @@ from relay.console.provider_form import moved_faults, secret_hint, typed_secret
 from relay.console.roles import Role, Viewer, viewer_of
 from relay.console.section_values import section_of
 from relay.console.table_actions import changed, table_to_change
-from relay.console.table_editor import Edit, TableEditor
 from relay.console.table_forms import TableForm, TableForms
 from relay.people.ports import Plan
+from relay.people.table_editor import Edit, TableEditor
 
 MAILBOX = TableName("mailbox", ("bounces", "imap"))
 

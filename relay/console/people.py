@@ -17,11 +17,11 @@ from relay.console.plans import Action, Done, PlanPages, Question
 from relay.console.roles import Role as Rank
 from relay.console.roles import viewer_of
 from relay.console.shell import Shell
-from relay.console.table_editor import TableEditor
 from relay.mail.address import AddressError, parse_address
 from relay.mail.canonical_address import canonical
 from relay.people.files import PersonFileError, add_person, remove_person, reset_person
 from relay.people.ports import ChangeQuery, Plan
+from relay.people.table_editor import TableEditor
 
 PAGE = 50
 """Changes of a page."""
@@ -111,7 +111,8 @@ class PeoplePages:
                 what = f"The app of {address} is removed." if removed else f"{address} has no app any more."
                 return Done(what, subject=address, before="app" if removed else "", after="no app")
         try:
-            return await self._write(plan, address)
+            async with self.editor.lock:
+                return await self._write(plan, address)
         except (PersonFileError, ConfigError, OSError) as error:
             return Done("Nothing was changed.", str(error), "bad", address, "", "refused")
 

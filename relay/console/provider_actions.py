@@ -13,9 +13,9 @@ from relay.console.plans import Action, Done, PlanPages, Question
 from relay.console.provider_form import provider_table
 from relay.console.roles import Role
 from relay.console.table_actions import changed, table_to_change
-from relay.console.table_editor import Edit, TableEditor
 from relay.mail.lane import DIRECT
 from relay.people.ports import Plan
+from relay.people.table_editor import Edit, TableEditor
 from relay.queue.pause import HeldKind
 
 _QUESTIONS = {

@@ -4,11 +4,11 @@ from aiohttp import web
 
 from relay.config.table_files import Table, TableName, place_text
 from relay.console.plans import Done
-from relay.console.table_editor import Edit, Refused, Saved, Stale, TableEditor
+from relay.people.table_editor import Edit, Refused, Saved, Stale, TableEditor
 
 
 async def table_to_change(editor: TableEditor, name: TableName, verb: str = "Change") -> Table:
-    """Return a table that can be changed here; `verb` says how. Raises HTTPBadRequest with the reason for another one."""
+    """Return a table that can be changed here; `verb` says how. Raises HTTPBadRequest with the reason otherwise."""
     table = await editor.read(name)
     fault = await editor.fault()
     if table.elsewhere is not None:

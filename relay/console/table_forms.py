@@ -27,7 +27,7 @@ from relay.console.forms import form_of
 from relay.console.notices import Notice
 from relay.console.roles import viewer_of
 from relay.console.shell import SAVED, Shell
-from relay.console.table_editor import Edit, Refused, Saved, Stale, TableEditor
+from relay.people.table_editor import Edit, Refused, Saved, Stale, TableEditor
 
 Check = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, str]]
 """Returns the faults by key of a change, from the values of a table to others."""
@@ -132,7 +132,8 @@ class TableForms:
             return await self._stale(request, form, table, texts, given, "")
         if wrong := {**refused, **meaning.faults, **(faults or {})}:
             return await self._page(request, form, table, texts, wrong, given)
-        match await self.editor.save(viewer_of(request), _edit(form, meaning, version)):
+        viewer, edit = viewer_of(request), _edit(form, meaning, version)
+        match await self.editor.save(edit, person=viewer.name, client=viewer.client):
             case Saved():
                 return await self._saved(request, form)
             case Stale(present, person):

@@ -13,10 +13,10 @@ from relay.console.links import segment
 from relay.console.plans import Action, Done, PlanPages, Question
 from relay.console.roles import Role
 from relay.console.table_actions import changed, table_to_change
-from relay.console.table_editor import Edit, TableEditor
 from relay.console.webhook_form import made_secret, webhook_table
 from relay.mail.queue_id import is_queue_id
 from relay.people.ports import Plan
+from relay.people.table_editor import Edit, TableEditor
 from relay.webhooks.control import PAUSED_BY_OPERATOR, UnknownWebhookError, WebhookControl
 
 _QUESTIONS: Mapping[str, tuple[str, str, str]] = {

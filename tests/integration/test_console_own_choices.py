@@ -118,9 +118,9 @@ async def test_a_person_of_one_domain_chooses_among_its_providers(tmp_path: Path
         await edited(ada, "/domains/a.test/edit", provider="theirs")
         assert (ada.status, "is not one of the choices" in ada.page) == (400, True)
         await edited(ada, "/domains/a.test/edit", fallback_providers="mine, theirs")
-        assert (ada.status, "You cannot choose theirs. Allowed: direct, mine." in ada.page) == (400, True)
-        await edited(ada, "/domains/a.test/edit", provider="mine", fallback_providers="direct")
+        assert (ada.status, "You cannot choose theirs. Allowed: sink, mine." in ada.page) == (400, True)
+        await edited(ada, "/domains/a.test/edit", provider="mine", fallback_providers="sink")
         assert ada.path == "/domains/a.test?saved=1", ada.page
         assert fragment(relay, "domain-a.test.toml") == {
-            "domains": {"a.test": {"provider": "mine", "fallback_providers": ["direct"]}}
+            "domains": {"a.test": {"provider": "mine", "fallback_providers": ["sink"]}}
         }

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from relay.config.table_files import Table, TableName
-from relay.console.table_editor import Edit, audit_texts
+from relay.people.table_editor import Edit, audit_texts
 
 PROVIDER = TableName("provider", ("provider", "news"), is_element=True)
 WEBHOOK = TableName("webhook", ("webhook", "crm"), is_element=True)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from relay.config.sender_tables import identity_table
 from relay.config.table_files import Table, TableName
-from relay.console.table_editor import Edit, audit_texts
+from relay.people.table_editor import Edit, audit_texts
 
 JANE = identity_table("jane@acme.test")
 NEWS = TableName("provider", ("provider", "news"), is_element=True)

@@ -1,4 +1,4 @@
-"""Changes tables of the configuration from the console: writes the file, reloads, and records who changed what."""
+"""Changes tables of the configuration of the running server: file, reload, and a record of who changed what."""
 
 import asyncio
 import secrets
@@ -25,7 +25,6 @@ from relay.config.table_files import (
     undo_change,
 )
 from relay.config.values import Section
-from relay.console.roles import Viewer
 from relay.people.audit import Audit
 
 CHANGED = "changed"
@@ -34,12 +33,12 @@ CHANGED = "changed"
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """A change that a person wants. `values` of None remove the table."""
+    """A change of a table. `values` of None remove it."""
 
     name: TableName
     values: Mapping[str, Any] | None
     version: str
-    """That of the table as the person saw it, "" for a new one."""
+    """That of the table as its reader saw it, "" for a new one."""
     action: str
     """Name in the audit, such as "identity.change"."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -60,7 +59,7 @@ class Stale:
 
     present: Table
     person: str = ""
-    """Who changed it last, "" if nobody did on the console."""
+    """Who changed it last, "" if the audit has nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,11 @@ Outcome = Saved | Stale | Refused
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TableEditor:
-    """Changes the files of the configuration of the running server. `config` is None for a server without one."""
+    """Changes the files of the configuration. `config` is None for a server without one.
+
+    A process has one editor. Whoever writes such a file and reloads holds its lock meanwhile: so a reload finds no
+    unfinished change of somebody else.
+    """
 
     config: Path | None
     environ: Mapping[str, str]
@@ -103,14 +106,14 @@ class TableEditor:
             return Table(name, Path())
         return await asyncio.to_thread(read_table, self.config, name, self.environ, self.key())
 
-    async def save(self, viewer: Viewer, edit: Edit) -> Outcome:
-        """Write a change, reload the configuration, and record it. Raises StoreError."""
+    async def save(self, edit: Edit, *, person: str, client: str) -> Outcome:
+        """Write a change, reload the configuration, and record who made it. Raises StoreError."""
         outcome = await self.change(edit)
         if isinstance(outcome, Saved):
             await self.audit.note(
                 edit.action,
-                person=viewer.name,
-                client=viewer.client,
+                person=person,
+                client=client,
                 subject=edit.name.name,
                 before=outcome.before,
                 after=outcome.after,
