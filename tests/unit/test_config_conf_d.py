@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from relay.config import ConfigError, check, conf_d
+from relay.config import ConfigError, check
 from relay.config.conf_d import fragment_path, remove_fragment, write_fragment
 from relay.config.show import toml_table
 
@@ -84,14 +84,14 @@ def test_a_fragment_is_in_the_folder_only_after_the_check(
     config: Path, monkeypatch: pytest.MonkeyPatch, limit: int
 ) -> None:
     fragment = fragment_path(config, "identity", "jane@acme.test")
-    seen, real = [], conf_d.check
+    seen: list[list[str]] = []
 
     def ended(*given: Any, **more: Any) -> Any:
-        real(*given, **more)
+        check(*given, **more)
         seen.append(sorted(one.name for one in fragment.parent.iterdir()))
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(conf_d, "check", ended)
+    monkeypatch.setattr("relay.config.conf_d.check", ended)
     with pytest.raises(KeyboardInterrupt):
         write_fragment(config, fragment, toml_table(IDENTITY_PATH, {"hourly_limit": limit}), {})
     fragment.write_text(toml_table(IDENTITY_PATH, {"hourly_limit": 8}))
