@@ -15,7 +15,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.lanes import LaneTable
 from relay.queue.message import Message
 from relay.queue.operator_actions import release_held, retry_after_pause
-from relay.queue.pause import HOLD_BY_APPLICATION, Pause, hold_subjects, paused_outcome
+from relay.queue.pause import Pause, hold_subjects, paused_outcome
 from relay.queue.ports import EntryQuery
 from relay.queue.routing import LanePause, provider_of
 
@@ -87,8 +87,11 @@ class SharedPauses:
         async def write() -> bool:
             async with self._lock:
                 new = await self._context.pauses.add([pause])
-                if new or not (pause.identity or pause.category == HOLD_BY_APPLICATION):
+                if pause.is_of_lane:
                     self._known[pause.subject] = pause
+                else:  # What is in force may be an earlier decision, or last longer.
+                    stored = await self._context.pauses.pauses(pause.at)
+                    self._known |= {one.subject: one for one in stored if one.subject == pause.subject}
                 self._note_holds()
                 return bool(new)
 

@@ -1,6 +1,7 @@
 """Pauses of lanes and identities: SQL and its values."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from relay.queue.pause import BY_APPLICATION, HOLD, HOLD_BY_APPLICATION, Pause
 from relay.storage.database import Connection, Database
@@ -28,12 +29,18 @@ _OUTRANKS = (
     "AND pauses.category <> excluded.category)"
 )
 
+_LATER = (
+    "CASE WHEN pauses.until = 0 OR excluded.until = 0 THEN 0.0 "
+    "WHEN pauses.until > excluded.until THEN pauses.until ELSE excluded.until END"
+)
+"""The later end of two decisions: what one of them holds back, the other one does not send."""
+
 _PUT = (
     f"INSERT INTO pauses ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?) "  # noqa: S608  names only
-    "ON CONFLICT (subject) DO UPDATE SET at = excluded.at, until = excluded.until, why = excluded.why, "
+    f"ON CONFLICT (subject) DO UPDATE SET at = excluded.at, until = {_LATER}, why = excluded.why, "
     "category = excluded.category, settings = excluded.settings "
     f"WHERE ({_OUTRANKS}) OR (pauses.until > 0 AND (excluded.until = 0 OR excluded.until >= pauses.until) "
-    f"AND (excluded.category NOT IN {_OF_APPLICATIONS} OR pauses.category = excluded.category)) RETURNING subject"
+    f"AND (excluded.category NOT IN {_OF_APPLICATIONS} OR pauses.category = excluded.category)) RETURNING until"
 )
 
 _FORGET = "DELETE FROM pauses WHERE until > 0 AND until <= ?"
@@ -58,7 +65,10 @@ class PauseTable:
         return await self._database.read(lambda raw: [Pause(*row) for row in raw.execute(_HELD, (now,))])
 
     async def add(self, pauses: Sequence[Pause]) -> Sequence[Pause]:
-        """Add pauses; return those whose subject was not paused before, or whose decision replaces another."""
+        """Add pauses; return those whose subject was not paused before, or whose decision replaces another.
+
+        A decision that replaces another one lasts as long as that one, at least: they are returned as they are stored.
+        """
         return await self._database.write(_add(pauses))
 
     async def end(self, subject: str, category: str = "") -> Pause | None:
@@ -79,9 +89,9 @@ def _add(pauses: Sequence[Pause]) -> Callable[[Connection], list[Pause]]:
             raw.execute(_FORGET, (one.at,))
             known = raw.execute(_OF, (one.subject,)).fetchone()
             values = (one.subject, one.at, one.until, text(one.why), one.category, one.settings)
-            is_written = raw.execute(_PUT, values).fetchone() is not None
-            if is_written and (known is None or _is_replaced(known[0], one.category)):
-                new.append(one)
+            written = raw.execute(_PUT, values).fetchone()
+            if written is not None and (known is None or _is_replaced(known[0], one.category)):
+                new.append(replace(one, until=written[0]))
         return new
 
     return operation

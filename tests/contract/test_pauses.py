@@ -1,8 +1,11 @@
 """What every store must do with pauses: keep them over a restart, share them, end them, move them with the clock."""
 
 from dataclasses import replace
+from math import inf
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from relay.queue.pause import Pause, identity_subject
 from relay.storage.store import Store
@@ -65,8 +68,9 @@ async def test_the_later_decision_of_an_operator_counts(store: Store, first: str
     refused = replace(IDENTITY, why="one", category=first)
     held = replace(IDENTITY, at=NOW + 5, until=NOW + 60, why="another", category=second)
     await store.pauses.add([refused])
-    assert await store.pauses.add([held]) == [held]
-    assert await store.pauses.pauses(NOW + 6) == [held]
+    endless = replace(held, until=0.0)
+    assert await store.pauses.add([held]) == [endless], "it lasts as long as the first one"
+    assert await store.pauses.pauses(NOW + 90) == [endless]
 
 
 @pytest.mark.parametrize("cause", ["bounces", "complaints"])
@@ -91,9 +95,38 @@ HOLD_BY_APPLICATION = replace(BY_APPLICATION, until=NOW + 60, category="applicat
 async def test_a_decision_replaces_the_hold_of_an_application(store: Store, category: str) -> None:
     await store.pauses.add([HOLD_BY_APPLICATION])
     later = replace(IDENTITY, at=NOW + 5, until=NOW + 30, why="a decision", category=category)
-    await store.pauses.add([later])
+    as_long = replace(later, until=HOLD_BY_APPLICATION.until)
+    assert await store.pauses.add([later]) == [as_long]
     assert await store.pauses.add([replace(HOLD_BY_APPLICATION, at=NOW + 7)]) == []
-    assert await store.pauses.pauses(NOW + 9) == [later]
+    assert await store.pauses.pauses(NOW + 9) == [as_long]
+
+
+async def test_a_timed_hold_of_an_operator_ends_no_endless_one_of_an_application(store: Store) -> None:
+    await store.pauses.add([replace(HOLD_BY_APPLICATION, until=0.0)])
+    await store.pauses.add([replace(IDENTITY, at=NOW + 5, until=NOW + 3600, category="hold")])
+    (left,) = await store.pauses.pauses(NOW + 7200)
+    assert (left.category, left.until) == ("hold", 0.0)
+
+
+CATEGORIES = st.sampled_from(["application", "application-hold", "operator", "hold", "bounces", "complaints"])
+
+DECISIONS = st.lists(st.tuples(st.integers(0, 50), CATEGORIES, st.sampled_from([0, 5, 20, 60, 400])), max_size=12)
+
+
+@given(DECISIONS)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+async def test_no_later_decision_ends_a_pause_earlier(store: Store, decisions: list[tuple[int, str, int]]) -> None:
+    """Whoever decides, and in which order: what is paused at a time stays so until its end."""
+    await store.pauses.end(IDENTITY.subject)
+    now, ends = NOW, 0.0
+    for wait, category, seconds in decisions:
+        now += wait
+        ends = ends if now < ends else 0.0
+        await store.pauses.add([replace(IDENTITY, at=now, until=now + seconds if seconds else 0.0, category=category)])
+        (found,) = await store.pauses.pauses(now)
+        until = found.until or inf
+        assert until >= ends, (found, ends)
+        ends = until
 
 
 async def test_an_application_makes_its_own_hold_longer_and_no_shorter(store: Store) -> None:
