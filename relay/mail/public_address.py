@@ -1,5 +1,6 @@
 """Which IP addresses are public: mail and HTTP requests go to no others, unless the operator allows them."""
 
+import re
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -14,6 +15,17 @@ _COMPATIBLE = IPv6Network("::/96")
 
 _SPECIAL = (IPv4Network("192.0.0.0/24"), IPv6Network("fec0::/10"))
 """IETF protocol assignments (RFC 6890) and the old site-local addresses (RFC 3879), which Python calls global."""
+
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*", re.I)
+
+
+def is_numeric_host(host: str) -> bool:
+    """Whether a host ends in a number, so that programs take it for an IPv4 address (WHATWG URL, section 3.5).
+
+    True for "127.1", "2130706433" and "0x7f.1", which are other forms of 127.0.0.1, as for addresses.
+    """
+    labels = host.removesuffix(".").rpartition(".")
+    return _NUMBER.fullmatch(labels[2]) is not None
 
 
 def is_blocked(address: IPAddress, allowed: Iterable[IPNetwork] = ()) -> bool:

@@ -14,7 +14,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from relay import __version__
 from relay.config.webhooks import Webhook
-from relay.mail.public_address import IPAddress, is_blocked
+from relay.mail.public_address import IPAddress, is_blocked, is_numeric_host
 from relay.resolver import Addresses, Lookups, NoRecords, NoSuchDomain, TemporaryFailure
 from relay.webhooks.progress import TEXT
 from relay.webhooks.response_meaning import Response
@@ -134,11 +134,16 @@ class ReceiverClient:
         return Response(0, printed(reason), seconds=asyncio.get_running_loop().time() - began)
 
     def _check_literal(self) -> None:
-        """Judge an address in the URL, which aiohttp does not look up."""
-        with suppress(ValueError):
-            address = ip_address(self._webhook.host)
-            if not may_reach(address, self._webhook):
-                raise BlockedAddressError(f"{address} {_forbidden(self._webhook)}")
+        """Judge an address in the URL, which aiohttp does not look up. Some versions take "127.1" for one too."""
+        host = self._webhook.host
+        try:
+            address = ip_address(host)
+        except ValueError:
+            if is_numeric_host(host):
+                raise BlockedAddressError(f"{host} is neither a name nor an address in its usual form") from None
+            return
+        if not may_reach(address, self._webhook):
+            raise BlockedAddressError(f"{address} {_forbidden(self._webhook)}")
 
 
 def _login(webhook: Webhook) -> Mapping[str, str]:

@@ -7,7 +7,9 @@ import pytest
 import trustme
 
 from relay.events.event import Kind
+from relay.resolver import Resolver
 from relay.storage.sqlite.store import SqliteStore
+from relay.webhooks.receiver_client import ReceiverClient
 from tests.contract.values import NOW
 from tests.servers.dns_server import DnsServer
 from tests.servers.webhook_receiver import Receiver
@@ -71,6 +73,18 @@ async def test_an_address_in_the_url_is_judged_too(store: SqliteStore, url: str)
     async with Receiver() as receiver:
         side = WebhookSide(store, url.format(receiver.port), allow_networks=[])
         assert "allow_networks" in await answer_of(side)
+        assert receiver.posts == []
+
+
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0177.0.0.1", "0", "0x7f.1", "127.0.0.1."])
+async def test_another_form_of_an_address_is_never_connected_to(store: SqliteStore, host: str) -> None:
+    """Settings refuse it. This is about what some versions of aiohttp would take for an address all the same."""
+    async with Receiver() as receiver:
+        side = WebhookSide(store, f"https://127.0.0.1:{receiver.port}/", allow_networks=[])
+        webhook = side.sender.webhook.model_copy(update={"url": f"https://{host}:{receiver.port}/"})
+        async with ReceiverClient(webhook, Resolver()) as client:
+            answer = await client.post(b"{}", {})
+        assert (answer.status, "neither a name nor an address" in answer.text) == (0, True), answer
         assert receiver.posts == []
 
 

@@ -34,6 +34,10 @@ def webhook(url: str = "https://crm.example.com/hooks", more: str = f'secret = [
         (webhook("https://localhost/"), "is not public"),
         (webhook("https://user:pw@crm.example.com/"), "has a fragment or a user in it"),
         (webhook("crm.example.com"), "is not an absolute URL"),
+        *(
+            (webhook(f"https://{host}/"), "neither a name nor an address")
+            for host in ("127.1", "2130706433", "0177.0.0.1", "0", "0x7f.1", "127.0.0.1.", "0X7F000001", "a.0x", "%31")
+        ),
         (webhook(more='secret = ["hunter2"]'), "a key begins with whsec_"),
         (webhook(more='format = "sendgrid"'), "signs each post"),
         (webhook(more=f'secret = ["{SECRET}"]\nbatch = 100'), "one event a post"),

@@ -4,7 +4,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
-from relay.mail.public_address import is_blocked
+from relay.mail.public_address import is_blocked, is_numeric_host
 
 FORBIDDEN = [
     *("0.0.0.0", "0.1.2.3", "10.0.0.1", "100.64.0.1", "100.127.255.255", "127.0.0.1", "127.1.2.3", "169.254.169.254"),
@@ -24,6 +24,16 @@ PUBLIC = [
 @pytest.mark.parametrize("address", FORBIDDEN)
 def test_addresses_that_are_not_public_are_blocked(address: str) -> None:
     assert is_blocked(ip_address(address))
+
+
+@pytest.mark.parametrize("host", ["127.1", "2130706433", "0177.0.0.1", "0", "0x7f.1", "0x", "127.0.0.1.", "a.test.0XF"])
+def test_a_host_that_ends_in_a_number_is_an_address_to_some(host: str) -> None:
+    assert is_numeric_host(host)
+
+
+@pytest.mark.parametrize("host", ["a.test", "1.a", "0x7g", "1a", "127.0.0.1.test", "x0", ""])
+def test_other_hosts_are_names(host: str) -> None:
+    assert not is_numeric_host(host)
 
 
 @pytest.mark.parametrize("address", PUBLIC)
