@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from aiohttp import web
 
 from relay.admin.requests import (
+    APPLICATION,
+    KEY,
     Before,
     before_text,
     parse_after,
@@ -20,12 +22,24 @@ from relay.clock import Clock
 from relay.events.ports import Publish, StoreError
 from relay.limits.ports import LimitStore
 from relay.mail.queue_id import is_queue_id
+from relay.people.audit import Audit
 from relay.queue.changes import EntryChange, ReportsOf
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.node_ports import NodeStore
 from relay.queue.nodes import NodeState
-from relay.queue.operator_actions import bounce, bounce_event, delete, deletion_event, flush, hold, release
+from relay.queue.operator_actions import (
+    OPERATOR,
+    Actor,
+    actor_of,
+    bounce,
+    bounce_event,
+    delete,
+    deletion_event,
+    flush,
+    hold_by,
+    release,
+)
 from relay.queue.ports import ChangedEntries, EntryQuery, QueueAdminStore
 from relay.reports.ports import MessageQuery, Story, StoryStore
 from relay.reports.serialize import listing_json, story_json, time_json
@@ -149,6 +163,8 @@ class QueueRoutes:
     """Called after slots were released: waiting entries may take them."""
     bounce_reports: ReportsOf | None = None
     """Composes the notifications about entries that an operator bounced."""
+    audit: Audit | None = None
+    """Records what keys change."""
 
     def table(self) -> Sequence[web.RouteDef]:
         """Return the routes."""
@@ -186,15 +202,31 @@ class QueueRoutes:
 
         `next` is the `after` of the next page, null when no more entries match.
         """
-        done = await self.apply(request.match_info["action"], _entry_query(request.query))
+        action, key = request.match_info["action"], request.get(KEY, "")
+        actor = actor_of(key, request.get(APPLICATION, ""))
+        done = await self.apply(action, _entry_query(request.query), actor)
+        await self.note(action, key, request, done)
         following = "{}/{}".format(*done.rest.after) if done.rest else None
         entries = [listing_json(message, entry) for message, entry in done.entries]
         return web.json_response({"entries": entries, "next": following})
 
-    async def apply(self, action: str, query: EntryQuery) -> ChangedEntries:
+    async def note(self, action: str, key: str, request: web.Request, done: ChangedEntries) -> None:
+        """Record in the audit what a key changed. Raises StoreError."""
+        if self.audit is not None and key and done.entries:
+            ids = dict.fromkeys(entry.queue_id for _, entry in done.entries)
+            subject, count = " ".join(ids), len(done.entries)
+            await self.audit.note(
+                f"queue.{action}",
+                person=f"key {key}",
+                client=request.remote or "",
+                subject=subject,
+                after=f"{count} {'recipient' if count == 1 else 'recipients'}",
+            )
+
+    async def apply(self, action: str, query: EntryQuery, actor: Actor = OPERATOR) -> ChangedEntries:
         """Change the matching entries: flush, hold, release, delete or bounce. Raises StoreError."""
         now = self.clock()
-        done = await self.store.change(query, _change(action, now), self._reports(action))
+        done = await self.store.change(query, _change(action, now, actor), self._reports(action))
         return await self._followed(action, done, now)
 
     async def apply_to(self, action: str, keys: Sequence[tuple[str, int]]) -> ChangedEntries:
@@ -250,13 +282,13 @@ _ENDING = {"delete": deletion_event, "bounce": bounce_event}
 """The event of an entry that an action ends."""
 
 
-def _change(action: str, now: float) -> EntryChange:
+def _change(action: str, now: float, actor: Actor = OPERATOR) -> EntryChange:
     actions: dict[str, EntryChange] = {
-        "hold": hold,
-        "release": release(now),
+        "hold": hold_by(actor),
+        "release": release(now, actor),
         "flush": flush(now),
-        "delete": delete(now),
-        "bounce": bounce(now),
+        "delete": delete(now, actor),
+        "bounce": bounce(now, actor),
     }
     return actions[action]
 

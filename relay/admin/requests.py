@@ -22,6 +22,9 @@ _LONGEST_SHOWN = 100
 APPLICATION = web.RequestKey("application", str)
 """The credential that a request comes from, if it is restricted to senders of its own; absent for operators."""
 
+KEY = web.RequestKey("key", str)
+"""The credential that a request comes from, restricted or not; absent for the admin socket."""
+
 OWNS: web.RequestKey[Callable[[str], bool]] = web.RequestKey("owns")
 """Whether a domain, or the address of an identity, is one of these senders; absent for operators, as APPLICATION is."""
 

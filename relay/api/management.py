@@ -11,7 +11,7 @@ from aiohttp import web
 from pydantic import BaseModel
 
 from relay.admin.api import ACTIONS
-from relay.admin.requests import APPLICATION, OWNS
+from relay.admin.requests import APPLICATION, KEY, OWNS
 from relay.api import management_schemas as schemas
 from relay.api import queue_schemas, webhook_schemas
 from relay.api.access import caller_of
@@ -255,6 +255,7 @@ def guarded(guard: Guard, handler: Any, body: type[BaseModel] | None = None) -> 
     async def handle(request: web.Request) -> web.StreamResponse:
         caller = caller_of(request)
         await check_guard(guard, caller, request)
+        request[KEY] = caller.credential
         if not caller.sees_all:
             request[APPLICATION] = caller.credential
             owns: Callable[[str], bool] = partial(sees, caller)

@@ -40,6 +40,7 @@ from relay.mail.queue_id import is_queue_id
 from relay.mail.reply import Reply
 from relay.mail.trace_context import TRACE, traceparent
 from relay.queue.message import Message
+from relay.queue.operator_actions import actor_of
 from relay.queue.ports import EntryQuery
 from relay.reports.ports import EventPage, EventPlace, MessageQuery, Story, StoryStore
 from relay.reports.serialize import story_json
@@ -131,10 +132,13 @@ class MessageRoutes:
         """DELETE /messages/ID: drop the recipients that wait. Those in an attempt, or with a final state, stay."""
         reject_unknown_parameters(request.query, ())
         story, _ = await self._visible(request, None, 1)
+        caller = caller_of(request)
+        actor = actor_of(caller.credential, "" if caller.sees_all else caller.credential)
         rest: EntryQuery | None = EntryQuery(queue_id=story.message.queue_id)
         cancelled: list[str] = []
         while rest is not None:
-            done = await self.queue.apply("delete", rest)
+            done = await self.queue.apply("delete", rest, actor)
+            await self.queue.note("delete", caller.credential, request, done)
             cancelled += [entry.recipient for _, entry in done.entries]
             rest = done.rest
         return _answer(CancelAnswer(cancelled=tuple(cancelled)))

@@ -171,9 +171,10 @@ def _would_be_backscatter(message: Message, classified: Classified) -> bool:
 
 
 def operator_status(entry: Entry, now: float) -> RecipientStatus:
-    """Return the status of a recipient that an operator bounced."""
+    """Return the status of a recipient that an operator or an application bounced, as its reason says."""
     last = f"; the last reply was: {entry.last_reply}" if entry.last_reply else ""
-    reply = Reply(550, "5.0.0", f"The operator of this server returned the message{last}")
+    who = "The application" if "by the application" in entry.reason else "The operator of this server"
+    reply = Reply(550, "5.0.0", f"{who} returned the message{last}")
     return RecipientStatus(entry.recipient, reply, entry.orcpt, "", now)
 
 

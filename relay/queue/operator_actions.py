@@ -1,7 +1,7 @@
 """Operator actions on entries: pure changes for `QueueAdminStore.change`."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import itemgetter
 
@@ -13,22 +13,51 @@ from relay.queue.due_dsns import DsnSender, build_dsn, operator_status
 from relay.queue.entry import Entry, State, move
 from relay.queue.message import ClaimedBatch, Message, NewMessage, owner_fields
 
-BOUNCED_BY_OPERATOR = "bounced by the operator"
-"""Reason of entries that an operator bounced."""
+_BY_APPLICATION = "held by the application "
+"""Begin of the reason of entries that an application holds. Damaged ones, and those of an operator, have others."""
 
 
-def hold(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
-    """Keep the entry until it is released."""
-    if entry.state is not State.WAITING:
-        return None
-    return replace(move(entry, State.HELD), reason="held by the operator"), ()
+@dataclass(frozen=True, slots=True)
+class Actor:
+    """Who changes entries, as their reasons name it."""
+
+    name: str = "the operator"
+    is_application: bool = False
+    """Whether it is restricted to senders of its own: it releases no entry that others hold."""
 
 
-def release(now: float) -> EntryChange:
+OPERATOR = Actor()
+
+
+def actor_of(key: str, application: str) -> Actor:
+    """Return who makes a request: a restricted credential, another key, or with neither an operator."""
+    if application:
+        return Actor(f"the application {application}", is_application=True)
+    return Actor(f"the operator with the key {key}") if key else OPERATOR
+
+
+def hold(message: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
+    """Keep the entry until an operator releases it."""
+    return hold_by(OPERATOR)(message, entry)
+
+
+def hold_by(actor: Actor) -> EntryChange:
+    """Return the change that keeps entries until they are released. An operator takes those of applications over."""
+    reason = f"held by {actor.name}"
+
+    def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
+        if entry.state is State.HELD and entry.reason.startswith(_BY_APPLICATION) and not actor.is_application:
+            return replace(entry, reason=reason), ()
+        return (replace(move(entry, State.HELD), reason=reason), ()) if entry.state is State.WAITING else None
+
+    return change
+
+
+def release(now: float, actor: Actor = OPERATOR) -> EntryChange:
     """Return the change that puts held entries back into the queue. Entries past their release time are due at once."""
 
     def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
-        if entry.state is not State.HELD:
+        if entry.state is not State.HELD or (actor.is_application and not entry.reason.startswith(_BY_APPLICATION)):
             return None
         return replace(move(entry, State.WAITING), next_attempt_at=max(now, entry.release_at), reason=""), ()
 
@@ -70,25 +99,25 @@ def release_held(now: float, reason: str) -> EntryChange:
     return change
 
 
-def delete(now: float) -> EntryChange:
+def delete(now: float, actor: Actor = OPERATOR) -> EntryChange:
     """Return the change that drops entries, without a notification."""
 
     def change(message: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
         if entry.state not in (State.WAITING, State.HELD):
             return None
-        dropped = replace(move(entry, State.DROPPED), reason="cancelled by the operator")
+        dropped = replace(move(entry, State.DROPPED), reason=f"cancelled by {actor.name}")
         return dropped, (deletion_event(message, dropped, now),)
 
     return change
 
 
-def bounce(now: float) -> EntryChange:
+def bounce(now: float, actor: Actor = OPERATOR) -> EntryChange:
     """Return the change that bounces entries. `bounce_reports` composes the notifications."""
 
     def change(message: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
         if entry.state not in (State.WAITING, State.HELD):
             return None
-        bounced = replace(move(entry, State.BOUNCED), reason=BOUNCED_BY_OPERATOR)
+        bounced = replace(move(entry, State.BOUNCED), reason=f"bounced by {actor.name}")
         return bounced, (bounce_event(message, bounced, now),)
 
     return change
