@@ -7,8 +7,9 @@ from typing import Any, get_args
 
 from aiohttp import web
 
-from relay.admin.requests import APPLICATION, OWNS, json_body, reject_unknown_parameters
+from relay.admin.requests import APPLICATION, KEY, OWNS, json_body, reject_unknown_parameters
 from relay.admin.webhooks import is_own
+from relay.config.values import RESERVED_NAMES
 from relay.config.webhooks import OperatorEvents
 from relay.webhooks.control import WebhookControl
 from relay.webhooks.signing import new_secret
@@ -37,8 +38,10 @@ class WebhookTable:
     values: Mapping[str, Any] | None
     secrets: Mapping[str, str]
     author: str
-    """Credential of the application that changes it, "" for others."""
+    """Credential of the key that changes it, "" for the admin socket."""
     client: str
+    owns: Callable[[str], bool] | None = None
+    """Whether a sender is one of the application, None for others: they may write every webhook."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,9 @@ class WebhookTableRoutes:
             raise web.HTTPBadRequest(text=f"{unknown[0][:100]!r} cannot be set here; known are {known}")
         present = self.control.webhooks().get(name)
         if present is not None and not is_own(request, present):
-            raise web.HTTPConflict(text=f'the name "{name[:100]}" is taken: choose another')
+            raise web.HTTPConflict(text=taken(name))
+        if present is None and name.lower() in RESERVED_NAMES:
+            raise web.HTTPBadRequest(text=f'the name "{name}" is reserved: choose another')
         _check_senders(request, body)
         if present is None and APPLICATION in request:
             self._check_number(request)
@@ -103,11 +108,17 @@ class WebhookTableRoutes:
         return web.json_response({"name": name, "removed": True})
 
     async def _write(self, request: web.Request, values: Mapping[str, Any] | None, given: Mapping[str, str]) -> None:
-        author, client = request.get(APPLICATION, ""), request.remote or ""
-        failed = await self.write(WebhookTable(request.match_info["name"], values, given, author, client))
+        author, client = request.get(KEY, ""), request.remote or ""
+        table = WebhookTable(request.match_info["name"], values, given, author, client, request.get(OWNS))
+        failed = await self.write(table)
         if failed is not None:
             text = "; ".join(failed.faults)
             raise web.HTTPBadRequest(text=text) if failed.is_input else web.HTTPConflict(text=text)
+
+
+def taken(name: str) -> str:
+    """Return the refusal of a name that a webhook of others has."""
+    return f'the name "{name[:100]}" is taken: choose another'
 
 
 def _check_senders(request: web.Request, body: Mapping[str, Any]) -> None:

@@ -12,8 +12,8 @@ from relay.config.webhooks import Webhook
 from relay.events.event import Kind
 from relay.mail.canonical_address import domain_of
 from relay.reports.serialize import JsonObject, time_json
-from relay.webhooks.control import PAUSED_BY_OPERATOR, Tested, UnknownWebhookError, WebhookControl, WebhookView
-from relay.webhooks.ports import Failure
+from relay.webhooks.control import Tested, UnknownWebhookError, WebhookControl, WebhookView
+from relay.webhooks.ports import PAUSED_BY_OPERATOR, Failure
 from relay.webhooks.report import PostLog
 
 Handler = Callable[[web.Request], Awaitable[web.Response]]
@@ -132,10 +132,15 @@ class WebhookRoutes:
 
 def is_own(request: web.Request, webhook: Webhook) -> bool:
     """Whether all events that a webhook gets are of senders of the caller."""
-    owns = request.get(OWNS)
+    return are_own(request.get(OWNS), webhook.domains, webhook.identities)
+
+
+def are_own(owns: Callable[[str], bool] | None, domains: object, identities: object) -> bool:
+    """Whether events of these senders alone are of senders of the caller; `owns` None: all are."""
     if owns is None:
         return True
-    return any(names and all(map(owns, names)) for names in (webhook.domains, webhook.identities))
+    lists = [one for one in (domains, identities) if isinstance(one, list | tuple) and one]
+    return any(all(isinstance(name, str) and owns(name) for name in names) for names in lists)
 
 
 def _kinds(events: object) -> Sequence[Kind]:

@@ -6,12 +6,16 @@ from typing import assert_never
 
 from aiohttp import web
 
-from relay.admin.webhook_tables import Unwritten, WebhookTable, WebhookTableRoutes
-from relay.config.table_files import TableName
+from relay.admin.webhook_tables import Unwritten, WebhookTable, WebhookTableRoutes, taken
+from relay.admin.webhooks import are_own
+from relay.config.table_files import Table, TableName
+from relay.config.webhooks import origin_of
 from relay.people.table_editor import Edit, Refused, Saved, Stale, TableEditor
 from relay.webhooks.control import WebhookControl
 
 KIND = "webhook"
+
+_MOVED = "scheme, host or port of the URL change: give the password for them, or remove the webhook first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,10 +32,15 @@ class WebhookTables:
         """Write a webhook and put it in force; None if that is done. Raises StoreError."""
         name = TableName(KIND, (KIND, table.name), is_element=True)
         present = await self.editor.read(name)
+        owned = present.values.get("domains"), present.values.get("identities")
+        if present.exists and not are_own(table.owns, *owned):  # The files may have what is not in force yet.
+            return Unwritten((taken(table.name),), is_input=False)
         values = table.values
         if values is not None:
-            kept = {key: one for key, one in present.secrets.items() if key.removesuffix("_file") not in table.secrets}
-            values = {**values, **{key: one for key, one in kept.items() if key not in values}}
+            kept = _kept(present, table)
+            if "password" in {key.removesuffix("_file") for key in kept} and _is_moved(present, values):
+                return Unwritten((_MOVED,), is_input=True)
+            values = {**values, **kept}
         action = f"{KIND}.{'remove' if values is None else 'change' if present.exists else 'new'}"
         person = f"key {table.author}" if table.author else "operator"
         edit = Edit(name, values, present.version, action, table.secrets)
@@ -45,3 +54,14 @@ class WebhookTables:
                 return Unwritten((f"{table.name} was changed meanwhile: try again",), is_input=False)
             case _:
                 assert_never(outcome)
+
+
+def _kept(present: Table, table: WebhookTable) -> Mapping[str, object]:
+    """Return the secrets of the files, and names of their files, in whose place nothing is given."""
+    given = {*(table.values or ()), *table.secrets}
+    return {key: one for key, one in present.secrets.items() if key.removesuffix("_file") not in given}
+
+
+def _is_moved(present: Table, values: Mapping[str, object]) -> bool:
+    """Whether posts would go to another origin than before, or to one that cannot be compared."""
+    return origin_of(str(present.values.get("url", ""))) != origin_of(str(values.get("url", "")))

@@ -180,6 +180,9 @@ Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(parse_network, js
 Name = Annotated[str, AfterValidator(_name)]
 """Name of a listener, provider or credential."""
 
+RESERVED_NAMES = frozenset({"new", "actions"})
+"""Names, in small letters, that are parts of the addresses of pages."""
+
 PersonName = Annotated[str, AfterValidator(_person)]
 """Display name of a person or company."""
 

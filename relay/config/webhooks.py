@@ -3,6 +3,7 @@
 import base64
 import binascii
 import re
+from ipaddress import ip_address
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
 
@@ -23,6 +24,7 @@ from relay.config.values import (
     Section,
     Text,
 )
+from relay.mail.public_address import is_numeric_host
 
 WebhookFormat = Literal[
     "standard", "sendgrid", "mailgun", "postmark", "ses", "cloudevents", "cloudevents-binary", "slack"
@@ -121,9 +123,36 @@ def post_url(value: str) -> str:
         usable = False
     if not usable or not url.isprintable() or " " in url:
         raise setting_error(f"{quoted(value)} is not an absolute URL", '"https://host/path"')
+    if not _is_host(parts.hostname or ""):
+        problem = f"{quoted(value)} has a host that is neither a name nor an address"
+        raise setting_error(problem, "a host name, or an address such as 192.0.2.1")
     if parts.fragment or parts.username is not None:
         raise setting_error(f"{quoted(value)} has a fragment or a user in it", "username and password_file for a login")
     return url
+
+
+_HOST = re.compile(r"[a-z0-9_.-]+")
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of a URL (RFC 6454): empty, and port 0, for a text that is none."""
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError:  # The port or an IPv6 address is invalid.
+        return "", "", 0
+    return parts.scheme, parts.hostname or "", _PORTS.get(parts.scheme, 0) if port is None else port
+
+
+def _is_host(host: str) -> bool:
+    """Whether it is a host name, or an address in its usual form. Others may be read as an address elsewhere."""
+    try:
+        ip_address(host)
+    except ValueError:
+        return _HOST.fullmatch(host) is not None and not is_numeric_host(host)
+    return "%" not in host
 
 
 def request_headers(headers: dict[str, SecretStr]) -> dict[str, SecretStr]:

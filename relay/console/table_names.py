@@ -2,10 +2,9 @@
 
 import re
 
-_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+from relay.config.values import RESERVED_NAMES
 
-RESERVED = frozenset({"new", "actions"})
-"""Names that are parts of the addresses of pages."""
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
 def name_fault(name: str, taken: frozenset[str]) -> str:
@@ -14,6 +13,6 @@ def name_fault(name: str, taken: frozenset[str]) -> str:
         return "A name is needed."
     if not _NAME.fullmatch(name):
         return "Right: letters, digits, dot, hyphen and underscore, at most 64, the first no dot and no hyphen."
-    if name.lower() in RESERVED:
+    if name.lower() in RESERVED_NAMES:
         return f"{name} is a word of the console. Choose another one."
     return f"There is {name} already. Choose another name." if name in taken else ""

@@ -17,7 +17,8 @@ from relay.console.webhook_form import made_secret, webhook_table
 from relay.mail.queue_id import is_queue_id
 from relay.people.ports import Plan
 from relay.people.table_editor import Edit, TableEditor
-from relay.webhooks.control import PAUSED_BY_OPERATOR, UnknownWebhookError, WebhookControl
+from relay.webhooks.control import UnknownWebhookError, WebhookControl
+from relay.webhooks.ports import PAUSED_BY_OPERATOR
 
 _QUESTIONS: Mapping[str, tuple[str, str, str]] = {
     "webhook.pause": (

@@ -7,17 +7,17 @@ from relay.storage.database import Connection, Database
 from relay.storage.json_columns import decode_object, encode_object
 from relay.storage.rows import Row, text
 from relay.webhooks.feed import Position, parse_position
-from relay.webhooks.ports import Failure, WebhookState
+from relay.webhooks.ports import PAUSED_BY_OPERATOR, Failure, WebhookState
 from relay.webhooks.progress import Progress, Replay, parse_progress, parse_replay, progress_json, replay_json
 
-_COLUMNS = "name, position, progress, replay, current_at, paused_at, why, resumes"
+_COLUMNS = "name, position, progress, replay, current_at, paused_at, why, resumes, senders"
 
 _ALL = f"SELECT {_COLUMNS} FROM webhooks ORDER BY name"  # noqa: S608  names only
 
 _OF = f"SELECT {_COLUMNS} FROM webhooks WHERE name = ?"  # noqa: S608  names only
 
 _BEGIN = (
-    f"INSERT INTO webhooks ({_COLUMNS}) VALUES (?, ?, '', '', ?, 0, '', 0) "  # noqa: S608  names only
+    f"INSERT INTO webhooks ({_COLUMNS}) VALUES (?, ?, '', '', ?, 0, '', 0, ?) "  # noqa: S608  names only
     "ON CONFLICT (name) DO NOTHING"
 )
 
@@ -32,6 +32,12 @@ _RESUME = (
 _REPLAY = "UPDATE webhooks SET replay = ? WHERE name = ?"
 
 _REPLAYED = f"{_REPLAY} AND replay = ?"
+
+_SENDERS = "UPDATE webhooks SET senders = ? WHERE name = ?"
+
+_CLEAR = "UPDATE webhooks SET progress = '', replay = '', resumes = resumes + 1 WHERE name = ?"
+
+_CLEAR_PAUSE = "UPDATE webhooks SET paused_at = 0, why = '' WHERE name = ? AND why <> ?"
 
 _FORGET = "DELETE FROM webhooks WHERE name = ?"
 
@@ -71,14 +77,27 @@ class WebhookTable:
         """Return all webhooks that were ever configured and are not forgotten, by name."""
         return await self._database.read(lambda raw: [_state(row) for row in raw.execute(_ALL).fetchall()])
 
-    async def begin(self, name: str, position: Position, now: float) -> WebhookState:
-        """Return the state of a webhook; a new one begins at this position."""
+    async def begin(self, name: str, position: Position, now: float, senders: str = "") -> WebhookState:
+        """Return the state of a webhook; a new one begins at this position.
+
+        If `senders` are others than before, it is cleared. With "" they are not compared.
+        """
 
         def operation(raw: Connection) -> WebhookState:
-            raw.execute(_BEGIN, (name, str(position), now))
+            raw.execute(_BEGIN, (name, str(position), now, senders))
+            before = _state(raw.execute(_OF, (name,)).fetchone())
+            if senders in ("", before.senders):
+                return before
+            if before.senders:
+                _clear(raw, name)
+            raw.execute(_SENDERS, (senders, name))
             return _state(raw.execute(_OF, (name,)).fetchone())
 
         return await self._database.write(operation)
+
+    async def clear(self, name: str) -> None:
+        """Delete failures, progress and replay of a webhook, and its pause unless an operator made it."""
+        await self._database.write(lambda raw: _clear(raw, name))
 
     async def state(self, name: str) -> WebhookState | None:
         """Return the state of a webhook, None if it is unknown."""
@@ -175,15 +194,21 @@ class WebhookTable:
         await self._database.write(operation)
 
 
+def _clear(raw: Connection, name: str) -> None:
+    raw.execute(_FORGET_FAILURES, (name,))
+    raw.execute(_CLEAR, (name,))
+    raw.execute(_CLEAR_PAUSE, (name, PAUSED_BY_OPERATOR))
+
+
 def _encode(progress: Progress) -> str:
     return encode_object(progress_json(progress))
 
 
 def _state(row: Row) -> WebhookState:
-    name, position, progress, replay, current_at, paused_at, why, resumes = row
+    name, position, progress, replay, current_at, paused_at, why, resumes, senders = row
     made = WebhookState(name, parse_position(position), parse_progress(decode_object(progress)), current_at)
     replayed = parse_replay(decode_object(replay)) if replay else None
-    return replace(made, paused_at=paused_at, why=why, replay=replayed, resumes=resumes)
+    return replace(made, paused_at=paused_at, why=why, replay=replayed, resumes=resumes, senders=senders)
 
 
 def _state_of(raw: Connection, name: str) -> WebhookState | None:

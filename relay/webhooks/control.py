@@ -8,7 +8,7 @@ from relay.config.webhooks import Webhook
 from relay.events.event import Kind
 from relay.webhooks.build import build
 from relay.webhooks.feed import Position, PositionError
-from relay.webhooks.filters import filter_of
+from relay.webhooks.filters import filter_of, senders_of
 from relay.webhooks.formats.registry import FORMATS, compose, sender_of
 from relay.webhooks.ports import Failure, WebhookState
 from relay.webhooks.progress import Replay
@@ -16,9 +16,6 @@ from relay.webhooks.report import PostLog
 from relay.webhooks.response_meaning import FAILING_AFTER, Response
 from relay.webhooks.samples import sample
 from relay.webhooks.service import Webhooks, new_token
-
-PAUSED_BY_OPERATOR = "paused by the operator"
-"""Why a webhook posts nothing. An application does not end this pause."""
 
 COUNTED = 10_000
 """Events behind that are counted, at most."""
@@ -74,7 +71,7 @@ class WebhookControl:
     async def views(self) -> Sequence[WebhookView]:
         """Return all configured webhooks."""
         stored = {state.name: state for state in await self._webhooks.store.states()}
-        return [await self._view(one, stored.get(one.name)) for one in self._webhooks.configured().values()]
+        return [await self._view(one, stored.get(one.name)) for one in self.webhooks().values()]
 
     async def view(self, name: str) -> WebhookView:
         """Return one webhook."""
@@ -82,10 +79,10 @@ class WebhookControl:
         return await self._view(webhook, await self._webhooks.store.state(name))
 
     async def _view(self, webhook: Webhook, state: WebhookState | None) -> WebhookView:
-        if state is None:
+        if state is None or state.senders not in ("", senders_of(webhook)):
             return WebhookView(webhook, None, "new", 0, 0.0, 0)
         running = self._webhooks.senders().get(webhook.name)
-        if running is not None and running.began:
+        if running is not None and running.began and running.webhook == webhook:
             state = replace(running.cursor.state, paused_at=state.paused_at, why=state.why, replay=state.replay)
         behind, lag = await self._lag(state.position)
         failing = state.progress.failures >= FAILING_AFTER
@@ -108,13 +105,12 @@ class WebhookControl:
 
     async def log(self, name: str, limit: int) -> Sequence[PostLog]:
         """Return the last posts of this process, newest first."""
-        self.webhook(name)
-        running = self._webhooks.senders().get(name)
-        return list(running.posts)[::-1][:limit] if running else []
+        webhook, running = self.webhook(name), self._webhooks.senders().get(name)
+        return list(running.posts)[::-1][:limit] if running is not None and running.webhook == webhook else []
 
     async def failures(self, name: str, limit: int) -> Sequence[Failure]:
         """Return the events whose post failed, newest first."""
-        self.webhook(name)
+        await self._begun(name)
         return await self._webhooks.store.failures(name, limit)
 
     async def test(self, name: str, kinds: Sequence[Kind], domain: str) -> Sequence[Tested]:
@@ -132,7 +128,6 @@ class WebhookControl:
 
     async def pause(self, name: str, why: str) -> bool:
         """Pause a webhook; return whether it was not."""
-        self.webhook(name)
         await self._begun(name)
         paused = await self._webhooks.store.pause(name, self._webhooks.clock(), why)
         if paused:
@@ -142,7 +137,6 @@ class WebhookControl:
 
     async def resume(self, name: str, *, from_now: bool) -> None:
         """Go on with what is kept, or with new events only. Stopped types are posted again, and waits end."""
-        self.webhook(name)
         await self._begun(name)
         end = await self._webhooks.feed.end() if from_now else None
         await self._webhooks.store.resume(name, end)
@@ -151,7 +145,6 @@ class WebhookControl:
 
     async def replay(self, name: str, since: float, until: float) -> int:
         """Post the events of a time again; return about how many there are."""
-        self.webhook(name)
         await self._begun(name)
         feed = self._webhooks.feed
         start, end = await feed.since(since), await feed.end()
@@ -175,14 +168,15 @@ class WebhookControl:
 
     async def replay_failed(self, name: str) -> int:
         """Post all events again whose post failed; return their number."""
-        self.webhook(name)
+        await self._begun(name)
         count = await self._webhooks.store.retry_all(name, self._webhooks.clock())
         await self._go_on(name)
         return count
 
     async def _begun(self, name: str) -> None:
-        """Make the row of a webhook that has not run yet."""
-        await self._webhooks.store.begin(name, await self._webhooks.feed.end(), self._webhooks.clock())
+        """Make the row of a webhook that has not run yet, or not with these senders."""
+        end, senders = await self._webhooks.feed.end(), senders_of(self.webhook(name))
+        await self._webhooks.store.begin(name, end, self._webhooks.clock(), senders)
 
     async def _go_on(self, name: str) -> None:
         """Make the sender read its failures anew, and end its waits. A pause lasts."""

@@ -18,11 +18,12 @@ _CURRENT_EVERY = 60.0
 class Cursor:
     """Moves over events that are handled, in order. `store` is written now and then."""
 
-    def __init__(self, name: str, store: WebhookStore, clock: Clock) -> None:
+    def __init__(self, name: str, store: WebhookStore, clock: Clock, senders: str = "") -> None:
         self.state = WebhookState(name, Position(), Progress())
         """The state as it is now; that of the store may be a second old."""
         self.aside = 0
         """Failures that wait for another attempt."""
+        self._senders = senders
         self._store = store
         self._clock = clock
         self._handled: set[Position] = set()
@@ -44,7 +45,7 @@ class Cursor:
 
     async def begin(self, end: Position) -> None:
         """Read the state; a new webhook begins at `end`. Raises StoreError."""
-        self.state = await self._store.begin(self.state.name, end, self._clock())
+        self.state = await self._store.begin(self.state.name, end, self._clock(), self._senders)
         self.aside = await self._store.waiting(self.state.name)
         self._forget()
 

@@ -1,7 +1,9 @@
 """Which events a webhook or a reader of the feed gets. Pure."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from hashlib import blake2b
 
 from relay.config.webhooks import Webhook
 from relay.events.event import Event, Kind
@@ -61,6 +63,12 @@ def filter_of(webhook: Webhook) -> Filter:
         type=webhook.type,
         machines=webhook.machines == "labelled",
     )
+
+
+def senders_of(webhook: Webhook) -> str:
+    """Return a digest of the senders whose events a webhook gets."""
+    names = [sorted(set(webhook.domains)), sorted(set(map(canonical, webhook.identities)))]
+    return blake2b(json.dumps(names).encode(), digest_size=16, person=b"relay.webhook").hexdigest()
 
 
 def is_reported(event: Event, message: Message | None) -> bool:

@@ -7,6 +7,9 @@ from typing import Protocol
 from relay.webhooks.feed import Position
 from relay.webhooks.progress import Progress, Replay
 
+PAUSED_BY_OPERATOR = "paused by the operator"
+"""Why a webhook posts nothing. An application does not end this pause."""
+
 
 @dataclass(frozen=True, slots=True)
 class WebhookState:
@@ -25,6 +28,8 @@ class WebhookState:
     """Events that are posted again."""
     resumes: int = 0
     """How often an operator resumed it. What was computed before a resume is not written after it."""
+    senders: str = ""
+    """Digest of its domains and identities, "" if they are unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +54,14 @@ class WebhookStore(Protocol):
     async def states(self) -> Sequence[WebhookState]:
         """Return all webhooks that were ever configured and are not forgotten, by name."""
 
-    async def begin(self, name: str, position: Position, now: float) -> WebhookState:
-        """Return the state of a webhook; a new one begins at this position."""
+    async def begin(self, name: str, position: Position, now: float, senders: str = "") -> WebhookState:
+        """Return the state of a webhook; a new one begins at this position.
+
+        If `senders` are others than before, it is cleared. With "" they are not compared.
+        """
+
+    async def clear(self, name: str) -> None:
+        """Delete failures, progress and replay of a webhook, and its pause unless an operator made it."""
 
     async def state(self, name: str) -> WebhookState | None:
         """Return the state of a webhook, None if it is unknown."""

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from random import SystemRandom
@@ -16,6 +16,7 @@ from relay.queue.node_ports import NodeStore
 from relay.resolver import Lookups
 from relay.webhooks.cursor import Cursor
 from relay.webhooks.feed import EventFeed
+from relay.webhooks.filters import senders_of
 from relay.webhooks.operator_events import OperatorPosts, operator_body
 from relay.webhooks.ports import WebhookStore
 from relay.webhooks.posting import PostContext
@@ -112,8 +113,8 @@ class Webhooks:
         """Store where new webhooks begin, before mail is accepted. Raises StoreError."""
         if self.configured():
             end, now = await self.feed.end(), self.clock()
-            for name in self.configured():
-                await self.store.begin(name, end, now)
+            for name, webhook in self.configured().items():
+                await self.store.begin(name, end, now, senders_of(webhook))
 
     async def run(self) -> None:
         """Run all senders until cancelled. Raises what one of them raises: a defect."""
@@ -129,10 +130,19 @@ class Webhooks:
     async def _adapt(self) -> None:
         """Stop senders whose webhook changed, and start those that are missing."""
         wanted = self.configured()
-        await self._end([name for name, one in self._running.items() if wanted.get(name) != one.sender.webhook])
+        ended = [name for name, one in self._running.items() if wanted.get(name) != one.sender.webhook]
+        await self._end(ended)
+        await self._clear([name for name in ended if name not in wanted])
         for name, webhook in wanted.items():
             if name not in self._running:
                 self._running[name] = self._start(webhook)
+
+    async def _clear(self, removed: Sequence[str]) -> None:
+        """Forget what a removed webhook did: another one may get its name."""
+        if self.leads():
+            with suppress(StoreError):
+                for name in removed:
+                    await self.store.clear(name)
 
     def _start(self, webhook: Webhook) -> _Running:
         sender = self._new_sender(webhook)
@@ -146,7 +156,7 @@ class Webhooks:
             webhook=webhook,
             hostname=self._settings().server.hostname,
             client=self.client(webhook),
-            cursor=Cursor(webhook.name, self.store, self.clock),
+            cursor=Cursor(webhook.name, self.store, self.clock, senders_of(webhook)),
             report=self.report,
             clock=self.clock,
             random=self._random,

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from relay.storage.store import Store
 from relay.webhooks.feed import Position
-from relay.webhooks.ports import Failure
+from relay.webhooks.ports import PAUSED_BY_OPERATOR, Failure
 from relay.webhooks.progress import Answer, Progress, Refusals, Replay
 from tests.contract.conftest import Opener
 from tests.contract.values import NOW
@@ -89,6 +89,33 @@ async def test_failures_are_due_in_time_and_go_when_they_are_done(store: Store) 
     assert {one.attempts for one in await store.webhooks.due("crm", NOW + 6, 10)} == {0}
     await store.webhooks.save(state, done=[FAILED.position, given_up.position])
     assert await store.webhooks.failures("crm", 10) == []
+
+
+async def test_a_webhook_of_other_senders_has_nothing_of_the_former_one(store: Store) -> None:
+    begun = await store.webhooks.begin("crm", Position(0, 4), NOW, "acme")
+    replay = Replay(Position(0, 1), Position(2, 9), NOW - 60, NOW)
+    await store.webhooks.save(replace(begun, progress=Progress(failures=2, last=Answer(NOW, 503, "hush"))), [FAILED])
+    await store.webhooks.replay("crm", replay)
+    await store.webhooks.pause("crm", NOW, "paused by the application acme")
+    assert (await store.webhooks.begin("crm", Position(0, 9), NOW, "acme")).progress.failures == 2
+    assert (await store.webhooks.begin("crm", Position(0, 9), NOW)).senders == "acme"
+    assert len(await store.webhooks.failures("crm", 10)) == 1
+
+    new = await store.webhooks.begin("crm", Position(0, 9), NOW, "beta")
+    assert (new.position, new.senders, new.progress, new.replay) == (Position(0, 4), "beta", Progress(), None)
+    assert (new.paused_at, new.why) == (0, "")
+    assert await store.webhooks.failures("crm", 10) == []
+    assert await store.webhooks.save(begun, failed=[FAILED]) == new, "what was computed for the former is not written"
+    assert await store.webhooks.failures("crm", 10) == []
+
+
+async def test_a_removed_webhook_leaves_no_failures_and_the_pause_of_an_operator(store: Store) -> None:
+    state = await store.webhooks.begin("crm", Position(0, 4), NOW, "acme")
+    await store.webhooks.save(state, failed=[FAILED])
+    await store.webhooks.pause("crm", NOW, PAUSED_BY_OPERATOR)
+    await store.webhooks.clear("crm")
+    assert await store.webhooks.failures("crm", 10) == []
+    assert (await store.webhooks.begin("crm", Position(0, 9), NOW, "acme")).why == PAUSED_BY_OPERATOR
 
 
 async def test_webhooks_that_are_not_configured_are_forgotten_later(store: Store) -> None:

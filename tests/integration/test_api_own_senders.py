@@ -139,8 +139,85 @@ async def test_a_webhook_is_made_changed_and_removed_by_its_application(world: W
     assert (await world.acme.get("/webhooks/crm")).status == 404
     assert "crm" not in await world.relay.run("config", "show")
     assert not list(world.relay.folder.rglob("*crm*")), "no file is left"
-    audit = [one["action"] for one in await world.relay.json("person", "audit", "--since", "1h")]
-    assert sorted(audit) == ["webhook.change", "webhook.new", "webhook.remove"]
+    audit = await world.relay.json("person", "audit", "--since", "1h")
+    assert sorted(one["action"] for one in audit if one["subject"] == "crm") == [
+        "webhook.change",
+        "webhook.new",
+        "webhook.remove",
+    ]
+
+
+async def test_a_webhook_of_others_that_is_not_in_force_yet_keeps_its_settings_and_password(world: World) -> None:
+    folder = world.relay.folder / "conf.d"
+    folder.mkdir(exist_ok=True)
+    (folder / "password").write_text("of beta")
+    file = folder / "webhook-soon.toml"
+    file.write_text(
+        '[[webhook]]\nname = "soon"\nurl = "https://hooks.beta.test/"\ndomains = ["beta.test"]\n'
+        'username = "beta"\npassword_file = "conf.d/password"\n'
+    )
+    try:
+        before = file.read_text()
+        for method, body in (("PUT", {**SETTINGS, "username": "beta"}), ("DELETE", None)):
+            refused = await world.acme.request(method, "/webhooks/soon", body)
+            assert refused.status in (404, 409), refused.json
+        taken = await world.acme.request("PUT", "/webhooks/soon", SETTINGS)
+        assert (taken.status, taken.json["detail"]) == (409, 'the name "soon" is taken: choose another')
+        assert file.read_text() == before
+    finally:
+        file.unlink()
+
+
+@pytest.mark.parametrize(
+    "url", ["https://other.test/mail", "http://hooks.acme.test/mail", "https://hooks.acme.test:8/"]
+)
+async def test_a_kept_password_goes_to_no_other_origin(world: World, url: str) -> None:
+    login = {**SETTINGS, "username": "acme"}
+    assert (await world.acme.request("PUT", "/webhooks/moved", {**login, "password": "hush"})).status == 200
+    same = {**login, "url": "https://hooks.acme.test:443/other"}
+    assert (await world.acme.request("PUT", "/webhooks/moved", same)).status == 200
+    refused = await world.acme.request("PUT", "/webhooks/moved", {**login, "url": url})
+    assert (refused.status, "give the password" in refused.json["detail"]) == (400, True), refused.json
+    new = {**login, "url": "https://other.test/mail", "password": "new"}
+    assert (await world.acme.request("PUT", "/webhooks/moved", new)).status == 200
+    assert (await world.acme.request("DELETE", "/webhooks/moved")).status == 200
+
+
+async def test_a_webhook_whose_url_is_in_a_file_is_changed(world: World) -> None:
+    folder = world.relay.folder / "conf.d"
+    folder.mkdir(exist_ok=True)
+    (world.relay.folder / "hook-url").write_text("https://hooks.acme.test/old")
+    (folder / "webhook-filed.toml").write_text(
+        '[[webhook]]\nname = "filed"\nurl_file = "hook-url"\ndomains = ["acme.test"]\n'
+    )
+    changed = await world.acme.request("PUT", "/webhooks/filed", SETTINGS)
+    assert changed.status == 200, changed.json
+    assert "url_file" not in (folder / "webhook-filed.toml").read_text()
+    assert (await world.acme.request("DELETE", "/webhooks/filed")).status == 200
+
+
+async def test_who_reuses_the_name_of_a_webhook_sees_no_failure_of_the_former_owner(world: World) -> None:
+    mine = {**SETTINGS, "events": []}
+    assert (await world.acme.request("PUT", "/webhooks/reused", mine)).status == 200
+    queue_id = await world.send("shop@acme.test", "reused@reader.test")
+
+    async def fails() -> bool:
+        await world.acme.post("/webhooks/reused/replay", {"queue_id": queue_id})
+        return bool((await world.acme.get("/webhooks/reused/log?failed=yes")).json["posts"])
+
+    await until(fails)
+    assert (await world.acme.request("DELETE", "/webhooks/reused")).status == 200
+    theirs = {**mine, "domains": [], "identities": ["news@acme.test"]}
+    assert (await world.news.request("PUT", "/webhooks/reused", theirs)).status == 200
+    assert (await world.news.get("/webhooks/reused/log?failed=yes")).json["posts"] == []
+    assert (await world.news.get("/webhooks/reused")).json["waiting"] == 0
+    assert (await world.news.request("DELETE", "/webhooks/reused")).status == 200
+
+
+@pytest.mark.parametrize("name", ["new", "Actions"])
+async def test_names_of_pages_of_the_console_are_refused(world: World, name: str) -> None:
+    refused = await world.acme.request("PUT", f"/webhooks/{name}", SETTINGS)
+    assert (refused.status, "is reserved" in refused.json["detail"]) == (400, True), refused.json
 
 
 @pytest.mark.parametrize(
@@ -196,7 +273,8 @@ async def test_a_webhook_is_changed_with_its_own_scope(world: World) -> None:
 async def test_a_sending_domain_is_held_and_released(world: World) -> None:
     body = {"kind": "sending-domain", "value": "Acme.test"}
     paused = await world.acme.post("/pauses", {**body, "seconds": 3600, "reason": "wrong price"})
-    assert paused.json == {"kind": "sending-domain", "value": "acme.test", "paused": True}
+    why = "the application acme paused it: wrong price"
+    assert paused.json == {"kind": "sending-domain", "value": "acme.test", "paused": True, "why": why}
     (row,) = (await world.acme.get("/pauses")).json["pauses"]
     assert (row["kind"], row["value"], row["why"]) == (
         *("sending-domain", "acme.test"),
@@ -250,6 +328,39 @@ async def test_queue_entries_are_held_released_and_bounced(world: World) -> None
     assert [one["queue_id"] for one in bounced.json["entries"]] == [queue_id]
     story = (await world.acme.get(f"/messages/{queue_id}")).json
     assert story["recipients"][0]["status"] == "bounced"
+
+
+async def test_an_application_releases_no_entry_that_an_operator_held_and_its_changes_have_its_name(
+    world: World,
+) -> None:
+    queue_id = await world.send("news@acme.test", "looked@reader.test", send_at=LATER)
+    query = f"?domain=acme.test&queue_id={queue_id}"
+    await world.relay.run("queue", "hold", queue_id)
+    assert (await world.acme.request("POST", f"/queue/release{query}")).json["entries"] == []
+    assert await world.reason(queue_id) == "held by the operator"
+    assert len((await world.all.request("POST", f"/queue/release{query}")).json["entries"]) == 1
+
+    await world.acme.request("POST", f"/queue/hold{query}")
+    assert await world.reason(queue_id) == "held by the application acme"
+    await world.relay.run("queue", "hold", queue_id)
+    assert await world.reason(queue_id) == "held by the operator", "the decision of an operator counts"
+    assert (await world.news.request("POST", "/queue/release?identity=news@acme.test")).json["entries"] == []
+    await world.acme.request("POST", f"/queue/bounce{query}")
+    story = (await world.acme.get(f"/messages/{queue_id}")).json
+    assert "bounced by the application acme" in str(story["events"])
+    cancelled = await world.send("shop@acme.test", "off@reader.test", send_at=LATER)
+    assert (await world.acme.request("DELETE", f"/messages/{cancelled}")).status == 200
+    assert await world.reason(cancelled) == "cancelled by the application acme"
+
+    audit = await world.relay.json("person", "audit", "--since", "1h")
+    noted = {(one["person"], one["action"], one["subject"]) for one in audit}
+    assert {
+        ("key all", "queue.release", queue_id),
+        ("key acme", "queue.hold", queue_id),
+        ("key acme", "queue.bounce", queue_id),
+        ("key acme", "queue.delete", cancelled),
+    } <= noted
+    assert ("key news", "queue.release", queue_id) not in noted
 
 
 async def test_the_records_to_publish_are_those_of_the_command(world: World) -> None:

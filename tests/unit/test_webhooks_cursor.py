@@ -24,8 +24,8 @@ class Store:
         self.failed: Sequence[Failure] = ()
         self.done: Sequence[Position] = ()
 
-    async def begin(self, name: str, position: Position, _: float) -> WebhookState:
-        return WebhookState(name, position, Progress())
+    async def begin(self, name: str, position: Position, _: float, senders: str = "") -> WebhookState:
+        return WebhookState(name, position, Progress(), senders=senders)
 
     async def waiting(self, _: str) -> int:
         return 1
