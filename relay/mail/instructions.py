@@ -4,6 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
 
+from relay.mail.trace_context import TRACE
+
 MAX_VALUE = 500
 """Maximum characters of a tag, a campaign name or a metadata value."""
 
@@ -157,6 +159,7 @@ def combine(statements: Iterable[Statement]) -> Instructions:
             first = applied.setdefault(_subject(one.content), one)
             ignored += _ignored_after(first, one, one.content.value)
 
+    _leave_trace_out(applied)
     contents = [one.content for one in applied.values()]
     options: dict[str, Any] = {one.name: one.value for one in contents if isinstance(one, Option)}
     metadata = {one.name: one.value for one in contents if isinstance(one, Metadata)}
@@ -175,6 +178,14 @@ def combine(statements: Iterable[Statement]) -> Instructions:
         ignored=_bounded(ignored),
     )
     return replace(found, **options)
+
+
+def _leave_trace_out(applied: dict[str, Statement]) -> None:
+    """Leave a trace out that is one key of metadata too many: a proxy before the application may have added it."""
+    trace = f"metadata {TRACE}"
+    count = sum(isinstance(one.content, Metadata) for one in applied.values())
+    if count > MAX_ITEMS and trace in applied and applied[trace].place.lower() == TRACE:
+        del applied[trace]
 
 
 def _bounded(ignored: Sequence[Statement]) -> tuple[Statement, ...]:

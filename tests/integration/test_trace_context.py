@@ -39,6 +39,8 @@ scopes = ["send", "read"]
 
         assert await metadata(MAIL, traceparent=FIRST) == {"traceparent": FIRST}
         assert await metadata({**MAIL, "metadata": {"traceparent": OWN}}, traceparent=FIRST) == {"traceparent": OWN}
+        most = {f"key{number}": "x" for number in range(50)}
+        assert await metadata({**MAIL, "metadata": most}, traceparent=FIRST) == most, "no room for the trace"
         assert await metadata({**MAIL, "headers": {"traceparent": OWN}}, traceparent=FIRST) == {"traceparent": OWN}
         for wrong in ("00-x", FIRST.upper(), f"00-{'0' * 32}-00f067aa0ba902b7-01", f"ff{FIRST[2:]}"):
             assert await metadata(MAIL, traceparent=wrong) == {}
