@@ -40,7 +40,7 @@ class WebhookSettings(Body):
     username: str = ""
     password: str | None = Field(default=None, description="Absent: that of a webhook that exists stays")
     headers: Mapping[str, str] = {}
-    timeout: float = Field(default=15, gt=0, le=3600, strict=True, description="Seconds")
+    timeout: float = Field(default=15, gt=0, le=60, strict=True, description="Seconds")
     concurrency: int = Field(default=4, ge=1, le=32, strict=True)
     batch: int = Field(default=1, ge=1, le=1000, strict=True)
 

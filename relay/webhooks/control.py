@@ -1,6 +1,8 @@
 """Commands of operators about webhooks: show, test, pause, resume, replay."""
 
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -12,10 +14,14 @@ from relay.webhooks.filters import filter_of, senders_of
 from relay.webhooks.formats.registry import FORMATS, compose, sender_of
 from relay.webhooks.ports import Failure, WebhookState
 from relay.webhooks.progress import Replay
+from relay.webhooks.receiver_client import ReceiverClient
 from relay.webhooks.report import PostLog
 from relay.webhooks.response_meaning import FAILING_AFTER, Response
 from relay.webhooks.samples import sample
 from relay.webhooks.service import Webhooks, new_token
+
+TEST = 60.0
+"""Seconds of a test with all its samples, at most."""
 
 COUNTED = 10_000
 """Events behind that are counted, at most."""
@@ -49,6 +55,24 @@ class Tested:
     type: str
     response: Response
     accepted: bool
+
+
+async def post_samples(
+    client: ReceiverClient, webhook: Webhook, kinds: Sequence[Kind], domain: str, now: float, seconds: float = TEST
+) -> Sequence[Tested]:
+    """Post a sample of each of these kinds, one after the other, within so many seconds; return the answers."""
+    post_format, sender = FORMATS[webhook.format], sender_of(webhook, domain)
+    loop, tested = asyncio.get_running_loop(), list[Tested]()
+    end = loop.time() + seconds
+    for record in filter(post_format.takes, (sample(kind, domain, now) for kind in kinds)):
+        post = compose(post_format, [record], sender, now, new_token())
+        response = Response(0, f"not answered within the {seconds:g} seconds of the test")
+        if loop.time() < end:
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(end):
+                    response = await client.post(post.body, post.headers)
+        tested.append(Tested(record.type, response, 200 <= response.status < 300))
+    return tested
 
 
 class WebhookControl:
@@ -115,16 +139,9 @@ class WebhookControl:
 
     async def test(self, name: str, kinds: Sequence[Kind], domain: str) -> Sequence[Tested]:
         """Post a sample of each of these kinds at once, also to a paused webhook."""
-        webhook, now = self.webhook(name), self._webhooks.clock()
-        post_format, sender = FORMATS[webhook.format], sender_of(webhook, domain)
-        tested: list[Tested] = []
+        webhook = self.webhook(name)
         async with self._webhooks.client(webhook) as client:
-            for record in (sample(kind, domain, now) for kind in kinds):
-                if post_format.takes(record):
-                    post = compose(post_format, [record], sender, now, new_token())
-                    response = await client.post(post.body, post.headers)
-                    tested.append(Tested(record.type, response, 200 <= response.status < 300))
-        return tested
+            return await post_samples(client, webhook, kinds, domain, self._webhooks.clock())
 
     async def pause(self, name: str, why: str) -> bool:
         """Pause a webhook; return whether it was not."""

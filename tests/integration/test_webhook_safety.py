@@ -9,10 +9,12 @@ import trustme
 from relay.events.event import Kind
 from relay.resolver import Resolver
 from relay.storage.sqlite.store import SqliteStore
+from relay.webhooks.control import post_samples
 from relay.webhooks.receiver_client import ReceiverClient
 from tests.contract.values import NOW
 from tests.servers.dns_server import DnsServer
-from tests.servers.webhook_receiver import Receiver
+from tests.servers.waiting import PATIENCE
+from tests.servers.webhook_receiver import Receiver, Reply
 from tests.servers.webhook_side import WebhookSide, enqueue, invoice
 
 
@@ -74,6 +76,17 @@ async def test_an_address_in_the_url_is_judged_too(store: SqliteStore, url: str)
         side = WebhookSide(store, url.format(receiver.port), allow_networks=[])
         assert "allow_networks" in await answer_of(side)
         assert receiver.posts == []
+
+
+async def test_samples_for_a_receiver_that_does_not_answer_have_one_deadline(store: SqliteStore) -> None:
+    async with Receiver() as receiver:
+        receiver.rule = lambda _: Reply(wait=PATIENCE)
+        webhook = WebhookSide(store, receiver.url, timeout=3600).sender.webhook
+        async with ReceiverClient(webhook, Resolver()) as client:
+            tested = await post_samples(client, webhook, list(Kind), "acme.test", NOW, seconds=0.2)
+        assert {(one.response.status, one.accepted) for one in tested} == {(0, False)}
+        assert {one.response.text for one in tested} == {"not answered within the 0.2 seconds of the test"}
+        assert (len(tested) > 5, len(receiver.posts)) == (True, 1)
 
 
 @pytest.mark.parametrize("host", ["127.1", "2130706433", "0177.0.0.1", "0", "0x7f.1", "127.0.0.1."])
