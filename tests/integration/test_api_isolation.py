@@ -211,10 +211,21 @@ async def snapshot(world: World) -> Any:
     found = [(await world.beta.get(path)).json for path in paths]
     found[0] = found[0]["subject"], [one["recipient"] for one in found[0]["recipients"]]
     identity = (await world.beta.get("/identities/shop@beta.test")).json
-    hooks = [{**one, **dict.fromkeys(POSTING)} for one in (await world.all.get("/webhooks")).json["webhooks"]]
+    hooks = [
+        {**one, **dict.fromkeys(POSTING), "paused": one["state"] == "paused"}
+        for one in (await world.all.get("/webhooks")).json["webhooks"]
+    ]
     pauses, queue = (await world.beta.get("/pauses")).json, (await world.beta.get(f"/queue{OTHER}")).json
     held = [one["recipient"] for one in queue["entries"] if one["state"] == "held"]
     return [*found, identity["paused_since"], identity["verified"], hooks, pauses, held]
+
+
+async def test_the_snapshot_has_a_pause_of_a_webhook(world: World) -> None:
+    before = await snapshot(world)
+    await world.all.post("/webhooks/hook-beta/pause", None)
+    assert await snapshot(world) != before
+    await world.all.post("/webhooks/hook-beta/resume", {})
+    assert await snapshot(world) == before
 
 
 POSTING = ("state", "behind", "lag", "waiting", "last", "last_at")
