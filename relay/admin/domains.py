@@ -6,6 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
+from relay.admin.requests import APPLICATION
 from relay.config.settings import Settings
 from relay.domains.key_rotation import KeyState, RotationError, waiting_keys
 from relay.domains.records import DkimKey, WantedRecord, records, sending_domain
@@ -79,8 +80,9 @@ class DomainRoutes:
         domain = canonical_domain(request.match_info["domain"])
         watched = self._signing.watch.find(domain)
         if watched is None:
-            known = ", ".join(one.domain for one in self._signing.watch.watched()) or "none"
-            raise web.HTTPNotFound(text=f"{domain} is not in the configuration of the server; its domains are: {known}")
+            domains = ", ".join(one.domain for one in self._signing.watch.watched()) or "none"
+            known = "" if APPLICATION in request else f"; its domains are: {domains}"
+            raise web.HTTPNotFound(text=f"{domain} is not in the configuration of the server{known}")
         return watched
 
 

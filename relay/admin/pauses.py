@@ -105,16 +105,17 @@ class PauseRoutes:
         if (owns := request.get(OWNS)) is not None and not (kind in _SENDERS and owns(name)):
             raise web.HTTPForbidden(text=f'"kind" must be {" or ".join(_SENDERS)}, "value" one of yours')
         if not is_known or f"{kind}:{name}" not in {one.subject for one in self.holds()}:
-            self._check_known(kind, name)
+            self._check_known(kind, name, shows_others=owns is None)
         return cast("HeldKind", kind), name
 
-    def _check_known(self, kind: str, name: str) -> None:
+    def _check_known(self, kind: str, name: str, *, shows_others: bool) -> None:
+        """Raise 404 for an unknown one; `shows_others`: with the names of those that there are."""
         settings = self.settings()
         if kind == "identity" and settings.identity_for(name) is None:
             raise web.HTTPNotFound(text=f"{name} is not an identity; add it with: relay identity add {name}")
         if kind == "sending-domain" and name not in map(canonical_domain, settings.domains):
-            known = ", ".join(settings.domains) or "none is configured"
-            raise web.HTTPNotFound(text=f"{name} is not a sending domain; the domains are: {known}")
+            known = f"; the domains are: {', '.join(settings.domains) or 'none is configured'}" if shows_others else ""
+            raise web.HTTPNotFound(text=f"{name} is not a sending domain{known}")
         providers = [DIRECT, *(one.name for one in settings.providers)]
         if kind == "provider" and name not in providers:
             raise web.HTTPNotFound(text=f'there is no provider "{name}"; the providers are: {", ".join(providers)}')

@@ -1,6 +1,6 @@
 """Writes webhooks into the configuration for the API: with its check, a reload, and a record in the audit."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
@@ -8,12 +8,15 @@ from aiohttp import web
 
 from relay.admin.webhook_tables import Unwritten, WebhookTable, WebhookTableRoutes, taken
 from relay.admin.webhooks import are_own
-from relay.config.table_files import Table, TableName
+from relay.config.errors import Fault
+from relay.config.table_files import Table, TableElsewhereError, TableName
 from relay.config.webhooks import origin_of
 from relay.people.table_editor import Edit, Refused, Saved, Stale, TableEditor
 from relay.webhooks.control import WebhookControl
 
 KIND = "webhook"
+
+_OTHERS = "nothing was changed, because the configuration has faults: tell an operator"
 
 _MOVED = "scheme, host or port of the URL change: give the password for them, or remove the webhook first"
 
@@ -41,6 +44,10 @@ class WebhookTables:
             if "password" in {key.removesuffix("_file") for key in kept} and _is_moved(present, values):
                 return Unwritten((_MOVED,), is_input=True)
             values = {**values, **kept}
+        if present.elsewhere is not None:  # Before the faults of others, which a restricted key does not see.
+            return Unwritten((str(TableElsewhereError(name, present.elsewhere)),), is_input=False)
+        if fault := await self.editor.fault():
+            return Unwritten((fault,), is_input=False)
         action = f"{KIND}.{'remove' if values is None else 'change' if present.exists else 'new'}"
         person = f"key {table.author}" if table.author else "operator"
         edit = Edit(name, values, present.version, action, table.secrets)
@@ -49,11 +56,19 @@ class WebhookTables:
             case Saved():
                 return None
             case Refused(faults=faults, texts=texts):
+                if table.owns is not None:
+                    faults, texts = _shown(present, faults, texts)
                 return Unwritten(tuple(texts) or tuple(map(str, faults)), is_input=bool(faults))
             case Stale():
                 return Unwritten((f"{table.name} was changed meanwhile: try again",), is_input=False)
             case _:
                 assert_never(outcome)
+
+
+def _shown(present: Table, faults: Sequence[Fault], texts: Sequence[str]) -> tuple[tuple[Fault, ...], tuple[str, ...]]:
+    """Return the faults that a restricted key may see: those of its own table, and that there are others."""
+    own = tuple(one for one in faults if one.file == str(present.file))
+    return own, (_OTHERS,) if texts or not own else ()
 
 
 def _kept(present: Table, table: WebhookTable) -> Mapping[str, object]:

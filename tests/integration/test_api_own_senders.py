@@ -35,6 +35,7 @@ def configuration(port: int) -> str:
         ("acme", '["send", "read", "webhooks", "manage"]', 'domains = ["acme.test"]'),
         ("reader", '["read"]', 'domains = ["acme.test"]'),
         ("news", '["send", "read", "webhooks", "manage"]', ""),
+        ("left", '["read", "manage"]', 'domains = ["left.test"]'),
         ("all", '["read", "webhooks", "manage"]', ""),
     ]
     credentials = "".join(
@@ -62,6 +63,8 @@ class World:
     acme: ApiClient
     reader: ApiClient
     news: ApiClient
+    left: ApiClient
+    """Of a domain that is not there any more."""
     all: ApiClient
 
     async def send(self, sender: str, to: str, **more: str) -> str:
@@ -86,7 +89,7 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
     port = free_port()
     folder = tmp_path_factory.mktemp("relay")
     async with Sink() as sink, RelayProcess(folder, sink.port, configuration(port)) as relay:
-        clients = (ApiClient(port, f"{name}:secret") for name in ("acme", "reader", "news", "all"))
+        clients = (ApiClient(port, f"{name}:secret") for name in ("acme", "reader", "news", "left", "all"))
         yield World(relay, sink, *clients)
 
 
@@ -183,6 +186,30 @@ async def test_a_kept_password_goes_to_no_other_origin(world: World, url: str) -
     assert (await world.acme.request("DELETE", "/webhooks/moved")).status == 200
 
 
+async def test_faults_of_others_and_names_of_others_are_not_shown_to_a_restricted_key(world: World) -> None:
+    folder = world.relay.folder / "conf.d"
+    folder.mkdir(exist_ok=True)
+    fault = folder / "webhook-theirs.toml"
+    fault.write_text('[[webhook]]\nname = "theirs"\nurl = "https://hooks.beta.test/"\nformat = "beta"\n')
+    try:
+        refused = await world.acme.request("PUT", "/webhooks/mine", SETTINGS)
+        assert (refused.status, "configuration has faults: tell an" in refused.json["detail"]) == (409, True)
+        assert "beta" not in str(refused.json)
+        own = await world.acme.request("PUT", "/webhooks/mine", {**SETTINGS, "secret": "short"})
+        assert (own.status, "begins with whsec_" in own.json["detail"], "beta" in str(own.json)) == (400, True, False)
+        assert "theirs" in str((await world.all.request("PUT", "/webhooks/mine", SETTINGS)).json)
+    finally:
+        fault.unlink()
+    gone = {"kind": "sending-domain", "value": "left.test"}
+    for path in ("/pauses", "/pauses/resume"):
+        unknown = await world.left.post(path, gone)
+        assert (unknown.status, unknown.json["detail"]) == (404, "left.test is not a sending domain")
+        assert "acme.test" in str((await world.all.post(path, gone)).json)
+    for path in ("/domains/left.test/records", "/dkim/left.test"):
+        unknown = await world.left.get(path)
+        assert (unknown.status, "acme.test" in str(unknown.json)) == (404, False), unknown.json
+
+
 async def test_a_webhook_whose_url_is_in_a_file_is_changed(world: World) -> None:
     folder = world.relay.folder / "conf.d"
     folder.mkdir(exist_ok=True)
@@ -236,6 +263,8 @@ async def test_names_of_pages_of_the_console_are_refused(world: World, name: str
         ({"ca_file": "/etc/passwd"}, 422, "ca_file"),
         ({"secret": "short"}, 400, "begins with whsec_"),
         ({"headers": {"Host": "x"}}, 400, "cannot be set"),
+        ({"url": "https://127.1/"}, 400, "neither a name nor an address"),
+        ({"timeout": 61}, 422, "timeout"),
     ],
 )
 async def test_a_webhook_that_is_not_allowed_is_refused_and_nothing_is_written(
