@@ -14,6 +14,8 @@ from urllib.parse import quote
 
 from relay.config.errors import ConfigError, Fault
 from relay.config.load import check
+from relay.config.schema import has_secrets
+from relay.config.toml_faults import TomlFault, parse_toml
 
 _FILE_CHARACTERS = "@+=!#$&'^{}~ "
 """Characters of an address that a file name may hold unquoted, besides letters and digits."""
@@ -54,7 +56,7 @@ def write_fragment(config: Path, fragment: Path, text: str, environ: Mapping[str
     """
     fragment.parent.mkdir(mode=config.parent.stat().st_mode & 0o777, exist_ok=True)
     warnings = _warnings(config, {fragment: text.encode()}, environ)
-    write_atomically(fragment, text.encode(), config, config.stat().st_mode & 0o666)
+    write_atomically(fragment, text.encode(), config, _mode(config, text.encode()))
     return warnings
 
 
@@ -63,7 +65,7 @@ def restore_fragment(config: Path, fragment: Path, before: bytes | None) -> None
     if before is None:
         fragment.unlink(missing_ok=True)
     else:
-        write_atomically(fragment, before, config, config.stat().st_mode & 0o666)
+        write_atomically(fragment, before, config, _mode(config, before))
 
 
 def remove_fragment(config: Path, fragment: Path, environ: Mapping[str, str]) -> tuple[Fault, ...]:
@@ -79,6 +81,14 @@ def _warnings(config: Path, changed: Mapping[Path, bytes | None], environ: Mappi
     if settings is None:
         raise ConfigError(faults)
     return warnings
+
+
+def _mode(config: Path, content: bytes) -> int:
+    """Return the mode of a fragment: that of the configuration, but only its owner reads one with secrets."""
+    with suppress(UnicodeDecodeError, TomlFault):
+        if has_secrets(parse_toml(content.decode())):
+            return 0o600
+    return config.stat().st_mode & 0o666
 
 
 def write_atomically(file: Path, content: bytes, config: Path, mode: int) -> None:

@@ -1,6 +1,6 @@
 """Looks up tables, fields and their properties in the schema of the configuration."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from types import UnionType
 from typing import Annotated, Any, Union, get_args, get_origin
 
@@ -38,6 +38,20 @@ def field_at(path: KeyPath) -> FieldInfo | None:
 def keys_from_file(table: type[Section]) -> dict[str, FieldInfo]:
     """Return the fields whose value may come from a file, named by `<key>_file`."""
     return {key: field for key, field in fields_of(table).items() if FROM_FILE in field.metadata}
+
+
+def has_secrets(values: Mapping[str, Any], path: KeyPath = ()) -> bool:
+    """Return whether values of TOML at a path have a secret among them. The hash of one is none."""
+    for key, value in values.items():
+        place = (*path, key)
+        field = field_at(place)
+        is_secret = field is not None and ("SecretStr" in str(field.annotation) or FROM_FILE in field.metadata)
+        if is_secret and value and not key.endswith("_hash"):
+            return True
+        inner = [((*place, 0), one) for one in value] if isinstance(value, list) else [(place, value)]
+        if any(isinstance(one, Mapping) and has_secrets(one, at) for at, one in inner):
+            return True
+    return False
 
 
 def example_of(field: FieldInfo) -> object:

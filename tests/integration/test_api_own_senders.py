@@ -210,6 +210,14 @@ async def test_faults_of_others_and_names_of_others_are_not_shown_to_a_restricte
         assert (unknown.status, "acme.test" in str(unknown.json)) == (404, False), unknown.json
 
 
+async def test_only_the_owner_reads_the_file_of_a_webhook_with_secrets_in_its_header_fields(world: World) -> None:
+    headers = {"headers": {"Authorization": "Bearer hush"}}
+    assert (await world.acme.request("PUT", "/webhooks/private", {**SETTINGS, **headers})).status == 200
+    (file,) = (world.relay.folder / "conf.d").glob("*private*")
+    assert ("hush" in file.read_text(), file.stat().st_mode & 0o777) == (True, 0o600)
+    assert (await world.acme.request("DELETE", "/webhooks/private")).status == 200
+
+
 async def test_a_webhook_whose_url_is_in_a_file_is_changed(world: World) -> None:
     folder = world.relay.folder / "conf.d"
     folder.mkdir(exist_ok=True)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from relay.config import ConfigError, check
-from relay.config.conf_d import fragment_path, remove_fragment, write_fragment
+from relay.config.conf_d import fragment_path, remove_fragment, restore_fragment, write_fragment
 from relay.config.show import toml_table
 
 IDENTITY_PATH = ("identities", "jane@acme.test")
@@ -30,6 +30,25 @@ def test_a_fragment_is_in_effect_and_has_the_mode_of_the_configuration(config: P
     assert (identity.display_name, identity.forward_to) == ('Zo\u00eb "Q" \\', ("a@x.test", "b@x.test"))
     assert fragment.stat().st_mode & 0o777 == 0o640
     assert [file.name for file in fragment.parent.iterdir()] == ["identity-jane@acme.test.toml"]
+
+
+@pytest.mark.parametrize(
+    ("path", "values", "mode"),
+    [
+        (("webhook",), {"name": "crm", "url": "https://crm.test/", "headers": {"X-Key": "hush"}}, 0o600),
+        (("webhook",), {"name": "crm", "url_file": "url"}, 0o640),
+        (("bounces", "imap"), {"host": "imap.test", "username": "a", "password": "hush"}, 0o600),
+        (("domains", "acme.test"), {"reply_tracking": False}, 0o640),
+    ],
+)
+def test_only_the_owner_reads_a_fragment_with_secrets(
+    config: Path, path: tuple[str, ...], values: dict[str, object], mode: int
+) -> None:
+    fragment = fragment_path(config, path[0], "one")
+    fragment.parent.mkdir()
+    content = toml_table(path, values, is_element=path == ("webhook",)).encode()
+    restore_fragment(config, fragment, content)
+    assert fragment.stat().st_mode & 0o777 == mode
 
 
 def test_an_invalid_fragment_leaves_the_folder_as_it_was(config: Path) -> None:
