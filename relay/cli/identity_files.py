@@ -21,6 +21,7 @@ from relay.config.table_files import (
     read_table,
     remove_table,
 )
+from relay.console.own_choices import credentials_in, opened_credentials
 from relay.mail.address import AddressError, parse_address
 from relay.mail.address_of_name import free_address
 from relay.mail.canonical_address import canonical
@@ -109,6 +110,9 @@ def remove_command(address: str, path: Path, reload: bool | None) -> None:
         sys.exit(EX_CONFIG)
 
     click.echo(f"{canonical(address)} is removed")
+    for name in opened_credentials(settings, canonical(address), credentials_in(table.values)):
+        text = f"no other identity names the credential {name}: it may send as each identity that is open to all"
+        click.echo(f"warning: {text}", err=True)
     reload_running(settings, path, reload)
 
 

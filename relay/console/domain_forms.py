@@ -39,7 +39,7 @@ class DomainForms:
     async def add(self, request: web.Request) -> web.StreamResponse:
         """POST /domains/new: make a sending domain."""
         name = canonical_domain((await form_of(request)).get("domain", "").strip())
-        wrong = 'It is no domain name. Right: a name such as "acme.test".'
+        wrong = 'It is no domain name. Allowed: a name such as "acme.test".'
         fault = {} if HOST_NAME.fullmatch(name) else {"domain": wrong}
         return await self.forms.post(request, self._new_form("new" if fault else name), fault)
 

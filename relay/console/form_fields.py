@@ -215,7 +215,7 @@ def _value(field: FormField, text: str) -> Any:
         case "number" if text:
             digits = text.replace(",", "")
             if not (digits.isascii() and digits.isdigit() and len(digits) <= 12):
-                raise ValueError(f"{text[:80]!r} is not a whole number. Right: 0 or more.")
+                raise ValueError(f"{text[:80]!r} is not a whole number. Allowed: 0 or more.")
             return int(digits)
     return text or None
 

@@ -11,6 +11,7 @@ from relay.config.settings import Imap, Settings
 from relay.console.formats import duration
 from relay.console.roles import viewer_of
 from relay.console.shell import Shell
+from relay.console.tls_texts import TLS_TEXTS
 from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_folders import Folders
 from relay.inbound.imap_mailbox import with_prefix
@@ -21,8 +22,6 @@ ReadFolders = Callable[[Imap], Awaitable[Folders]]
 
 _OTHER_SERVICE = re.compile(r"greeting failed: (?!\* ).*?(?=; port|$)")
 """What another service says in the place of the greeting of IMAP."""
-
-_TLS = {"none": "none", "starttls": "STARTTLS", "implicit": "TLS from the start"}
 
 _HANDLED = {"move": "moved to {}", "flag": "marked with a flag", "leave": "left as it is"}
 
@@ -118,7 +117,7 @@ def _facts(imap: Imap, threshold: int) -> Sequence[tuple[str, Any]]:
     """Return the settings, without secrets."""
     return [
         ("Server", f"{imap.host}:{imap.port}"),
-        ("Encryption", _TLS[imap.tls]),
+        ("Encryption", TLS_TEXTS[imap.tls]),
         ("User name", imap.username),
         ("Login", "OAuth2" if imap.oauth else "password"),
         ("Folder", imap.folder),

@@ -20,6 +20,7 @@ from relay.console.roles import Role, Viewer, viewer_of
 from relay.console.section_values import section_of
 from relay.console.table_actions import changed, table_to_change
 from relay.console.table_forms import TableForm, TableForms
+from relay.console.tls_texts import tls_options
 from relay.people.ports import Plan
 from relay.people.table_editor import Edit, TableEditor
 
@@ -30,12 +31,6 @@ MOST_FOLDERS = 500
 
 _PLACE = {"host": "", "port": "993", "tls": "implicit", "username": ""}
 """Keys that say where the password is sent, and as whom, with their defaults."""
-
-_TLS = (
-    Option("implicit", "TLS from the start"),
-    Option("starttls", "STARTTLS"),
-    Option("none", "None, only on this machine"),
-)
 
 _HANDLED = (
     Option("move", "Move it to another folder"),
@@ -169,7 +164,7 @@ def sections(viewer: Viewer, table: Table, folders: Sequence[str], given: str) -
     account = [
         FormField(key="host", label="Server name", required=True, placeholder="imap.provider.example"),
         FormField(key="port", label="Port", kind="number", placeholder="993", hint="993, or 143 with STARTTLS"),
-        FormField(key="tls", label="Encryption", kind="select", options=_TLS),
+        FormField(key="tls", label="Encryption", kind="select", options=tls_options("implicit", "starttls", "none")),
         FormField(key="username", label="User name", required=True, hint="Often the address that bounces come to"),
     ]
     if "oauth" not in table.values:

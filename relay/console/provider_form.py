@@ -8,7 +8,7 @@ from aiohttp import web
 
 from relay.config.settings import Provider, Settings
 from relay.config.table_files import Table, TableName
-from relay.console.form_fields import FormField, Option, Section, fields_of, meaning_of, submitted
+from relay.console.form_fields import FormField, Section, fields_of, meaning_of, submitted
 from relay.console.forms import form_of
 from relay.console.kept_secrets import KeptSecrets
 from relay.console.links import segment
@@ -17,18 +17,12 @@ from relay.console.roles import Viewer, viewer_of
 from relay.console.section_values import section_of
 from relay.console.table_forms import TableForm, TableForms
 from relay.console.table_names import name_fault
+from relay.console.tls_texts import tls_options
 
 _CRUMB = ("/providers", "Providers")
 
 _PLACE = {"host": "", "port": "587", "tls": "starttls", "username": ""}
 """Keys that say where a password is sent, and as whom, with their defaults."""
-
-TLS = (
-    Option("starttls", "STARTTLS"),
-    Option("implicit", "TLS from the start"),
-    Option("none", "None", "Only for a server on this machine"),
-)
-"""Choices of encryption."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -175,7 +169,7 @@ def _server() -> Sequence[FormField]:
             placeholder="587",
             hint="587 with STARTTLS, 465 with TLS from the start",
         ),
-        FormField(key="tls", label="Encryption", kind="select", options=TLS),
+        FormField(key="tls", label="Encryption", kind="select", options=tls_options("starttls", "implicit", "none")),
     )
 
 

@@ -16,6 +16,7 @@ from relay.console.notices import Notice
 from relay.console.providers import ProviderPages, ProviderRow
 from relay.console.roles import Viewer, viewer_of
 from relay.console.shell import Shell
+from relay.console.tls_texts import TLS_TEXTS
 from relay.delivery.login_check import LoginAnswer
 from relay.mail.lane import DIRECT
 from relay.oauth.service import AccountState
@@ -23,8 +24,6 @@ from relay.people.audit import Audit
 
 CheckLogin = Callable[[Provider], Awaitable[LoginAnswer]]
 """Logs in at a provider, and sends nothing."""
-
-_TLS = {"none": "none", "starttls": "STARTTLS", "implicit": "TLS from the start"}
 
 MOST = 10
 """Domains and identities that are named, at most."""
@@ -142,7 +141,7 @@ def _facts(provider: Provider | None) -> Sequence[tuple[str, Any]]:
         return [("Host", "the MX hosts of each domain")]
     return [
         ("Server", f"{provider.host}:{provider.port}"),
-        ("Encryption", _TLS[provider.tls]),
+        ("Encryption", TLS_TEXTS[provider.tls]),
         ("Login", provider.username or "none"),
         *([("Connections", str(provider.connections))] if provider.connections else []),
         *([("SPF", provider.spf)] if provider.spf else []),

@@ -6,8 +6,8 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from relay.config.errors import Location, problem_of
-from relay.config.table_faults import fault_text
 from relay.config.values import Section
+from relay.console.table_faults import fault_text
 
 _NOWHERE = Location("")
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.config.table_faults import faults_by_key
 from relay.config.table_files import Table, TableName, place_text
 from relay.console.form_fields import (
     FormField,
@@ -27,6 +26,7 @@ from relay.console.forms import form_of
 from relay.console.notices import Notice
 from relay.console.roles import viewer_of
 from relay.console.shell import SAVED, Shell
+from relay.console.table_faults import faults_by_key
 from relay.people.table_editor import Edit, Refused, Saved, Stale, TableEditor
 
 Check = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, str]]

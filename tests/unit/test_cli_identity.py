@@ -9,6 +9,9 @@ from click.testing import CliRunner
 from relay.cli.client import AdminClient
 from relay.cli.identity import identity
 from relay.cli.queue import queue
+from relay.config.secret_hash import hash_secret
+
+HASH = hash_secret("hush", b"saltsaltsaltsalt")
 
 EVIL = "\x1b]0;owned\x07\x1b[2J\u202eevil"
 
@@ -56,3 +59,14 @@ def test_the_shown_header_has_no_control_characters_and_stays_folded(config: str
     assert "From: a@x.test\nSubject: " in output
     assert "\n\tfolded" in output
     assert all(char.isprintable() or char in "\n\t" for char in output)
+
+
+def test_a_removal_warns_of_credentials_that_nothing_bounds_any_more(config: str, tmp_path: Path) -> None:
+    tables = "".join(f'[credentials.{name}]\nsecret_hash = "{HASH}"\n' for name in ("news", "shop"))
+    (tmp_path / "relay.toml").write_text(f'[server]\nhostname = "relay.test"\n{tables}')
+    for address in ("a@x.test", "b@x.test"):
+        names = ["--credential", "shop", *(["--credential", "news"] if address == "a@x.test" else [])]
+        assert CliRunner().invoke(identity, ["add", address, *names, "-c", config]).exit_code == 0
+    removed = CliRunner().invoke(identity, ["remove", "a@x.test", "-c", config])
+    assert (removed.exit_code, "no other identity names the credential news:" in removed.output) == (0, True)
+    assert "the credential shop" not in removed.output

@@ -6,7 +6,6 @@ import pytest
 
 from relay.config import ConfigError, check
 from relay.config.sender_tables import domain_table, identity_table
-from relay.config.table_faults import faults_by_key
 from relay.config.table_files import (
     StaleTableError,
     TableElsewhereError,
@@ -18,6 +17,7 @@ from relay.config.table_files import (
     remove_table,
     undo_change,
 )
+from relay.console.table_faults import faults_by_key
 
 JANE = identity_table("jane@acme.test")
 HOST = {"host": "h.test", "username": "u"}

@@ -32,5 +32,5 @@ def faults_by_key(faults: Iterable[Fault], name: TableName, file: Path, keys: It
 def fault_text(fault: Fault) -> str:
     """Return a fault as sentences: what is wrong, and what would be right."""
     text = fault.problem[:1].upper() + fault.problem[1:]
-    text += f". Right: {fault.allowed}" if fault.allowed else ""
+    text += f". Allowed: {fault.allowed}" if fault.allowed else ""
     return f"{text}. Did you mean {fault.suggestion}?" if fault.suggestion else f"{text}."
