@@ -12,7 +12,7 @@ def name_fault(name: str, taken: frozenset[str]) -> str:
     if not name:
         return "A name is needed."
     if not _NAME.fullmatch(name):
-        return "Right: letters, digits, dot, hyphen and underscore, at most 64, the first no dot and no hyphen."
+        return "Allowed: letters, digits, dot, hyphen and underscore, at most 64, the first no dot and no hyphen."
     if name.lower() in RESERVED_NAMES:
         return f"{name} is a word of the console. Choose another one."
     return f"There is {name} already. Choose another name." if name in taken else ""

@@ -83,7 +83,7 @@ async def test_a_provider_is_tested_made_changed_and_removed(tmp_path: Path) -> 
 
         for wrong, fault in (
             ({"name": "news"}, "There is news already"),
-            ({"name": EVIL}, "Right: letters"),
+            ({"name": EVIL}, "Allowed: letters"),
             ({"name": "new"}, "a word of the console"),
             ({"name": "b", "host": "no host!"}, "is not"),
             ({"name": "b", "port": "99999"}, "too high"),
@@ -260,7 +260,10 @@ async def test_a_credential_is_made_sends_gets_another_key_and_is_removed(tmp_pa
         person(relay, "otto@acme.test") as otto,
         person(relay, "olga@acme.test") as olga,
     ):
-        for wrong, fault in (({"name": EVIL}, "Right: letters"), ({"name": "a", "domains": "no_domain!"}, "is not a")):
+        for wrong, fault in (
+            ({"name": EVIL}, "Allowed: letters"),
+            ({"name": "a", "domains": "no_domain!"}, "is not a"),
+        ):
             await edited(otto, "/credentials/new", **wrong)
             assert (otto.status, fault in otto.page, "rk_" in otto.page) == (400, True, False), text_of(otto.page)
             assert EVIL not in otto.page
