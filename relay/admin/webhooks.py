@@ -120,12 +120,13 @@ class WebhookRoutes:
 
         async def answer(request: web.Request) -> web.Response:
             names = [name for name, one in self.control.webhooks().items() if is_own(request, one)]
+            unknown = UnknownWebhookError(request.match_info["name"], names)
             if request.match_info["name"] not in names:
-                raise web.HTTPNotFound(text=str(UnknownWebhookError(request.match_info["name"], names)))
+                raise web.HTTPNotFound(text=str(unknown))
             try:
                 return await handler(request)
-            except UnknownWebhookError as error:  # A reload removed it meanwhile.
-                raise web.HTTPNotFound(text=str(error)) from None
+            except UnknownWebhookError:  # A reload removed it meanwhile. Its own text has the names of others too.
+                raise web.HTTPNotFound(text=str(unknown)) from None
 
         return answer
 

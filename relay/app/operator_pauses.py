@@ -34,7 +34,8 @@ class OperatorPauses:
         why = f"{who} paused it{f': {reason}' if reason else ''}"
         until = now + seconds if seconds else 0.0
         is_new = await self._pauses.add(Pause(subject, now, until, why, category))
-        self._log("pause.begun", subject=subject, until=until, why=why)
+        in_force = next((one.until for one in self.holds() if one.subject == subject), until)
+        self._log("pause.begun", subject=subject, until=in_force, why=why)
         return is_new
 
     async def resume(self, kind: HeldKind, value: str) -> int | None:

@@ -79,7 +79,7 @@ async def fill(path: Path, now: float) -> None:
         raw.execute("INSERT INTO quotas VALUES ('ff', '[1.5]', ?)", (now,))
         raw.execute("INSERT INTO challenges VALUES ('a@acme.test', 'b@x.test', '00', 'ff', 'Q', 1, '[1.5]', ?)", (now,))
         raw.execute(
-            "INSERT INTO domain_watch VALUES ('acme.test', 'w', ?, ?, ?, 'passing', ?, '{}', '[]', 1)", (now,) * 4
+            "INSERT INTO domain_watch VALUES ('acme.test', 'w', ?, ?, ?, 'passing', ?, '{}', '[]', 1, '{}')", (now,) * 4
         )
         raw.execute("INSERT INTO tracking_hosts VALUES ('https://t.acme.test', ?)", (now,))
         raw.execute("INSERT INTO link_blocks VALUES ('key', 'host', 'evil.test', ?, '')", (now,))
@@ -89,7 +89,7 @@ async def fill(path: Path, now: float) -> None:
         raw.execute("INSERT INTO pauses VALUES ('mx:x.test', ?, ?, '554 no', 'blocked', '')", (now, now + 900))
         raw.execute("INSERT INTO sites VALUES ('mx.x.test', 20, ?, 5, 9, 1, ?, ?, 1, 0, '421 slow')", (now, now, now))
         raw.execute("INSERT INTO link_blocks VALUES ('k', 'host', 'evil.test', ?, 'phishing')", (now,))
-        raw.execute("INSERT INTO webhooks VALUES ('crm', '0-160', '', '', ?, 0, '', 0)", (now,))
+        raw.execute("INSERT INTO webhooks VALUES ('crm', '0-160', '', '', ?, 0, '', 0, 'ab')", (now,))
         raw.execute(
             "INSERT INTO webhook_failures VALUES ('crm', '0-9', 'evt_a', 'message.open', 'Q', 'a@x', ?, 0, 1, 500, '')",
             (now,),

@@ -191,6 +191,7 @@ async def test_a_pause_ends_by_its_time_and_other_mail_leaves(side: Side) -> Non
     side.harness.now += 601
     assert await side.states() == {"A": "delivered", "B": "delivered", "C": "delivered"}
     assert [line for line, _ in side.lines] == ["pause.begun", "pause.begun"]
+    assert len({fields["until"] for _, fields in side.lines}) == 1, "the end in force, not that of the shorter pause"
 
 
 async def test_a_held_provider_takes_no_fallback(side: Side) -> None:
