@@ -10,7 +10,7 @@ from typing import Any
 from aiohttp import web
 from pydantic import BaseModel
 
-from relay.admin.api import ACTIONS
+from relay.admin.queue import ACTIONS
 from relay.admin.requests import APPLICATION, KEY, OWNS
 from relay.api import management_schemas as schemas
 from relay.api import queue_schemas, webhook_schemas

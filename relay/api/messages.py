@@ -9,7 +9,7 @@ from aiohttp import web
 from multidict import MultiMapping
 from pydantic import BaseModel
 
-from relay.admin.api import EVENTS, QueueRoutes
+from relay.admin.queue import EVENTS, QueueRoutes
 from relay.admin.requests import before_text, parse_before, parse_place, reject_unknown_parameters, time_parameter
 from relay.api.access import CLIENT, Caller, caller_of
 from relay.api.message_operations import BATCH, CANCEL, LIST, LIST_PARAMETERS, READ, SEND

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 
-from relay.admin.api import EVENTS
+from relay.admin.queue import EVENTS
 from relay.api.composer import compose
 from relay.api.outgoing_message import OutgoingMessage, parse_mailbox
 from relay.api.substitutions import copies

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
-from relay.admin.api import NodeRoutes, ServerRoutes, admin_application
+from relay.admin.application import NodeRoutes, ServerRoutes, admin_application
 from relay.admin.credentials import CredentialRoutes
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes

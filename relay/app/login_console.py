@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
-from relay.admin.api import QueueRoutes
 from relay.admin.people import PeopleRoutes
+from relay.admin.queue import QueueRoutes
 from relay.app.connect_pages import connect_pages
 from relay.app.console import ConsoleSide
 from relay.app.context import AppContext

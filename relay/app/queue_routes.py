@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from functools import partial
 
-from relay.admin.api import QueueRoutes
+from relay.admin.queue import QueueRoutes
 from relay.app.context import AppContext
 from relay.app.outbound_side import OutboundSide
 from relay.app.people import open_people

@@ -135,9 +135,7 @@ class App:
 
     async def _open(self, settings: Settings) -> Tracker | None:
         """Open the parts in order, and return the tracker. Listeners open last, when mail can be processed."""
-        raise_file_limit(settings, self.log)
-        for fault in NATIVE_FAULTS:
-            self.log("server.stale_code", reason=fault)
+        self._prepare_process(settings)
         keys = load_keys(settings, self.log)
         context = await self._context(settings)
         tallies = open_tallies(context)
@@ -163,8 +161,7 @@ class App:
             webhooks=webhooks,
             resume_changed=http.provider_routes().resume_changed,
         )
-        # HTTP uses them at once.
-        self._parts = _Parts(context.store, inbound, outbound, http, webhooks, sink, reloads)
+        self._parts = _Parts(context.store, inbound, outbound, http, webhooks, sink, reloads)  # HTTP uses them at once.
         tracker = await http.start_tracker(sink)
         if settings.tracker.guard:
             await outbound.monitor.start()
@@ -176,6 +173,12 @@ class App:
         self._listening = True
         start_background_tasks(context, inbound, outbound, webhooks, tallies)
         return tracker
+
+    def _prepare_process(self, settings: Settings) -> None:
+        """Raise the limit of descriptors, and log compiled code that is not of this version."""
+        raise_file_limit(settings, self.log)
+        for fault in NATIVE_FAULTS:
+            self.log("server.stale_code", reason=fault)
 
     def _http_side(
         self, context: AppContext, outbound: OutboundSide, inbound: InboundSide, webhooks: Webhooks

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from relay.admin.api import QueueRoutes
+from relay.admin.queue import QueueRoutes
 from relay.console.cached import Cached
 from relay.console.formats import counted, number
 from relay.console.forms import form_of

@@ -8,12 +8,13 @@ import aiohttp
 import pytest
 
 from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
-from relay.admin.api import NodeRoutes, QueueRoutes, ServerRoutes, admin_application
+from relay.admin.application import NodeRoutes, ServerRoutes, admin_application
 from relay.admin.domains import DomainRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.link_blocks import LinkBlockRoutes
 from relay.admin.people import PeopleRoutes
 from relay.admin.providers import ProviderRoutes
+from relay.admin.queue import QueueRoutes
 from relay.admin.reports import ReportRoutes
 from relay.admin.server import AdminServer
 from relay.config.console import Console

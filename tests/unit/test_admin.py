@@ -173,7 +173,7 @@ async def test_trace_finds_by_queue_id_message_id_or_recipient(admin: AdminHarne
 
 
 async def test_a_long_timeline_comes_in_pages(admin: AdminHarness, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.admin.api.EVENTS", 10)
+    monkeypatch.setattr("relay.admin.queue.EVENTS", 10)
     opened = [Event(Kind.OPEN, NOW + number // 3, FIRST, 0) for number in range(25)]
     await admin.store.events.record(opened)
     _, answer = await admin.ask("GET", f"/trace/{FIRST}")

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 from click.testing import CliRunner, Result
 
-from relay.admin.api import admin_application
+from relay.admin.application import admin_application
 from relay.admin.pauses import PauseRoutes
 from relay.admin.server import AdminServer
 from relay.admin.sites import SiteRoutes

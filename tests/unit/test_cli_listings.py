@@ -138,7 +138,7 @@ async def fill_more(store: Store) -> None:
 async def config(admin: AdminHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The configuration of a server whose pages and listings have two rows."""
     await fill_more(admin.store)
-    for name in ("relay.admin.api.MOST_STORIES", "relay.admin.reports.MAX_STORIES", "relay.cli.address_list.PAGE"):
+    for name in ("relay.admin.queue.MOST_STORIES", "relay.admin.reports.MAX_STORIES", "relay.cli.address_list.PAGE"):
         monkeypatch.setattr(name, 2)
     for name in ("relay.cli.status.MOST_TIMELINES", "relay.cli.report_messages.MOST_ROWS", "relay.cli.queue.MOST_ROWS"):
         monkeypatch.setattr(name, 2)
