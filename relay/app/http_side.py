@@ -44,7 +44,7 @@ from relay.app.open_files import possible_connections
 from relay.app.outbound_side import OutboundSide
 from relay.app.people import open_people
 from relay.app.queue_routes import queue_routes
-from relay.app.webhook_tables import WebhookTables
+from relay.app.webhook_writer import WebhookWriter
 from relay.config.bind_addresses import bind_hosts
 from relay.config.settings import Settings
 from relay.console.routes import console_application
@@ -199,7 +199,7 @@ class HttpSide:
             *self._pause_routes(),
             self._why_routes(),
             WebhookRoutes(WebhookControl(self.webhooks), context.settings).table(),
-            WebhookTables(self.editor).routes(WebhookControl(self.webhooks)),
+            WebhookWriter(self.editor).routes(WebhookControl(self.webhooks)),
             self.provider_routes().table(),
             ReportRoutes(context.settings, store.reports, store.reports, store.reports).table(),
             SuppressionRoutes(store.suppressions, context.clock).table(),

@@ -8,7 +8,7 @@ from aiohttp import web
 from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
 from relay.admin.people import PeopleRoutes
 from relay.admin.queue import QueueRoutes
-from relay.app.connect_pages import connect_pages
+from relay.app.connection_pages import connection_pages
 from relay.app.console import ConsoleSide
 from relay.app.context import AppContext
 from relay.console.cached import Cached
@@ -81,5 +81,5 @@ class LoginConsole:
             queue=QueueActions(plans=plans, queue=queue, routes=self.queue),
             suppressions=ListActions(plans=plans, routes=suppressions, fields=("domain", "reply")),
             unsubscribes=ListActions(plans=plans, routes=unsubscribes, fields=("domain", "campaign")),
-            connect=connect_pages(side, reading, plans, forms),
+            connect=connection_pages(side, reading, plans, forms),
         )

@@ -17,7 +17,7 @@ from relay.console.queue_state import OPEN, QueueState
 from relay.console.roles import Viewer, viewer_of
 from relay.console.shell import Shell
 from relay.console.time_columns import DAY_SPAN
-from relay.console.verdict import Standing, verdict
+from relay.console.verdict import OverviewFacts, verdict
 from relay.domains.status import DomainStatus
 from relay.mail.queue_id import is_queue_id, time_of
 from relay.queue.entry import Entry
@@ -102,7 +102,7 @@ class OverviewPage:
         viewer, now, settings = viewer_of(request), self._clock(), self._settings()
         figures, waits = await self.figures(viewer.domains), await self._waits(viewer, now)
         found = verdict(
-            Standing(
+            OverviewFacts(
                 now=now,
                 figures=figures,
                 waiting=waits.count or 0,

@@ -9,7 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 from relay.console import static_files
 from relay.console.access import AccessCheck, access_middleware, secure
 from relay.console.bounces import BouncePages
-from relay.console.connect_routes import ConnectPages, connect_routes
+from relay.console.connection_routes import ConnectionPages, connection_routes
 from relay.console.credentials import CredentialPages
 from relay.console.domain_actions import DomainActions
 from relay.console.domain_forms import DomainForms
@@ -90,7 +90,7 @@ class ActingPages:
     queue: QueueActions
     suppressions: ListActions
     unsubscribes: ListActions
-    connect: ConnectPages
+    connect: ConnectionPages
 
 
 def routes(pages: Pages) -> Sequence[Route]:
@@ -159,7 +159,7 @@ def acting_routes(pages: ActingPages) -> Sequence[Route]:
         Route("POST", "/messages/{queue_id}/actions", pages.queue.by_message, Role.SUPPORT, narrows=True),
         Route("POST", "/suppressions/actions", pages.suppressions.post, Role.SUPPORT, narrows=True),
         Route("POST", "/unsubscribes/actions", pages.unsubscribes.post, Role.SUPPORT, narrows=True),
-        *connect_routes(pages.connect),
+        *connection_routes(pages.connect),
         Route("GET", "/audit", people.audit, Role.OPERATOR, narrows=True),
         Route("GET", "/people", people.show, Role.OWNER, whole=_PEOPLE),
         Route("POST", "/people/actions", people.post, Role.OWNER, whole=_PEOPLE),

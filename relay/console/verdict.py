@@ -45,7 +45,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
+class OverviewFacts:
     """What the verdict is made of."""
 
     now: float
@@ -60,7 +60,7 @@ class Standing:
     """Pauses that hold mail back."""
 
 
-def verdict(found: Standing) -> Verdict:
+def verdict(found: OverviewFacts) -> Verdict:
     """Return the verdict."""
     todo = [*_domains(found), *_lanes(found), *_holds(found), *_rates(found), *_oldest(found)]
     title = f"{_mail(found)} {_trouble(found)}".strip()
@@ -74,7 +74,7 @@ def verdict(found: Standing) -> Verdict:
     return Verdict(state, title, text, todo[:MOST])
 
 
-def _quiet(found: Standing) -> tuple[State, str, str]:
+def _quiet(found: OverviewFacts) -> tuple[State, str, str]:
     figures = found.figures
     if not figures.delivered and not found.waiting:
         if not figures.accepted:
@@ -85,13 +85,13 @@ def _quiet(found: Standing) -> tuple[State, str, str]:
     return "ok", f"All is well. {done}", waits
 
 
-def _mail(found: Standing) -> str:
+def _mail(found: OverviewFacts) -> str:
     if found.figures.last_hour:
         return "Mail is leaving."
     return "Mail waits, and none left in the last hour." if found.waiting else ""
 
 
-def _trouble(found: Standing) -> str:
+def _trouble(found: OverviewFacts) -> str:
     """Return the sentence that names what is wrong, with its numbers."""
     failing = sum(one.health == "failing" for one in found.domains)
     providers = sum(lane.startswith("provider:") for lane in found.lanes)
@@ -109,7 +109,7 @@ def _trouble(found: Standing) -> str:
     return sentence(listed([part for part in parts if part], most=3)) if any(parts) else ""
 
 
-def _domains(found: Standing) -> Iterator[Todo]:
+def _domains(found: OverviewFacts) -> Iterator[Todo]:
     for one in found.domains:
         if one.health == "failing":
             wrong = [label for label, status in one.statuses.items() if status == "wrong"]
@@ -118,7 +118,7 @@ def _domains(found: Standing) -> Iterator[Todo]:
             yield Todo("bad", "Fails", one.domain, text, f"/domains/{one.domain}", "See records")
 
 
-def _lanes(found: Standing) -> Iterator[Todo]:
+def _lanes(found: OverviewFacts) -> Iterator[Todo]:
     for lane, pause in sorted(found.lanes.items(), key=lambda item: not item[0].startswith("provider:")):
         kind, _, name = lane.partition(":")
         again = f" It is tried again at {minute(pause.until, found.now)}." if pause.until < 1e12 else ""
@@ -129,7 +129,7 @@ def _lanes(found: Standing) -> Iterator[Todo]:
             yield Todo("wait", "Paused", name, f"{sentence(pause.why)}{again}", "/queue", "See queue")
 
 
-def _holds(found: Standing) -> Iterator[Todo]:
+def _holds(found: OverviewFacts) -> Iterator[Todo]:
     for pause in found.holds:
         kind, _, value = pause.subject.partition(":")
         end = f"Until {minute(pause.until, found.now)}." if pause.until else "Until it is resumed."
@@ -142,7 +142,7 @@ def _holds(found: Standing) -> Iterator[Todo]:
         )
 
 
-def _rates(found: Standing) -> Iterator[Todo]:
+def _rates(found: OverviewFacts) -> Iterator[Todo]:
     figures = found.figures
     if figures.left >= FEW and 100 * figures.bounced >= BOUNCE_MARKS[0] * figures.left:
         text = f"{figures.bounce_rate.text.capitalize()}. Lists need cleaning: see which addresses do not exist."
@@ -153,7 +153,7 @@ def _rates(found: Standing) -> Iterator[Todo]:
         yield Todo(state, "Too many complaints", "Complaint rate", text, "/suppressions", "See complaints")
 
 
-def _oldest(found: Standing) -> Iterator[Todo]:
+def _oldest(found: OverviewFacts) -> Iterator[Todo]:
     if found.oldest_at is None or (age := found.now - found.oldest_at) < LONG:
         return
     text = f"It bounces after {duration(found.lifetime)}, and the sender gets a notification."

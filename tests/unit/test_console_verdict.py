@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from relay.console.figures import day_figures
-from relay.console.verdict import MOST, Standing, verdict
+from relay.console.verdict import MOST, OverviewFacts, verdict
 from relay.domains.status import DomainStatus
 from relay.queue.pause import Pause
 from relay.queue.routing import LanePause
@@ -16,9 +16,9 @@ FAILING = DomainStatus(
 )
 
 
-def standing(**counts: int) -> Standing:
+def standing(**counts: int) -> OverviewFacts:
     sums = [TallySum(int(NOW) - 600, kind.replace("__", ":"), count) for kind, count in counts.items()]
-    return Standing(
+    return OverviewFacts(
         now=NOW,
         figures=day_figures(sums, NOW, "opened"),
         waiting=0,

@@ -2,7 +2,7 @@
 
 from relay.admin.webhooks import WebhookRoutes
 from relay.app.console import ConsoleSide
-from relay.console.connect_routes import ConnectPages
+from relay.console.connection_routes import ConnectionPages
 from relay.console.credential_actions import CredentialActions
 from relay.console.credential_form import CredentialForms
 from relay.console.kept_secrets import KeptSecrets
@@ -19,12 +19,12 @@ from relay.console.webhook_form import WebhookForms
 from relay.console.webhook_page import WebhookTest
 
 
-def connect_pages(side: ConsoleSide, pages: Pages, plans: PlanPages, forms: TableForms) -> ConnectPages:
+def connection_pages(side: ConsoleSide, pages: Pages, plans: PlanPages, forms: TableForms) -> ConnectionPages:
     """Return the pages. `pages` are those that everybody reads."""
     settings, editor = side.context.settings, forms.editor
     pauses, webhooks = side.outbound.operator_pauses, WebhookRoutes(side.webhooks, settings)
     kept = KeptSecrets(lambda: side.outbound.signing.keyring().keys, side.context.clock)
-    return ConnectPages(
+    return ConnectionPages(
         provider_forms=ProviderForms(forms=forms, settings=settings, check=side.check_login, kept=kept),
         mailbox_forms=MailboxForms(forms=forms, settings=settings, read=side.read_folders, kept=kept),
         mailbox=MailboxActions(plans=plans, editor=editor),

@@ -31,7 +31,7 @@ SECRET_OCTETS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookTable:
+class WebhookChange:
     """A webhook that is to be written. `values` None removes it. Secrets that are not given stay as they are."""
 
     name: str
@@ -45,23 +45,23 @@ class WebhookTable:
 
 
 @dataclass(frozen=True, slots=True)
-class Unwritten:
+class WriteFailure:
     """Why a webhook could not be written; nothing has changed. `is_input`: the given values are not valid."""
 
     faults: Sequence[str]
     is_input: bool
 
 
-WriteTable = Callable[[WebhookTable], Awaitable[Unwritten | None]]
+WriteWebhook = Callable[[WebhookChange], Awaitable[WriteFailure | None]]
 """Writes a webhook and puts it in force; returns None if that is done."""
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookTableRoutes:
+class WebhookChangeRoutes:
     """PUT and DELETE /webhooks/NAME. An application has those only that post events of its own senders."""
 
     control: WebhookControl
-    write: WriteTable
+    write: WriteWebhook
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -109,7 +109,7 @@ class WebhookTableRoutes:
 
     async def _write(self, request: web.Request, values: Mapping[str, Any] | None, given: Mapping[str, str]) -> None:
         author, client = request.get(KEY, ""), request.remote or ""
-        table = WebhookTable(request.match_info["name"], values, given, author, client, request.get(OWNS))
+        table = WebhookChange(request.match_info["name"], values, given, author, client, request.get(OWNS))
         failed = await self.write(table)
         if failed is not None:
             text = "; ".join(failed.faults)

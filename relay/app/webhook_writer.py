@@ -6,7 +6,7 @@ from typing import assert_never
 
 from aiohttp import web
 
-from relay.admin.webhook_tables import Unwritten, WebhookTable, WebhookTableRoutes, taken
+from relay.admin.webhook_changes import WebhookChange, WebhookChangeRoutes, WriteFailure, taken
 from relay.admin.webhooks import are_own
 from relay.config.errors import Fault
 from relay.config.table_files import Table, TableElsewhereError, TableName
@@ -22,32 +22,32 @@ _MOVED = "scheme, host or port of the URL change: give the password for them, or
 
 
 @dataclass(frozen=True, slots=True)
-class WebhookTables:
+class WebhookWriter:
     """Makes, changes and removes `[[webhook]]` in files of their own."""
 
     editor: TableEditor
 
     def routes(self, control: WebhookControl) -> Sequence[web.RouteDef]:
         """Return the routes."""
-        return WebhookTableRoutes(control, self.write).table()
+        return WebhookChangeRoutes(control, self.write).table()
 
-    async def write(self, table: WebhookTable) -> Unwritten | None:
+    async def write(self, table: WebhookChange) -> WriteFailure | None:
         """Write a webhook and put it in force; None if that is done. Raises StoreError."""
         name = TableName(KIND, (KIND, table.name), is_element=True)
         present = await self.editor.read(name)
         owned = present.values.get("domains"), present.values.get("identities")
         if present.exists and not are_own(table.owns, *owned):  # The files may have what is not in force yet.
-            return Unwritten((taken(table.name),), is_input=False)
+            return WriteFailure((taken(table.name),), is_input=False)
         values = table.values
         if values is not None:
             kept = _kept(present, table)
             if "password" in {key.removesuffix("_file") for key in kept} and _is_moved(present, values):
-                return Unwritten((_MOVED,), is_input=True)
+                return WriteFailure((_MOVED,), is_input=True)
             values = {**values, **kept}
         if present.elsewhere is not None:  # Before the faults of others, which a restricted key does not see.
-            return Unwritten((str(TableElsewhereError(name, present.elsewhere)),), is_input=False)
+            return WriteFailure((str(TableElsewhereError(name, present.elsewhere)),), is_input=False)
         if fault := await self.editor.fault():
-            return Unwritten((fault,), is_input=False)
+            return WriteFailure((fault,), is_input=False)
         action = f"{KIND}.{'remove' if values is None else 'change' if present.exists else 'new'}"
         person = f"key {table.author}" if table.author else "operator"
         edit = Edit(name, values, present.version, action, table.secrets)
@@ -58,9 +58,9 @@ class WebhookTables:
             case Refused(faults=faults, texts=texts):
                 if table.owns is not None:
                     faults, texts = _shown(present, faults, texts)
-                return Unwritten(tuple(texts) or tuple(map(str, faults)), is_input=bool(faults))
+                return WriteFailure(tuple(texts) or tuple(map(str, faults)), is_input=bool(faults))
             case Stale():
-                return Unwritten((f"{table.name} was changed meanwhile: try again",), is_input=False)
+                return WriteFailure((f"{table.name} was changed meanwhile: try again",), is_input=False)
             case _:
                 assert_never(outcome)
 
@@ -71,7 +71,7 @@ def _shown(present: Table, faults: Sequence[Fault], texts: Sequence[str]) -> tup
     return own, (_OTHERS,) if texts or not own else ()
 
 
-def _kept(present: Table, table: WebhookTable) -> Mapping[str, object]:
+def _kept(present: Table, table: WebhookChange) -> Mapping[str, object]:
     """Return the secrets of the files, and names of their files, in whose place nothing is given."""
     given = {*(table.values or ()), *table.secrets}
     return {key: one for key, one in present.secrets.items() if key.removesuffix("_file") not in given}

@@ -18,7 +18,7 @@ from relay.console.webhook_page import WebhookTest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConnectPages:
+class ConnectionPages:
     """The pages of what the relay is connected to."""
 
     provider_forms: ProviderForms
@@ -34,7 +34,7 @@ class ConnectPages:
     credentials: CredentialActions
 
 
-def connect_routes(pages: ConnectPages) -> Sequence[Route]:
+def connection_routes(pages: ConnectionPages) -> Sequence[Route]:
     """Return the table of these routes."""
     providers, mailbox, webhooks = pages.provider_forms, pages.mailbox_forms, pages.webhook_forms
     credentials = pages.credential_forms
