@@ -1,8 +1,7 @@
 """Accepts connections that begin with something else than their protocol: a PROXY header, a TLS handshake, or both.
 
 The number of connections in these beginnings is limited. `loop.create_server` with TLS makes no connection before the
-end of the handshake: clients that connect and send nothing would then be counted nowhere, and use up the file
-descriptors of the process.
+end of the handshake. Clients that connect and send nothing would be counted nowhere, and use up the file descriptors.
 """
 
 import asyncio

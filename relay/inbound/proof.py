@@ -1,7 +1,7 @@
 """What a report proves: who brings it, for whose mail it counts, or why it proves nothing.
 
-Anybody can write a report. It counts when its sender may speak for the recipient's server, by DKIM or SPF, or when it
-shows what only the recipient's side has: the signed return-path, or the Received field of a message to one recipient.
+Anybody can write a report. It counts when its sender may speak for the recipient's server, by DKIM or SPF. Otherwise it
+must have what only the recipient's side has: the signed return-path, or the Received field of a message to one recipient.
 """
 
 import asyncio
@@ -64,8 +64,8 @@ class Proof:
 async def vouchers_of(dns: Lookups, mail: InboundMail) -> tuple[Voucher, ...]:
     """Return the addresses for which DKIM or SPF authenticates the mail: its author, and its reverse-path.
 
-    A signature counts for the only author, of its domain, if it covers what decides how the mail is read: else signed
-    mail of somebody else could be made mail of the mail system, and its report one about another recipient.
+    A signature counts for the only author, of its domain, if it covers what decides how the mail is read. Otherwise
+    signed mail of a person could be changed into a report of the mail system, about another recipient.
 
     The null reverse-path stands for the mail system of the HELO name (RFC 7208 section 2.4). Mail of a mailbox has no
     reverse-path.

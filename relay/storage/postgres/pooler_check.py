@@ -59,8 +59,8 @@ async def _connect(target: Target, opened: AsyncExitStack) -> AsyncConnection[An
 async def _processes(first: AsyncConnection[Any], second: AsyncConnection[Any]) -> Sequence[list[int]]:
     """Return the server processes of four transactions of each connection, which run at the same time.
 
-    They begin and end in both orders: whether a pooler next uses the connection freed first, freed last or used last by
-    the same client, one of these orders swaps them.
+    They begin and end in both orders. A pooler next uses the connection freed first, freed last, or used last by the
+    same client: in each case one of these orders swaps them.
     """
     found: tuple[list[int], list[int]] = ([], [])
     pairs = (first, found[0]), (second, found[1])
