@@ -10,7 +10,7 @@ from relay.config.webhooks import MessageEvents, OperatorEvents, WebhookFormat
 
 
 class WebhookRow(Rows):
-    """A webhook as it does now."""
+    """A webhook, and its state."""
 
     name: str
     format: WebhookFormat
@@ -22,7 +22,7 @@ class WebhookRow(Rows):
 
 
 class WebhookSettings(Body):
-    """A webhook as it shall be. A restricted credential gives `domains` or `identities`, all its own."""
+    """The settings of a webhook. A restricted credential gives `domains` or `identities`, all its own."""
 
     url: str = Field(pattern=r"^https?://\S+$", max_length=2000)
     format: WebhookFormat = "standard"
@@ -54,7 +54,7 @@ class WebhookWritten(Rows):
 
 
 class WebhookRemoved(Rows):
-    """A webhook that is not there any more."""
+    """A webhook that was removed."""
 
     name: str
     removed: bool

@@ -59,7 +59,7 @@ class ConsoleSide:
     async def read_folders(self, imap: Imap) -> Folders:
         """Return the folders of a mailbox. Raises MailboxError."""
         if imap.oauth is not None and imap != self.context.settings().bounces.imap:
-            raise MailboxError("it logs in by OAuth2: save it first")
+            raise MailboxError("the mailbox logs in by OAuth2: save its settings before the test")
         return await folders_of(imap, self.outbound.oauth)
 
     def _mailbox_health(self, imap: Imap) -> MailboxHealth:

@@ -115,7 +115,7 @@ def sections(settings: Settings, table: Table) -> Sequence[Section]:
     return (
         Section("Credential", "What an application logs in with.", (*(() if table.exists else (name,)), may)),
         Section("Bounds", "Without any, it may send as each identity that is open to it.", _bounds(settings)),
-        Section("Special", "Off for most applications.", _special(table)),
+        Section("Exceptions", "Off for most applications.", _special(table)),
     )
 
 

@@ -98,7 +98,7 @@ class MailboxForms:
     async def _form(self, request: web.Request, folders: Sequence[str]) -> tuple[TableForm, Table]:
         viewer, table = viewer_of(request), await self.forms.editor.read(MAILBOX)
         if not table.exists and not viewer.may("OWNER"):
-            raise web.HTTPForbidden(text="It needs the role owner: a mailbox has a password.")
+            raise web.HTTPForbidden(text="This action needs the role owner: a mailbox has a password.")
         given = (await form_of(request)).get("folder", "") if request.method == "POST" else ""
         form = TableForm(
             name=MAILBOX,
@@ -188,5 +188,5 @@ def _folder(table: Table, folders: Sequence[str], given: str) -> Sequence[FormFi
         ),
         FormField(key="handled", label="Mail that was read", kind="select", options=_HANDLED),
         FormField(key="handled_folder", label="Folder for it", placeholder="Handled", hint="Made if it is not there"),
-        FormField(key="interval", label="Time between two looks", placeholder="1m", hint="Such as 30s or 5m"),
+        FormField(key="interval", label="Interval", placeholder="1m", hint="Such as 30s or 5m"),
     )

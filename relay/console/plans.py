@@ -151,7 +151,7 @@ class PlanPages:
         if action not in self.actions:
             raise web.HTTPBadRequest(text=f"There is no action {action[:80]}.")
         if viewer_of(request).role < self.actions[action].role:
-            raise web.HTTPForbidden(text=f"It needs the role {self.actions[action].role.name.lower()}.")
+            raise web.HTTPForbidden(text=f"This action needs the role {self.actions[action].role.name.lower()}.")
 
     async def _gone(self, request: web.Request) -> web.StreamResponse:
         text = (

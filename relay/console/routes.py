@@ -204,7 +204,7 @@ def guarded(route: Route, shell: Shell) -> Handler:
             raise web.HTTPSeeOther("/app" if is_app else "/password")
         if viewer.role < route.role:
             needed = route.role.name.lower()
-            text = f"It needs the role {needed}. Somebody with the role owner can change yours."
+            text = f"This page needs the role {needed}. An owner can change the role of a person."
             return await shell.error(request, 403, "Not for your role", text, state="off")
         if not route.masks and not viewer.sees_addresses:
             text = "It has addresses, which your role does not see."

@@ -177,7 +177,7 @@ def sections(viewer: Viewer, table: Table, settings: Settings, *, is_secret: boo
     parts = [
         Section("Receiver", "Where events are posted. Redirects are not followed.", receiver),
         Section("Events", "Without a choice it gets all events of messages.", _events()),
-        Section("Only", "What narrows them. Empty: no bound.", _filters(settings)),
+        Section("Filter", "Which events are posted. Empty: all.", _filters(settings)),
     ]
     if not viewer.may("OWNER"):
         return parts
@@ -187,7 +187,7 @@ def sections(viewer: Viewer, table: Table, settings: Settings, *, is_secret: boo
     ]
     if not table.exists:
         login.insert(0, FormField(key=SIGN, label="Sign posts with a new key", kind="switch", is_stored=False))
-    return [*parts, Section("Proof", "How the receiver sees that a post comes from here.", login)]
+    return [*parts, Section("Authentication", "How the receiver sees that a post comes from here.", login)]
 
 
 def _receiver(table: Table, *, is_secret: bool) -> Sequence[FormField]:

@@ -178,7 +178,7 @@ def _rule(name: str, table: Mapping[str, Any], classes: Mapping[str, str]) -> Ru
     category = table.get("category")
     if category not in CATEGORIES or category == BY_OPERATOR:
         known = ", ".join(name for name in CATEGORIES if name != BY_OPERATOR)
-        raise RulesError(f"category {category!r} is none of the taxonomy's for replies: {known}")
+        raise RulesError(f"category {category!r} is unknown; known are {known}")
 
     phases = frozenset(_strings(table, "phase"))
     if phases - PHASES:

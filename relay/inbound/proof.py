@@ -1,7 +1,7 @@
 """What a report proves: who brings it, for whose mail it counts, or why it proves nothing.
 
 Anybody can write a report. It counts when its sender may speak for the recipient's server, by DKIM or SPF. Otherwise it
-must have what only the recipient's side has: the signed return-path, or the Received field of a message to one recipient.
+must have what only the recipient's side has: the signed return-path, or the Received field of a message to it alone.
 """
 
 import asyncio

@@ -64,14 +64,14 @@ def request_digest(transaction: Transaction) -> str:
     kept = without(content, [one for one in header if one.name in _CHANGING])
     for boundary in sorted(set(_BOUNDARY.findall(kept)), key=len, reverse=True)[:100]:
         kept = kept.replace(boundary, b"")
-    asked = [repr((one.content, one.key)).encode() for one in _lasting(transaction.instructions)]
+    asked = [repr((one.content, one.key)).encode() for one in _repeated(transaction.instructions)]
     return _digest(
         b"request", [*(one.encode() for one in (transaction.request, envelope.reverse_path, *recipients)), *asked, kept]
     )
 
 
-def _lasting(given: Sequence[Statement]) -> Iterator[Statement]:
-    """Return what a repetition says again: not the key, and not the trace, which each request has of its own."""
+def _repeated(given: Sequence[Statement]) -> Iterator[Statement]:
+    """Return what a repetition has again: not the key, and not the trace, which each request has of its own."""
     return (one for one in given if getattr(one.content, "name", "") not in ("idempotency_key", "traceparent"))
 
 

@@ -180,7 +180,7 @@ RULE = '[[rule]]\nname = "a"\ncategory = "policy"\nexample = "x"\n'
         ("", "no [[rule]] in the file"),
         ("[[rule", "line 1: not TOML: the name of the table has no ]] behind it"),
         (RULE, "rule a: matches every reply: give it phrases, names, all, a status or a code"),
-        (RULE.replace("policy", "polcy") + 'phrases = ["x"]', "rule a: category 'polcy' is none of the taxonomy's"),
+        (RULE.replace("policy", "polcy") + 'phrases = ["x"]', "rule a: category 'polcy' is unknown"),
         (RULE + 'phrase = ["x"]', "rule a: unknown key 'phrase'"),
         (RULE + 'phrases = "x"', "rule a: phrases must be a list of strings"),
         (RULE + 'phrases = ["X"]', "must be in lower case"),
