@@ -29,10 +29,11 @@ from relay.storage.rows import (
 OPEN = "state IN ('waiting', 'held', 'active')"
 """Condition of the index on open entries: SQLite uses the index only for queries that repeat it."""
 
-_BEHIND_NAME = """substr(data, instr(data, '"category":"') + 12)"""
+_BEHIND_NAME = """substr(data, instr(data || '"category":"', '"category":"') + 12)"""
 
-CATEGORY = f"""substr({_BEHIND_NAME}, 1, instr({_BEHIND_NAME}, '"') - 1)"""
-"""The category of a failure, as the index on it has it."""
+CATEGORY = f"""substr({_BEHIND_NAME}, 1, instr({_BEHIND_NAME} || '"', '"') - 1)"""
+"""The category of a failure, as the index on it has it; "" without one. What is searched for is appended, so that no
+length is negative: PostgreSQL refuses the row then."""
 
 IS_LATE = """kind = 'bounced' AND data LIKE '%"late":true%'"""
 """Condition of the index on bounces after a delivery. Quotes inside of texts are escaped, so that none matches."""
