@@ -33,6 +33,7 @@ def configuration(port: int) -> str:
     return f"""
 [api]
 address = "127.0.0.1:{port}"
+requests_per_minute = 60000
 {"".join(credentials)}
 [credentials.one]
 secret_hash = "{secret}"

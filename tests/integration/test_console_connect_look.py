@@ -110,7 +110,7 @@ async def test_an_operators_afternoon(tmp_path: Path) -> None:
         await owner.go(f"{url}/providers")
         await owner.push("Add provider")
         await owner.fill(name="news", host="127.0.0.1", port=str(service.port))
-        await owner.to("STARTTLS TLS from the start None")
+        await owner.to("STARTTLS TLS from the start None, only on this machine")
         await owner.ask("document.activeElement.value = 'none'")
         await owner.fill(username="acme", password="hunter2-hunter2")
         await owner.push("Test connection")

@@ -46,6 +46,10 @@ def chromium() -> str:
     return found
 
 
+_FOCUSED = "Autofocus processing was blocked"
+"""No fault of a page: somebody had focused an element before the page was complete."""
+
+
 class Browser:
     """A browser process, which serves all tests of this process."""
 
@@ -154,7 +158,9 @@ class Chromium:
     def _listen(self, message: dict[str, Any]) -> None:
         match message.get("method"):
             case "Log.entryAdded":
-                self.complaints.append(message["params"]["entry"]["text"])
+                text = message["params"]["entry"]["text"]
+                if not text.startswith(_FOCUSED):
+                    self.complaints.append(text)
             case "Runtime.exceptionThrown":
                 self.complaints.append(str(message["params"]["exceptionDetails"]))
 
