@@ -1,6 +1,5 @@
 """`relay dkim`: creates, lists and rotates the DKIM keys of sending domains."""
 
-import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -9,6 +8,7 @@ import click
 
 from relay.cli.client import AdminClient
 from relay.cli.common import CannotCreateError, config_option, json_option, settings_or_exit, show
+from relay.cli.service_user import set_owner
 from relay.config import Settings
 from relay.domains.key_files import write_key
 from relay.domains.records import DkimKey, records, sending_domain
@@ -55,7 +55,7 @@ def new(
     try:
         pem = generate_key(ALGORITHMS[algorithm], bits)
         file = write_key(folder, domain, selector, pem)
-        set_owner(file, folder)
+        set_owner(folder, file, file.parent, file.parent.parent)
     except KeyFaultError as fault:
         raise click.UsageError(str(fault)) from None
     except OSError as fault:
@@ -134,11 +134,3 @@ def _show(key: SigningKey, file: Path, settings: Settings) -> None:
     click.echo("".join(f"  {one.zone_line}\n" for one in wanted))
     click.echo("When it is in DNS, configure the domain to sign with it:")
     click.echo(f'  [domains."{key.domain}"]\n  dkim = {{ selectors = ["{key.selector}"] }}')
-
-
-def set_owner(file: Path, folder: Path) -> None:
-    """Give a key created by root to the owner of the data directory, because the server runs as that user."""
-    if os.geteuid() == 0:
-        owner = folder.stat()
-        for path in (file, file.parent, file.parent.parent):
-            os.chown(path, owner.st_uid, owner.st_gid)

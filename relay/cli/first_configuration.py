@@ -24,7 +24,7 @@ CERTIFICATE_FILE = "listener.pem"
 
 
 @dataclass(frozen=True, slots=True)
-class FirstRun:
+class FirstConfiguration:
     """What the first configuration has. "" for none."""
 
     domain: str
@@ -38,7 +38,7 @@ class FirstRun:
     base_url: str = ""
 
 
-def configuration(run: FirstRun) -> str:
+def configuration(run: FirstConfiguration) -> str:
     """Return the configuration as TOML."""
     lines = [
         "# relay config describe shows every key with its default, relay doctor what is missing.",
@@ -59,7 +59,7 @@ def configuration(run: FirstRun) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _listener(run: FirstRun) -> Iterator[str]:
+def _listener(run: FirstConfiguration) -> Iterator[str]:
     if run.listen is None:
         return
     yield ""
@@ -73,7 +73,7 @@ def _listener(run: FirstRun) -> Iterator[str]:
     yield "allow_networks = []"
 
 
-def _tracker(run: FirstRun) -> Iterator[str]:
+def _tracker(run: FirstConfiguration) -> Iterator[str]:
     yield ""
     yield "# The HTTP server of pixels and links. Set base_url to the https URL by which readers reach it."
     yield "[tracker]"
@@ -89,7 +89,7 @@ def _tracker(run: FirstRun) -> Iterator[str]:
         yield 'base_url = "http://127.0.0.1:8025"  # readers on this machine only'
 
 
-def _provider(run: FirstRun) -> Iterator[str]:
+def _provider(run: FirstConfiguration) -> Iterator[str]:
     host = run.provider
     if host is None:
         return

@@ -12,7 +12,6 @@ from typing import Literal
 import click
 
 from relay.cli.common import EX_CONFIG, CannotCreateError, config_option
-from relay.cli.dkim import set_owner
 from relay.cli.doctor import results, show_result
 from relay.cli.domain import records_sheet, zone_file
 from relay.cli.first_configuration import (
@@ -21,16 +20,16 @@ from relay.cli.first_configuration import (
     LOGIN,
     PASSWORD_FILE,
     SELECTOR,
-    FirstRun,
+    FirstConfiguration,
     configuration,
 )
-from relay.cli.service_user import is_of_service, set_owner_of_file
+from relay.cli.service_user import has_service_user, set_owner
 from relay.clock import system_clock
 from relay.config import Settings, check
 from relay.config.credentials import RANDOM_OCTETS, new_key
 from relay.config.parsers import HostPort, parse_host_port
 from relay.config.secret_hash import hash_secret
-from relay.config.self_signed import self_signed
+from relay.config.self_signed import self_signed_certificate
 from relay.domains.key_files import missing_keys, write_key
 from relay.domains.records import DkimKey, SendingDomain, records, sending_domain
 from relay.mail.canonical_address import canonical_domain
@@ -78,7 +77,7 @@ def init(
     if username and not password:
         password = click.prompt(f"Password of {username} at {provider}", hide_input=True, err=True)
     key = new_key(LOGIN, secrets.token_bytes(RANDOM_OCTETS))
-    run = FirstRun(
+    run = FirstConfiguration(
         *(domain, hostname or f"mail.{domain}", data_dir.absolute(), _host_port("--provider", provider, 587), username),
         listen=_host_port("--listen", listen, 2525),
         certificate=certificate or CERTIFICATE_FILE,
@@ -93,14 +92,14 @@ def init(
             show_result(result, err=form != "text")
 
 
-def _secret_files(run: FirstRun, key: str, password: str) -> dict[str, str]:
+def _secret_files(run: FirstConfiguration, key: str, password: str) -> dict[str, str]:
     """Return names and contents of the files beside the configuration."""
     files = {HASH_FILE: hash_secret(key, secrets.token_bytes(16)) + "\n"}
     if password:
         files[PASSWORD_FILE] = f"{password}\n"
     if run.listen and run.certificate == CERTIFICATE_FILE:
         try:
-            files[CERTIFICATE_FILE] = self_signed(run.hostname, system_clock()).decode()
+            files[CERTIFICATE_FILE] = self_signed_certificate(run.hostname, system_clock()).decode()
         except ValueError:
             files[CERTIFICATE_FILE] = ""  # The check of the configuration says what is wrong with the host name.
     return files
@@ -128,7 +127,7 @@ def _host_port(option: str, text: str, port: int) -> HostPort | None:
         raise click.UsageError(f"{option}: {error}") from None
 
 
-def _write(run: FirstRun, path: Path, secret_files: Mapping[str, str]) -> Settings:
+def _write(run: FirstConfiguration, path: Path, secret_files: Mapping[str, str]) -> Settings:
     """Write configuration, secrets and key. Exits with 73 if a file exists, with 78 if the values are wrong."""
     secret_paths = [path.with_name(name) for name in secret_files]
     for file in (path, *secret_paths):
@@ -146,10 +145,11 @@ def _write(run: FirstRun, path: Path, secret_files: Mapping[str, str]) -> Settin
                 file.unlink()
             click.echo("\n".join(map(str, faults)), err=True)
             sys.exit(EX_CONFIG)
-        for file in secret_paths if is_of_service(run.data_dir) else ():
-            set_owner_of_file(file, run.data_dir)
+        for file in secret_paths if has_service_user(run.data_dir) else ():
+            set_owner(run.data_dir, file)
         if missing_keys(run.data_dir, run.domain, [SELECTOR]):
-            set_owner(write_key(run.data_dir, run.domain, SELECTOR, generate_key("rsa-sha256")), run.data_dir)
+            key = write_key(run.data_dir, run.domain, SELECTOR, generate_key("rsa-sha256"))
+            set_owner(run.data_dir, key, key.parent, key.parent.parent)
     except OSError as error:
         raise CannotCreateError(str(error)) from None
     return settings
@@ -158,7 +158,7 @@ def _write(run: FirstRun, path: Path, secret_files: Mapping[str, str]) -> Settin
 def _next_steps(settings: Settings, path: Path, secret_files: Iterable[str]) -> Iterator[str]:
     """Yield what is left to do."""
     yield f"Next: publish these records, then start `relay serve -c {path}`."
-    if is_of_service(settings.server.data_dir):
+    if has_service_user(settings.server.data_dir):
         yield "Under systemd: `systemctl enable --now relay`."
         return
     yield "Under systemd: `relay share` writes relay.service. Add these lines to its [Service]:"

@@ -6,7 +6,7 @@ VALID_DAYS = 3650
 """Days until the certificate expires."""
 
 
-def self_signed(hostname: str, now: float) -> bytes:
+def self_signed_certificate(hostname: str, now: float) -> bytes:
     """Return a new key (ECDSA, P-256) and its certificate for a host name as PEM, valid from `now` (Unix time) on."""
     from cryptography import x509  # Not at the top: commands of a relay without TLS need not load it.
     from cryptography.hazmat.primitives import hashes, serialization

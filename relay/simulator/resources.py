@@ -60,7 +60,7 @@ class Resources:
     @cached_property
     def tls(self) -> ssl.SSLContext:
         """The context of STARTTLS, with a certificate of its own."""
-        return self_signed_context(self.name)
+        return self_signed_context(self.name, self.clock())
 
     def span(self, seconds: float) -> float:
         """Return a time of the words at the speed of the configuration."""

@@ -12,7 +12,7 @@ import pytest
 
 from relay.config import check
 from relay.config.secret_hash import hash_secret
-from relay.config.self_signed import self_signed
+from relay.config.self_signed import self_signed_certificate
 from tests.packages.clean_root import ROOT
 from tests.packages.tools import BIN
 
@@ -110,7 +110,7 @@ def test_relay_takes_its_configuration(values: dict[str, Any], tmp_path: Path) -
     data = objects(values)["ConfigMap", "news-relay"]["data"]
     for name in ("conf.d", "secret", "tls"):
         (tmp_path / name).mkdir()
-    pem = self_signed("mail.example.com", time.time())
+    pem = self_signed_certificate("mail.example.com", time.time())
     key, _, certificate = pem.partition(b"-----BEGIN CERTIFICATE-----")
     (tmp_path / "tls" / "tls.key").write_bytes(key)
     (tmp_path / "tls" / "tls.crt").write_bytes(b"-----BEGIN CERTIFICATE-----" + certificate)

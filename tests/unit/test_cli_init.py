@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from relay.cli import main
 from relay.config import check
 from relay.config.certificates import read_certificate
-from relay.config.self_signed import self_signed
+from relay.config.self_signed import self_signed_certificate
 
 
 def init(folder: Path, *arguments: str) -> Result:
@@ -110,7 +110,7 @@ def test_applications_of_other_machines_need_a_login_under_tls(tmp_path: Path) -
 
 def test_a_certificate_that_is_there_is_used(tmp_path: Path) -> None:
     own = tmp_path / "own.pem"
-    own.write_bytes(self_signed("mail.acme.test", time.time()))
+    own.write_bytes(self_signed_certificate("mail.acme.test", time.time()))
     result = init(tmp_path, "--domain", "acme.test", "--listen", "[::]:465", "--certificate", str(own))
     assert result.exit_code == 0, result.output
     settings, _, _ = check(tmp_path / "relay.toml", {})
