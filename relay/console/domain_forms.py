@@ -112,7 +112,7 @@ def own_domain(request: web.Request, settings: Settings) -> str:
 
 
 def _scopes(viewer: Viewer, present: UnsubscribeScope) -> Sequence[Option]:
-    """Return the choices of a person. One who is restricted to domains does not choose for those of others."""
+    """Return the choices of a person; without those that concern other domains for people who are restricted."""
     return [one for one in _SCOPES if not viewer.domains or one.value in ("campaign", "domain", present)]
 
 

@@ -1,4 +1,4 @@
-"""Passwords that were typed into a form which comes back: encrypted for that login, so that nobody types them again.
+"""Passwords of a form that is shown again, encrypted for that login, so that they need not be typed twice.
 
 No page shows one. What a form carries opens for the same login only, and for a quarter of an hour.
 """

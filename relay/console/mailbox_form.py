@@ -157,7 +157,7 @@ def carried_folders(text: str) -> Sequence[str]:
 
 def sections(viewer: Viewer, table: Table, folders: Sequence[str], given: str) -> Sequence[Section]:
     """Return the fields that this person may change. Only owners change the account."""
-    text = "What is watched, and what happens to mail that was read."
+    text = "The folders that are read, and what follows for mail that was read."
     parts = [Section("Folder", text, _folder(table, folders, given))]
     if not viewer.may("OWNER"):
         return parts

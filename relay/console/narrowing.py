@@ -1,4 +1,4 @@
-"""What a person who is restricted to sending domains is shown of things that all domains share. Pure.
+"""Filters for people who are restricted to sending domains: what they see of pauses, sites and queue. Pure.
 
 A lane, a site and a provider carry mail of all domains. Replies that paused one may name recipients of the others.
 """
@@ -14,8 +14,7 @@ from relay.queue.routing import LanePause
 from relay.queue.wait_reasons import Reason
 
 MOST_PICKED = 10_000
-"""Open entries of all domains from among which those of some are picked out for a page: it takes some hundredths of a
-second. The index of open entries has no domain."""
+"""Open entries of all domains, at most, from which a page picks out those of some. Their index has no domain."""
 
 TOO_MANY = (
     "The queue has no order by sending domain, and too much waits in it to pick out yours for a page. "
@@ -38,7 +37,7 @@ def shown_lanes(lanes: Mapping[str, LanePause], settings: Settings, viewer: View
 
 
 def shown_holds(holds: Iterable[Pause], viewer: Viewer) -> Sequence[Pause]:
-    """Return what an operator holds back: with domains that of the own domains and identities."""
+    """Return the pauses that hold mail back; with `domains` those of these domains and their identities."""
     return [one for one in holds if not viewer.domains or _is_of(one.subject, viewer)]
 
 

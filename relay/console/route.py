@@ -19,7 +19,7 @@ class Route:
     role: Role | None
     """The least role; None for everybody, also without a login."""
     narrows: bool = False
-    """Whether it shows and changes only what belongs to the sending domains of a person who is restricted to some."""
+    """Whether the page is filtered by the sending domains of people who are restricted to some."""
     whole: str = "It is about mail of all sending domains."
     """Why it is refused to such a person, if it does not narrow."""
     masks: bool = True

@@ -23,7 +23,7 @@ async def table_to_change(editor: TableEditor, name: TableName, verb: str = "Cha
 async def changed(
     editor: TableEditor, edit: Edit, what: str, follows: str = "", code: tuple[str, str] = ("", "")
 ) -> Done:
-    """Make a change, and return what was done. `code` has title and text of a secret that is shown once."""
+    """Make a change, and return its result. `code` has title and text of a secret that is shown once."""
     name = edit.name.name
     match await editor.change(edit):
         case Saved(before, after):

@@ -119,7 +119,7 @@ class TableForms:
     async def post(
         self, request: web.Request, form: TableForm, faults: Mapping[str, str] | None = None
     ) -> web.StreamResponse:
-        """Save what the form says, and lead to the page that follows. `faults` were found before.
+        """Save the values of the form, and redirect to the page that follows. `faults` were found before.
 
         Raises HTTPSeeOther, and StoreError.
         """

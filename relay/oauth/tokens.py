@@ -50,7 +50,7 @@ class NoToken:
     """Error and number of the endpoint, without its text."""
 
     def __str__(self) -> str:
-        when = "" if self.is_final else " for now"
+        when = "" if self.is_final else " at present"
         return f"no access token{when} from {self.source}: {self.reason}. {self.guidance}"
 
 

@@ -59,7 +59,7 @@ class Stale:
 
     present: Table
     person: str = ""
-    """Who changed it last, "" if the audit has nobody."""
+    """Who changed it last, "" if the audit has no change of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +162,7 @@ class TableEditor:
 
 
 def audit_texts(before: Table, edit: Edit) -> tuple[str, str]:
-    """Return what the audit has as before and after: the keys that differ, without secrets."""
+    """Return the texts before and after for the audit: the keys that differ, without secrets."""
     schema = table_at((*edit.name.path[:-1], 0) if edit.name.is_element else edit.name.path)
     if edit.values is None:
         return _listed(before.values, schema), "removed"

@@ -160,7 +160,7 @@ async def test_without_an_endpoint_the_lane_is_down_for_a_while_and_nothing_is_s
         outcome = await side.deliver()
         assert isinstance(outcome, Deferred)
         assert (outcome.lane_down, outcome.locked_out) == (True, False)
-        assert "no access token for now from localhost: HTTP 503: <html>busy</html>" in str(outcome.reply)
+        assert "no access token at present from localhost: HTTP 503: <html>busy</html>" in str(outcome.reply)
         assert sink.connections == 0
         assert [line for line, _ in log] == ["oauth.failed"]
 

@@ -112,7 +112,7 @@ async def test_a_failed_renewal_ahead_of_time_leaves_the_token_in_use_until_it_e
 async def test_a_failure_is_the_answer_to_all_for_some_seconds_and_then_the_endpoint_is_asked_again() -> None:
     side = Side()
     side.endpoint.next.append(Refusal("no answer", "refused", is_final=False))
-    assert str(await side.failure()).startswith("no access token for now from login.microsoftonline.com: no answer")
+    assert str(await side.failure()).startswith("no access token at present from login.microsoftonline.com: no answer")
     await side.failure()
     assert len(side.endpoint.forms) == 1
     side.steady.now = 10.0

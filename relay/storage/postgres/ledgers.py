@@ -146,7 +146,7 @@ class SharedLedgers:
         return operation
 
     def _read_changes(self, raw: Connection, calls: Sequence[_Call]) -> None:
-        """Lock the ledgers that the calls change, and read what has changed in these and in those that they read."""
+        """Lock the ledgers that the calls change. Read the changes of these, and of the ones that calls only read."""
         entries = {entry for call in calls for entry in call.entries}
         keys = {key for call in calls for key in call.keys}
         if entries:

@@ -50,12 +50,12 @@ _TYPES: Mapping[str, str] = {
 
 _WORDS: Mapping[str, tuple[str, str]] = {
     "HardBounce": ("Hard bounce", "The server was unable to deliver the message: the mailbox does not exist."),
-    "Transient": ("Message delayed", "The server could not deliver the message for now; it is tried again."),
+    "Transient": ("Message delayed", "The server could not deliver the message yet; it is tried again."),
     "AutoResponder": ("Auto responder", "An automatic answer, such as a vacation note."),
     "DnsError": ("DNS error", "The domain of the recipient could not be looked up."),
     "SpamNotification": ("Spam notification", "The message was taken for spam."),
     "Unknown": ("Unknown", "The reason of the failure is not known."),
-    "SoftBounce": ("Soft bounce", "The message could not be delivered for now, and was given up."),
+    "SoftBounce": ("Soft bounce", "The message was refused temporarily, and was given up."),
     "VirusNotification": ("Virus notification", "The message was refused because of malware."),
     "SpamComplaint": ("Spam complaint", "The recipient marked the message as spam."),
     "Blocked": ("ISP block", "The message was refused by policy."),
