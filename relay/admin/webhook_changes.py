@@ -79,7 +79,7 @@ class WebhookChangeRoutes:
             raise web.HTTPBadRequest(text=f"{unknown[0][:100]!r} cannot be set here; known are {known}")
         present = self.control.webhooks().get(name)
         if present is not None and not is_own(request, present):
-            raise web.HTTPConflict(text=taken(name))
+            raise web.HTTPConflict(text=name_taken(name))
         if present is None and name.lower() in RESERVED_NAMES:
             raise web.HTTPBadRequest(text=f'the name "{name}" is reserved: choose another')
         _check_senders(request, body)
@@ -116,7 +116,7 @@ class WebhookChangeRoutes:
             raise web.HTTPBadRequest(text=text) if failed.is_input else web.HTTPConflict(text=text)
 
 
-def taken(name: str) -> str:
+def name_taken(name: str) -> str:
     """Return the refusal of a name that a webhook of others has."""
     return f'the name "{name[:100]}" is taken: choose another'
 

@@ -52,11 +52,11 @@ class OwnRows:
 
 
 @dataclass(frozen=True, slots=True)
-class ByHandler:
+class CheckedByHandler:
     """The handler leaves out and refuses what is not the caller's: `relay.admin.requests.OWNS`."""
 
 
-Guard = DomainInPath | AddressInPath | SenderInQuery | DomainOfEntries | DomainInBody | OwnRows | ByHandler
+Guard = DomainInPath | AddressInPath | SenderInQuery | DomainOfEntries | DomainInBody | OwnRows | CheckedByHandler
 
 
 async def check_guard(guard: Guard, caller: Caller, request: web.Request) -> None:
@@ -76,7 +76,7 @@ async def check_guard(guard: Guard, caller: Caller, request: web.Request) -> Non
             _check_scopes(caller, [one.get("domain") if isinstance(one, Mapping) else None for one in entries])
         case DomainInBody():
             _check_scopes(caller, [(await json_body(request)).get("domain")])
-        case OwnRows() | ByHandler():
+        case OwnRows() | CheckedByHandler():
             pass  # The answer is filtered, or the handler does it.
         case _:
             assert_never(guard)
@@ -84,10 +84,10 @@ async def check_guard(guard: Guard, caller: Caller, request: web.Request) -> Non
 
 def own_rows(guard: OwnRows, caller: Caller, rows: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     """Return the rows that are the caller's own."""
-    return [one for one in rows if sees(caller, str(one[guard.key]))]
+    return [one for one in rows if owns(caller, str(one[guard.key]))]
 
 
-def sees(caller: Caller, scope: str) -> bool:
+def owns(caller: Caller, scope: str) -> bool:
     """Whether a domain, or the address of an identity, is the caller's own."""
     return caller.sees_address(scope) if "@" in scope else caller.sees_domain(scope)
 
@@ -102,7 +102,7 @@ def _check_query(caller: Caller, request: web.Request, *, identities: bool) -> N
     given = request.query.getall("domain", [])
     addresses = request.query.getall("identity", []) if identities else []
     for one in (*given, *addresses):
-        if not sees(caller, one):
+        if not owns(caller, one):
             raise ProblemError(403, f"{one[:200]!r} is not yours; yours: {_named(caller)}")
     if len(given) + len(addresses) != 1 and not (len(given) == 1 and len(addresses) == 1):
         names = "domain or identity" if identities else "domain"
@@ -111,7 +111,7 @@ def _check_query(caller: Caller, request: web.Request, *, identities: bool) -> N
 
 def _check_scopes(caller: Caller, scopes: Iterable[object]) -> None:
     for one in scopes:
-        if not (isinstance(one, str) and one and sees(caller, one)):
+        if not (isinstance(one, str) and one and owns(caller, one)):
             raise ProblemError(403, f'"domain" must be one of yours in each entry; yours: {_named(caller)}')
 
 

@@ -17,7 +17,7 @@ from relay.api import queue_schemas, webhook_schemas
 from relay.api.access import caller_of
 from relay.api.guards import (
     AddressInPath,
-    ByHandler,
+    CheckedByHandler,
     DomainInBody,
     DomainInPath,
     DomainOfEntries,
@@ -26,7 +26,7 @@ from relay.api.guards import (
     SenderInQuery,
     check_guard,
     own_rows,
-    sees,
+    owns,
 )
 from relay.api.operations import PREFIX, Operation, Parameter, Route, has_required_key
 from relay.api.problems import Handler
@@ -98,12 +98,12 @@ _LISTS = (
     ExposedRoute("get", "/suppressions", "read", SenderInQuery(), "Suppressed addresses", schemas.SuppressionRows,
                  parameters=_query("address", "domain", "reason", "after", "limit")),
     ExposedRoute("get", "/suppressions/unproven", "read", SenderInQuery(),
-                 "Evidence without proof; it suppresses no address", schemas.Result,
+                 "Evidence without proof; it suppresses no address", schemas.JsonAnswer,
                  parameters=_query("address", "domain", "reason", "after", "limit")),
     ExposedRoute("post", "/suppressions", "suppressions", DomainOfEntries("suppressions"), "Suppress addresses",
                  schemas.SuppressionRows, schemas.NewSuppressions),
     ExposedRoute("post", "/suppressions/check", "suppressions", DomainOfEntries("suppressions"),
-                 "Check addresses, and suppress none", schemas.Result, schemas.NewSuppressions),
+                 "Check addresses, and suppress none", schemas.JsonAnswer, schemas.NewSuppressions),
     ExposedRoute("post", "/suppressions/remove", "suppressions", DomainInBody(), "Take addresses off the list",
                  schemas.SuppressionRows, schemas.SuppressionRemoval),
     ExposedRoute("get", "/unsubscribes", "read", SenderInQuery(), "Unsubscribed addresses", schemas.UnsubscribeRows,
@@ -112,7 +112,7 @@ _LISTS = (
     ExposedRoute("post", "/unsubscribes", "suppressions", DomainOfEntries("unsubscribes"), "Unsubscribe addresses",
                  schemas.UnsubscribeRows, schemas.NewUnsubscribes),
     ExposedRoute("post", "/unsubscribes/check", "suppressions", DomainOfEntries("unsubscribes"),
-                 "Check addresses, and unsubscribe none", schemas.Result, schemas.NewUnsubscribes),
+                 "Check addresses, and unsubscribe none", schemas.JsonAnswer, schemas.NewUnsubscribes),
     ExposedRoute("post", "/unsubscribes/remove", "suppressions", DomainInBody(), "Take addresses off the list",
                  schemas.UnsubscribeRows, schemas.UnsubscribeRemoval),
 )  # fmt: skip
@@ -124,30 +124,30 @@ _SENDERS = (
                  schemas.RecordRows),
     ExposedRoute("post", "/domains/{domain}/look", "manage", DomainInPath(), "Check the DNS of a domain now",
                  schemas.DomainRow),
-    ExposedRoute("get", "/dkim/{domain}", "read", DomainInPath(), "DKIM keys of a domain", schemas.KeyRows),
+    ExposedRoute("get", "/dkim/{domain}", "read", DomainInPath(), "DKIM keys of a domain", schemas.DkimKeys),
     ExposedRoute("post", "/dkim/{domain}/rotate", "manage", DomainInPath(), "Create the next DKIM key", schemas.NextKey,
-                 schemas.Rotation),
+                 schemas.KeyRotation),
     ExposedRoute("get", "/identities", "read", OwnRows("identities", "address"), "Identities", schemas.IdentityRows),
     ExposedRoute("get", "/identities/{address}", "read", AddressInPath(), "An identity", schemas.IdentityRow),
     ExposedRoute("post", "/identities/{address}/test/{step}", "manage", AddressInPath(), "Test an identity",
-                 schemas.Result, schemas.TestRecipients),
+                 schemas.JsonAnswer, schemas.TestRecipients),
     ExposedRoute("post", "/identities/{address}/verify", "manage", AddressInPath(), "Send a code to the address",
-                 schemas.Result),
+                 schemas.JsonAnswer),
     ExposedRoute("post", "/identities/{address}/code", "manage", AddressInPath(), "Verify the address by its code",
-                 schemas.Result, schemas.Code),
+                 schemas.JsonAnswer, schemas.VerificationCode),
     ExposedRoute("post", "/identities/{address}/dns", "manage", AddressInPath(), "Verify the domain by DNS",
-                 schemas.Result),
+                 schemas.JsonAnswer),
     ExposedRoute("post", "/identities/{address}/unverify", "manage", AddressInPath(), "Withdraw the proof by code",
-                 schemas.Result),
+                 schemas.JsonAnswer),
     ExposedRoute("post", "/identities/{address}/pause", "manage", AddressInPath(), "Refuse the mail of an identity",
-                 schemas.Result, schemas.Reason),
+                 schemas.JsonAnswer, schemas.PauseReason),
     ExposedRoute("post", "/identities/{address}/resume", "manage", AddressInPath(), "End the pause of an identity",
-                 schemas.Result),
-    ExposedRoute("get", "/limits", "read", OwnRows("identities", "address"), "Use of the limits", schemas.Limits),
+                 schemas.JsonAnswer),
+    ExposedRoute("get", "/limits", "read", OwnRows("identities", "address"), "Use of the limits", schemas.LimitUse),
 )  # fmt: skip
 
 _REPORTS = tuple(
-    ExposedRoute("get", f"/reports/{name}", "read", SenderInQuery(identities=True), summary, schemas.Report,
+    ExposedRoute("get", f"/reports/{name}", "read", SenderInQuery(identities=True), summary, schemas.ReportAnswer,
                  parameters=(*_REPORT, *parameters))
     for name, summary, parameters in (
         ("bounces", "Bounces by category, site and destination", _query("category", "all")),
@@ -167,33 +167,33 @@ _QUEUE = (
                  queue_schemas.QueueRows, parameters=_ENTRIES),
     ExposedRoute("post", "/queue/{action}", "manage", SenderInQuery(identities=True), "Change queue entries",
                  queue_schemas.QueueRows, parameters=_ENTRIES),
-    ExposedRoute("get", "/pauses", "read", ByHandler(), "Pauses that hold mail back", queue_schemas.Pauses),
-    ExposedRoute("post", "/pauses", "manage", ByHandler(), "Hold the mail of an identity or a sending domain",
-                 queue_schemas.Paused, queue_schemas.NewPause),
-    ExposedRoute("post", "/pauses/resume", "manage", ByHandler(), "Send what a pause held back", queue_schemas.Resumed,
-                 queue_schemas.PauseSubject),
+    ExposedRoute("get", "/pauses", "read", CheckedByHandler(), "Pauses that hold mail back", queue_schemas.Pauses),
+    ExposedRoute("post", "/pauses", "manage", CheckedByHandler(), "Hold the mail of an identity or a sending domain",
+                 queue_schemas.PauseBegun, queue_schemas.NewPause),
+    ExposedRoute("post", "/pauses/resume", "manage", CheckedByHandler(), "Send what a pause held back",
+                 queue_schemas.PauseEnded, queue_schemas.PauseSubject),
 )  # fmt: skip
 
 _WEBHOOKS = (
-    ExposedRoute("get", "/webhooks", "read", ByHandler(), "Webhooks", webhook_schemas.Webhooks),
-    ExposedRoute("get", "/webhooks/{name}", "read", ByHandler(), "A webhook, with what its receiver refuses",
+    ExposedRoute("get", "/webhooks", "read", CheckedByHandler(), "Webhooks", webhook_schemas.Webhooks),
+    ExposedRoute("get", "/webhooks/{name}", "read", CheckedByHandler(), "A webhook, with what its receiver refuses",
                  webhook_schemas.WebhookRow),
-    ExposedRoute("put", "/webhooks/{name}", "webhooks", ByHandler(), "Make a webhook, or change its settings",
+    ExposedRoute("put", "/webhooks/{name}", "webhooks", CheckedByHandler(), "Make a webhook, or change its settings",
                  webhook_schemas.WebhookWritten, webhook_schemas.WebhookSettings),
-    ExposedRoute("delete", "/webhooks/{name}", "webhooks", ByHandler(), "Remove a webhook",
+    ExposedRoute("delete", "/webhooks/{name}", "webhooks", CheckedByHandler(), "Remove a webhook",
                  webhook_schemas.WebhookRemoved),
-    ExposedRoute("get", "/webhooks/{name}/log", "read", ByHandler(),
+    ExposedRoute("get", "/webhooks/{name}/log", "read", CheckedByHandler(),
                  "Last posts, or with `failed` what is not delivered", webhook_schemas.WebhookPosts,
                  parameters=_query("failed", "limit")),
-    ExposedRoute("post", "/webhooks/{name}/test", "webhooks", ByHandler(), "Post samples",
+    ExposedRoute("post", "/webhooks/{name}/test", "webhooks", CheckedByHandler(), "Post samples",
                  webhook_schemas.WebhookAnswers, webhook_schemas.WebhookSamples),
-    ExposedRoute("post", "/webhooks/{name}/pause", "webhooks", ByHandler(), "Pause the posts of a webhook",
+    ExposedRoute("post", "/webhooks/{name}/pause", "webhooks", CheckedByHandler(), "Pause the posts of a webhook",
                  webhook_schemas.WebhookPaused),
-    ExposedRoute("post", "/webhooks/{name}/resume", "webhooks", ByHandler(),
+    ExposedRoute("post", "/webhooks/{name}/resume", "webhooks", CheckedByHandler(),
                  "Resume with the events that are kept, or with new ones", webhook_schemas.WebhookResumed,
                  webhook_schemas.WebhookResumption),
-    ExposedRoute("post", "/webhooks/{name}/replay", "webhooks", ByHandler(), "Post events again",
-                 webhook_schemas.Replayed, webhook_schemas.Replay),
+    ExposedRoute("post", "/webhooks/{name}/replay", "webhooks", CheckedByHandler(), "Post events again",
+                 webhook_schemas.WebhookReplayed, webhook_schemas.WebhookReplay),
 )  # fmt: skip
 
 EXPOSED = (*_LISTS, *_SENDERS, *_QUEUE, *_WEBHOOKS, *_REPORTS)
@@ -258,8 +258,8 @@ def guarded(guard: Guard, handler: Any, body: type[BaseModel] | None = None) -> 
         request[KEY] = caller.credential
         if not caller.sees_all:
             request[APPLICATION] = caller.credential
-            owns: Callable[[str], bool] = partial(sees, caller)
-            request[OWNS] = owns
+            owned: Callable[[str], bool] = partial(owns, caller)
+            request[OWNS] = owned
         if body is not None:
             await _check_body(body, request)
         answer: web.StreamResponse = await handler(request)

@@ -9,19 +9,19 @@ from relay.admin.identity_pauses import MAX_REASON
 from relay.verification.challenge import DIGITS
 
 
-class Rows(BaseModel):
+class Answer(BaseModel):
     """Rows have further fields, as the commands with --json show them."""
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
-class Body(BaseModel):
+class RequestBody(BaseModel):
     """A key that is not known is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class SuppressionRow(Rows):
+class SuppressionRow(Answer):
     """An address that gets no mail of a domain or identity."""
 
     address: str
@@ -30,13 +30,13 @@ class SuppressionRow(Rows):
     state: str = Field(description="suppressed, probation or ended")
 
 
-class SuppressionRows(Rows):
+class SuppressionRows(Answer):
     """A page. The next one has `after=ADDRESS/DOMAIN` of the last row."""
 
     suppressions: tuple[SuppressionRow, ...]
 
 
-class NewSuppression(Body):
+class NewSuppression(RequestBody):
     """An address to suppress, with the keys that a row of the list has."""
 
     address: str
@@ -55,13 +55,13 @@ class NewSuppression(Body):
     probation: str | None = Field(default=None, description="Of an exported row: ignored")
 
 
-class NewSuppressions(Body):
+class NewSuppressions(RequestBody):
     """Addresses to suppress. If one is not valid, none is added."""
 
     suppressions: tuple[NewSuppression, ...]
 
 
-class UnsubscribeRow(Rows):
+class UnsubscribeRow(Answer):
     """An address that left a campaign, or all of a domain."""
 
     address: str
@@ -70,13 +70,13 @@ class UnsubscribeRow(Rows):
     source: str
 
 
-class UnsubscribeRows(Rows):
+class UnsubscribeRows(Answer):
     """A page. The next one has `after` three times: address, domain and campaign of the last row."""
 
     unsubscribes: tuple[UnsubscribeRow, ...]
 
 
-class NewUnsubscribe(Body):
+class NewUnsubscribe(RequestBody):
     """An address to unsubscribe, with the keys that a row of the list has."""
 
     address: str
@@ -90,20 +90,20 @@ class NewUnsubscribe(Body):
     excludes_from: str | None = Field(default=None, description="Of an exported row: ignored")
 
 
-class NewUnsubscribes(Body):
+class NewUnsubscribes(RequestBody):
     """Addresses to unsubscribe. If one is not valid, none is added."""
 
     unsubscribes: tuple[NewUnsubscribe, ...]
 
 
-class SuppressionRemoval(Body):
+class SuppressionRemoval(RequestBody):
     """Addresses to take off the list of a domain or identity; without a domain off that of all mail."""
 
     addresses: tuple[str, ...]
     domain: str = ""
 
 
-class UnsubscribeRemoval(Body):
+class UnsubscribeRemoval(RequestBody):
     """Addresses to take off; without domain or campaign off the lists of all of them."""
 
     addresses: tuple[str, ...]
@@ -111,7 +111,7 @@ class UnsubscribeRemoval(Body):
     campaign: str | None = None
 
 
-class DomainRow(Rows):
+class DomainRow(Answer):
     """A sending domain with the result of its last check."""
 
     domain: str
@@ -119,13 +119,13 @@ class DomainRow(Rows):
     verified: bool
 
 
-class DomainRows(Rows):
+class DomainRows(Answer):
     """The sending domains."""
 
     domains: tuple[DomainRow, ...]
 
 
-class RecordRow(Rows):
+class RecordRow(Answer):
     """A DNS record to publish."""
 
     name: str
@@ -135,27 +135,27 @@ class RecordRow(Rows):
     status: str = Field(description="ok, warning or wrong at the last check; empty: DNS did not answer yet")
 
 
-class RecordRows(Rows):
+class RecordRows(Answer):
     """The DNS records that a domain needs."""
 
     domain: str
     records: tuple[RecordRow, ...]
 
 
-class KeyRows(Rows):
+class DkimKeys(Answer):
     """The DKIM keys of a domain."""
 
     keys: tuple[Mapping[str, Any], ...]
 
 
-class Rotation(Body):
+class KeyRotation(RequestBody):
     """The kind of the next key."""
 
     algorithm: Literal["rsa", "ed25519"]
     bits: int = Field(default=2048, strict=True, ge=1024, le=4096, description="Of an RSA key")
 
 
-class NextKey(Rows):
+class NextKey(Answer):
     """The next key, and the DNS record to publish."""
 
     selector: str
@@ -164,46 +164,46 @@ class NextKey(Rows):
     zone_line: str
 
 
-class IdentityRow(Rows):
+class IdentityRow(Answer):
     """An identity with its limits, their use, its pause and its tests."""
 
     address: str
     verified: bool
 
 
-class IdentityRows(Rows):
+class IdentityRows(Answer):
     """The identities, and other addresses that were tested."""
 
     identities: tuple[IdentityRow, ...]
 
 
-class TestRecipients(Body):
+class TestRecipients(RequestBody):
     """Where a test sends its mail."""
 
     to: tuple[str, ...] = ()
 
 
-class Code(Body):
+class VerificationCode(RequestBody):
     """The code in the mail of a verification."""
 
     code: str = Field(pattern=rf"^[0-9]{{{DIGITS}}}$")
 
 
-class Reason(Body):
+class PauseReason(RequestBody):
     """Why an identity is paused."""
 
     reason: str = Field(default="", max_length=MAX_REASON)
 
 
-class Result(Rows):
+class JsonAnswer(Answer):
     """The result of a step or a change."""
 
 
-class Report(Rows):
+class ReportAnswer(Answer):
     """A report, as `relay report` with --json shows it."""
 
 
-class Limits(Rows):
+class LimitUse(Answer):
     """The use of the limits: identities, and for callers without restriction providers."""
 
     identities: tuple[Mapping[str, Any], ...]

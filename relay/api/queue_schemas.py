@@ -6,18 +6,18 @@ from typing import Any
 from pydantic import Field
 
 from relay.admin.pauses import MAX_REASON, MAX_SECONDS
-from relay.api.management_schemas import Body, Rows
+from relay.api.management_schemas import Answer, RequestBody
 from relay.queue.pause import HeldKind
 
 
-class QueueRows(Rows):
+class QueueRows(Answer):
     """A page of queue entries; of those that changed, after a change."""
 
     entries: tuple[Mapping[str, Any], ...]
     next: str | None = Field(description="`after` of the next page")
 
 
-class PauseSubject(Body):
+class PauseSubject(RequestBody):
     """What is paused. A restricted credential may name identities and sending domains of its own."""
 
     kind: HeldKind = Field(description="`domain` is one of recipients")
@@ -31,7 +31,7 @@ class NewPause(PauseSubject):
     reason: str = Field(default="", max_length=MAX_REASON)
 
 
-class PauseRow(Rows):
+class PauseRow(Answer):
     """A pause in force. Mail is accepted, and waits."""
 
     kind: HeldKind
@@ -41,13 +41,13 @@ class PauseRow(Rows):
     why: str
 
 
-class Pauses(Rows):
+class Pauses(Answer):
     """The pauses in force that hold mail back."""
 
     pauses: tuple[PauseRow, ...]
 
 
-class Paused(Rows):
+class PauseBegun(Answer):
     """`paused` is false if it was paused before."""
 
     kind: HeldKind
@@ -55,7 +55,7 @@ class Paused(Rows):
     paused: bool
 
 
-class Resumed(Rows):
+class PauseEnded(Answer):
     """`entries`: recipients that are due now."""
 
     kind: HeldKind

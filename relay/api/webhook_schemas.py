@@ -5,11 +5,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from relay.api.management_schemas import Body, Rows
+from relay.api.management_schemas import Answer, RequestBody
 from relay.config.webhooks import MessageEvents, OperatorEvents, WebhookFormat
 
 
-class WebhookRow(Rows):
+class WebhookRow(Answer):
     """A webhook, and its state."""
 
     name: str
@@ -21,7 +21,7 @@ class WebhookRow(Rows):
     behind: int = Field(description="Events that are not looked at yet, at most 10,000")
 
 
-class WebhookSettings(Body):
+class WebhookSettings(RequestBody):
     """The settings of a webhook. A restricted credential gives `domains` or `identities`, all its own."""
 
     url: str = Field(pattern=r"^https?://\S+$", max_length=2000)
@@ -45,7 +45,7 @@ class WebhookSettings(Body):
     batch: int = Field(default=1, ge=1, le=1000, strict=True)
 
 
-class WebhookWritten(Rows):
+class WebhookWritten(Answer):
     """A webhook that is in force."""
 
     name: str
@@ -53,57 +53,57 @@ class WebhookWritten(Rows):
     secret: str | None = Field(description="The secret that was made: it is not shown again")
 
 
-class WebhookRemoved(Rows):
+class WebhookRemoved(Answer):
     """A webhook that was removed."""
 
     name: str
     removed: bool
 
 
-class Webhooks(Rows):
+class Webhooks(Answer):
     """The webhooks whose events are all of senders of the credential."""
 
     webhooks: tuple[WebhookRow, ...]
 
 
-class WebhookPosts(Rows):
+class WebhookPosts(Answer):
     """Posts, newest first, and whether there are more than were asked for."""
 
     posts: tuple[Mapping[str, Any], ...]
     more: bool
 
 
-class WebhookSamples(Body):
+class WebhookSamples(RequestBody):
     """Kinds of events to post samples of; empty: all."""
 
     events: tuple[MessageEvents, ...] = ()
 
 
-class WebhookAnswers(Rows):
+class WebhookAnswers(Answer):
     """The answers to the samples."""
 
     answers: tuple[Mapping[str, Any], ...]
 
 
-class WebhookPaused(Rows):
+class WebhookPaused(Answer):
     """`paused` is false if it was paused before."""
 
     paused: bool
 
 
-class WebhookResumption(Body):
+class WebhookResumption(RequestBody):
     """Where to go on."""
 
     begin: Literal["kept", "now"] = Field(default="kept", alias="from")
 
 
-class WebhookResumed(Rows):
+class WebhookResumed(Answer):
     """The pause, the waits and the stops of types are over."""
 
     resumed: bool
 
 
-class Replay(Body):
+class WebhookReplay(RequestBody):
     """One of `since`, `queue_id` and `failed`."""
 
     since: float | None = Field(default=None, ge=0, le=1e12, strict=True, description="Unix seconds")
@@ -112,7 +112,7 @@ class Replay(Body):
     failed: Literal[True] | None = Field(default=None, description="Events whose post failed")
 
 
-class Replayed(Rows):
+class WebhookReplayed(Answer):
     """The number of events that are posted again, or that are looked at."""
 
     events: int

@@ -12,7 +12,7 @@ from relay.app.identity_pauses import IdentityPauses
 from relay.app.oauth import open_oauth
 from relay.app.operator_pauses import OperatorPauses
 from relay.app.simulation import Simulation
-from relay.app.timed_parts import TimedDelivery, TimedRenderer
+from relay.app.timed_delivery import TimedDelivery, TimedRenderer
 from relay.app.why import Explainer
 from relay.clock import steady_clock
 from relay.config.digest import settings_digest

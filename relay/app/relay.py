@@ -24,7 +24,7 @@ from relay.app.node_answers import NodeAnswers
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.outbound_side import OutboundSide, open_outbound_side
-from relay.app.reloads import Reloads
+from relay.app.reloader import Reloader
 from relay.app.table_editor import open_table_editor
 from relay.app.tallies import open_tallies
 from relay.app.webhooks import open_webhooks
@@ -55,7 +55,7 @@ class _Parts:
     http: HttpSide
     webhooks: Webhooks
     sink: EventSink
-    reloads: Reloads
+    reloader: Reloader
 
 
 class App:
@@ -153,7 +153,7 @@ class App:
         webhooks = open_webhooks(context)
         http = self._http_side(context, outbound, inbound, webhooks)
         sink = await open_event_sink(context)
-        reloads = Reloads(
+        reloader = Reloader(
             context=context,
             configuration=self.configuration,
             inbound=inbound,
@@ -161,7 +161,7 @@ class App:
             webhooks=webhooks,
             resume_changed=http.provider_routes().resume_changed,
         )
-        self._parts = _Parts(context.store, inbound, outbound, http, webhooks, sink, reloads)  # HTTP uses them at once.
+        self._parts = _Parts(context.store, inbound, outbound, http, webhooks, sink, reloader)
         tracker = await http.start_tracker(sink)
         if settings.tracker.guard:
             await outbound.monitor.start()
@@ -229,7 +229,7 @@ class App:
 
     async def reload(self) -> Mapping[str, object]:
         """Check the configuration and use it. If it has faults, keep the old one and return them."""
-        return await self._started().reloads.reload()
+        return await self._started().reloader.reload()
 
     def checks(self) -> Mapping[str, bool]:
         """Return the health of store and tracker, for /healthz and `relay status`."""

@@ -6,7 +6,7 @@ from typing import assert_never
 
 from aiohttp import web
 
-from relay.admin.webhook_changes import WebhookChange, WebhookChangeRoutes, WriteFailure, taken
+from relay.admin.webhook_changes import WebhookChange, WebhookChangeRoutes, WriteFailure, name_taken
 from relay.admin.webhooks import are_own
 from relay.config.errors import Fault
 from relay.config.table_files import Table, TableElsewhereError, TableName
@@ -37,7 +37,7 @@ class WebhookWriter:
         present = await self.editor.read(name)
         owned = present.values.get("domains"), present.values.get("identities")
         if present.exists and not are_own(table.owns, *owned):  # The files may have what is not in force yet.
-            return WriteFailure((taken(table.name),), is_input=False)
+            return WriteFailure((name_taken(table.name),), is_input=False)
         values = table.values
         if values is not None:
             kept = _kept(present, table)

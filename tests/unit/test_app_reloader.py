@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, cast
 
 from relay.app.configuration import Configuration, FileContent
-from relay.app.reloads import Reloads
+from relay.app.reloader import Reloader
 
 
 class _Counting(ThreadPoolExecutor):
@@ -43,7 +43,7 @@ class _Part:
 async def test_a_reload_waits_for_the_one_before() -> None:
     counting, reading, part = _Counting(), _Reading(), cast("Any", _Part())
     asyncio.get_running_loop().set_default_executor(counting)
-    reloads = Reloads(
+    reloader = Reloader(
         context=part,
         configuration=cast("Configuration", reading),
         inbound=part,
@@ -51,7 +51,7 @@ async def test_a_reload_waits_for_the_one_before() -> None:
         webhooks=part,
         resume_changed=part,
     )
-    both = asyncio.gather(reloads.reload(), reloads.reload())
+    both = asyncio.gather(reloader.reload(), reloader.reload())
     for _ in range(5):
         await asyncio.sleep(0)
     assert counting.calls == 1

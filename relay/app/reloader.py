@@ -1,4 +1,4 @@
-"""Reloads of the configuration of a running relay, one after another."""
+"""Reloads the configuration of a running relay, one time after another."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,7 +16,7 @@ from relay.webhooks.service import Webhooks
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reloads:
+class Reloader:
     """Checks the files of the configuration, and puts them in force."""
 
     context: AppContext
