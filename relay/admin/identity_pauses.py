@@ -5,13 +5,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.admin.requests import APPLICATION, address_or_400, optional_json_body
+from relay.admin.requests import APPLICATION, address_or_400, optional_json_body, reason_or_400
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical
 from relay.queue.pause import BY_APPLICATION, BY_OPERATOR, Pause
-
-MAX_REASON = 200
-"""Characters of the reason of an operator, at most: it stands in replies."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,9 +35,7 @@ class IdentityPauseRoutes:
     async def post_pause(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/pause with {"reason": TEXT} or no body: refuse its mail until it is resumed."""
         address = canonical(address_or_400(request.match_info["address"]))
-        reason = (await optional_json_body(request)).get("reason", "")
-        if not isinstance(reason, str) or len(reason) > MAX_REASON or not reason.isprintable():
-            raise web.HTTPBadRequest(text=f'"reason" must be one line of at most {MAX_REASON} characters')
+        reason = reason_or_400(await optional_json_body(request))
         if self.settings().identity_for(address) is None:
             raise web.HTTPNotFound(text=f"{address} is not an identity; add it with: relay identity add {address}")
         application = request.get(APPLICATION, "")

@@ -7,15 +7,12 @@ from typing import Any, cast, get_args
 
 from aiohttp import web
 
-from relay.admin.requests import APPLICATION, OWNS, address_or_400, json_body, reject_unknown_parameters
+from relay.admin.requests import APPLICATION, OWNS, address_or_400, json_body, reason_or_400, reject_unknown_parameters
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, canonical_domain
 from relay.mail.lane import DIRECT
 from relay.queue.pause import HeldKind, Pause, subject_of
 from relay.reports.serialize import JsonObject, time_json
-
-MAX_REASON = 200
-"""Characters of the reason of an operator, at most: it stands in lists and events."""
 
 _SENDERS: tuple[HeldKind, ...] = ("identity", "sending-domain")
 """Kinds that an application may pause: the mail of others is not affected."""
@@ -63,11 +60,9 @@ class PauseRoutes:
         """
         body = await json_body(request)
         kind, value = self._subject(request, body)
-        seconds, reason = body.get("seconds", 0), body.get("reason", "")
+        seconds, reason = body.get("seconds", 0), reason_or_400(body)
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SECONDS:
             raise web.HTTPBadRequest(text=f'"seconds" must be a number from 0 (no end) to {MAX_SECONDS:.0f}')
-        if not isinstance(reason, str) or len(reason) > MAX_REASON or not reason.isprintable():
-            raise web.HTTPBadRequest(text=f'"reason" must be one line of at most {MAX_REASON} characters')
         paused = await self.pause(kind, value, float(math.ceil(seconds)), reason, request.get(APPLICATION, ""))
         why = next((one.why for one in self.holds() if one.subject == f"{kind}:{value}"), "")
         return web.json_response({"kind": kind, "value": value, "paused": paused, "why": why})

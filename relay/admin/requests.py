@@ -28,6 +28,9 @@ KEY = web.RequestKey("key", str)
 OWNS: web.RequestKey[Callable[[str], bool]] = web.RequestKey("owns")
 """Whether a domain, or the address of an identity, is one of these senders; absent for operators, as APPLICATION is."""
 
+MAX_REASON = 200
+"""Characters of the reason of a pause, at most: it stands in replies, lists and events."""
+
 _MAX_PAGE = 10_000
 """Rows of one page, at most."""
 
@@ -40,6 +43,14 @@ def reject_unknown_parameters(query: Mapping[str, str], known: Collection[str]) 
     """Raise 400 if the query has an unknown parameter."""
     if unknown := set(query) - set(known):
         raise web.HTTPBadRequest(text=f"unknown parameter {', '.join(sorted(unknown))}")
+
+
+def reason_or_400(body: Mapping[str, object]) -> str:
+    """Return the `reason` of a body, "" without one."""
+    reason = body.get("reason", "")
+    if not isinstance(reason, str) or len(reason) > MAX_REASON or not reason.isprintable():
+        raise web.HTTPBadRequest(text=f'"reason" must be one line of at most {MAX_REASON} characters')
+    return reason
 
 
 def parse_limit(query: Mapping[str, str]) -> int:

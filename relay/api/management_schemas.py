@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from relay.admin.identity_pauses import MAX_REASON
+from relay.admin.requests import MAX_REASON
 from relay.verification.challenge import DIGITS
 
 

@@ -5,7 +5,8 @@ from typing import Any
 
 from pydantic import Field
 
-from relay.admin.pauses import MAX_REASON, MAX_SECONDS
+from relay.admin.pauses import MAX_SECONDS
+from relay.admin.requests import MAX_REASON
 from relay.api.management_schemas import Answer, RequestBody
 from relay.queue.pause import HeldKind
 

@@ -9,7 +9,8 @@ from aiohttp import web
 from relay.admin.webhook_changes import WebhookChange, WebhookChangeRoutes, WriteFailure, name_taken
 from relay.admin.webhooks import are_own
 from relay.config.errors import Fault
-from relay.config.table_files import Table, TableElsewhereError, TableName
+from relay.config.table_files import Table, TableElsewhereError
+from relay.config.table_names import webhook_table
 from relay.config.webhooks import origin_of
 from relay.people.table_editor import Edit, Refused, Saved, Stale, TableEditor
 from relay.webhooks.control import WebhookControl
@@ -33,7 +34,7 @@ class WebhookWriter:
 
     async def write(self, table: WebhookChange) -> WriteFailure | None:
         """Write a webhook and put it in force; None if that is done. Raises StoreError."""
-        name = TableName(KIND, (KIND, table.name), is_element=True)
+        name = webhook_table(table.name)
         present = await self.editor.read(name)
         owned = present.values.get("domains"), present.values.get("identities")
         if present.exists and not are_own(table.owns, *owned):  # The files may have what is not in force yet.

@@ -11,7 +11,6 @@ from relay.cli.common import EX_CONFIG, config_option, settings_or_exit
 from relay.cli.config import reload_command
 from relay.cli.undelivered_replies import warn_of_lost_replies
 from relay.config import ConfigError, Settings
-from relay.config.sender_tables import identity_table
 from relay.config.table_files import (
     StaleTableError,
     Table,
@@ -21,6 +20,7 @@ from relay.config.table_files import (
     read_table,
     remove_table,
 )
+from relay.config.table_names import identity_table
 from relay.console.own_choices import credentials_in, opened_credentials
 from relay.mail.address import AddressError, parse_address
 from relay.mail.address_of_name import free_address

@@ -15,13 +15,13 @@ from relay.cli.identity_files import reload_option, reload_running
 from relay.config import ConfigError, Fault
 from relay.config.console import ROLES, Role
 from relay.config.table_files import read_table
+from relay.config.table_names import person_table
 from relay.mail.address import AddressError, parse_address
 from relay.mail.canonical_address import canonical
 from relay.people.files import (
     PersonFileError,
     add_person,
     change_person,
-    person_table,
     remove_person,
     reset_person,
 )

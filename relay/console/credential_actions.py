@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from relay.config.credentials import fingerprint
-from relay.console.credential_form import KEY_TITLE, credential_table, made_key
+from relay.config.table_names import credential_table
+from relay.console.credential_form import KEY_TITLE, made_key
 from relay.console.credentials import CredentialPages
 from relay.console.forms import form_of
 from relay.console.links import segment

@@ -10,12 +10,13 @@ from aiohttp import web
 from relay.config.credentials import RANDOM_OCTETS, new_key
 from relay.config.secret_hash import hash_secret
 from relay.config.settings import Settings
-from relay.config.table_files import Table, TableName
+from relay.config.table_files import Table
+from relay.config.table_names import credential_table
 from relay.console.form_fields import FormField, Option, Section
 from relay.console.forms import form_of
 from relay.console.links import segment
+from relay.console.name_check import name_fault
 from relay.console.table_forms import TableForm, TableForms
-from relay.console.table_names import name_fault
 from relay.mail.lane import DIRECT
 
 _CRUMB = ("/credentials", "Credentials")
@@ -94,11 +95,6 @@ class CredentialForms:
             crumb=_CRUMB,
             action="credential.change",
         )
-
-
-def credential_table(name: str) -> TableName:
-    """Return `[credentials.NAME]`."""
-    return TableName("credential", ("credentials", name))
 
 
 def made_key(name: str) -> tuple[str, str]:

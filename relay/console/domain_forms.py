@@ -7,9 +7,9 @@ from functools import partial
 from aiohttp import web
 
 from relay.config.parsers import HOST_NAME
-from relay.config.sender_tables import domain_table
 from relay.config.senders import UnsubscribeScope
 from relay.config.settings import Settings
+from relay.config.table_names import domain_table
 from relay.console.form_fields import FormField, Option, Section
 from relay.console.forms import form_of
 from relay.console.links import segment

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.config.sender_tables import identity_table
 from relay.config.settings import Settings
+from relay.config.table_names import identity_table
 from relay.console.forms import form_of
 from relay.console.identities import IdentityPages
 from relay.console.identity_forms import own_address

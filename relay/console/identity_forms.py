@@ -6,8 +6,8 @@ from functools import partial
 
 from aiohttp import web
 
-from relay.config.sender_tables import identity_table
 from relay.config.settings import Settings
+from relay.config.table_names import identity_table
 from relay.console.form_fields import FormField, Option, Section
 from relay.console.forms import form_of
 from relay.console.links import segment

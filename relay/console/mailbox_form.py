@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from aiohttp import web
 
 from relay.config.settings import Imap, Settings
-from relay.config.table_files import Table, TableName
+from relay.config.table_files import Table
+from relay.config.table_names import MAILBOX
 from relay.console.form_fields import FormField, Option, Section, fields_of, meaning_of, submitted
 from relay.console.formats import counted
 from relay.console.forms import form_of
@@ -23,8 +24,6 @@ from relay.console.table_forms import TableForm, TableForms
 from relay.console.tls_texts import tls_options
 from relay.people.ports import Plan
 from relay.people.table_editor import Edit, TableEditor
-
-MAILBOX = TableName("mailbox", ("bounces", "imap"))
 
 MOST_FOLDERS = 500
 """Folders of a choice, at most."""

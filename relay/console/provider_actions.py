@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from relay.admin.providers import ProviderRoutes
+from relay.config.table_names import provider_table
 from relay.console.formats import counted
 from relay.console.forms import form_of
 from relay.console.links import segment
 from relay.console.plans import Action, Done, PlanPages, Question
-from relay.console.provider_form import provider_table
 from relay.console.roles import Role
 from relay.console.table_actions import changed, table_to_change
 from relay.mail.lane import DIRECT

@@ -7,16 +7,17 @@ from pathlib import Path
 from aiohttp import web
 
 from relay.config.settings import Provider, Settings
-from relay.config.table_files import Table, TableName
+from relay.config.table_files import Table
+from relay.config.table_names import provider_table
 from relay.console.form_fields import FormField, Section, fields_of, meaning_of, submitted
 from relay.console.forms import form_of
 from relay.console.kept_secrets import KeptSecrets
 from relay.console.links import segment
+from relay.console.name_check import name_fault
 from relay.console.provider_page import CheckLogin, login_notice, note_test
 from relay.console.roles import Viewer, viewer_of
 from relay.console.section_values import section_of
 from relay.console.table_forms import TableForm, TableForms
-from relay.console.table_names import name_fault
 from relay.console.tls_texts import tls_options
 
 _CRUMB = ("/providers", "Providers")
@@ -129,11 +130,6 @@ class ProviderForms:
         found = await self.check(provider)
         await note_test(self.forms.editor.audit, viewer_of(request), found)
         return await self.forms.again(request, form, notice=login_notice(found))
-
-
-def provider_table(name: str) -> TableName:
-    """Return the `[[provider]]` of that name."""
-    return TableName("provider", ("provider", name), is_element=True)
 
 
 def sections(viewer: Viewer, table: Table) -> Sequence[Section]:

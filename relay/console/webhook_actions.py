@@ -7,13 +7,14 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from relay.config.settings import Settings
+from relay.config.table_names import webhook_table
 from relay.console.formats import counted, minute
 from relay.console.forms import form_of
 from relay.console.links import segment
 from relay.console.plans import Action, Done, PlanPages, Question
 from relay.console.roles import Role
 from relay.console.table_actions import changed, table_to_change
-from relay.console.webhook_form import made_secret, webhook_table
+from relay.console.webhook_form import made_secret
 from relay.mail.queue_id import is_queue_id
 from relay.people.ports import Plan
 from relay.people.table_editor import Edit, TableEditor

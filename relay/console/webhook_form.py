@@ -12,16 +12,17 @@ from pydantic import ValidationError
 
 from relay.config.masking import mask_url
 from relay.config.settings import Settings
-from relay.config.table_files import Table, TableName
+from relay.config.table_files import Table
+from relay.config.table_names import webhook_table
 from relay.config.webhooks import MessageEvents, OperatorEvents, Webhook, WebhookFormat
 from relay.console.form_fields import FormField, Option, Section
 from relay.console.forms import form_of
 from relay.console.kept_secrets import KeptSecrets
 from relay.console.links import segment
+from relay.console.name_check import name_fault
 from relay.console.provider_form import secret_hint, typed_secret
 from relay.console.roles import Viewer, viewer_of
 from relay.console.table_forms import TableForm, TableForms
-from relay.console.table_names import name_fault
 from relay.webhooks.receiver_keys import receiver_keys
 from relay.webhooks.signing import new_secret
 
@@ -118,11 +119,6 @@ class WebhookForms:
             action="webhook.change",
         )
         return form, table
-
-
-def webhook_table(name: str) -> TableName:
-    """Return the `[[webhook]]` of that name."""
-    return TableName("webhook", ("webhook", name), is_element=True)
 
 
 def made_secret(name: str, form: str, hostname: str) -> tuple[str, tuple[str, str]]:

@@ -10,22 +10,17 @@ from relay.config.secret_hash import hash_password
 from relay.config.table_files import (
     StaleTableError,
     TableElsewhereError,
-    TableName,
     change_table,
     place_text,
     read_table,
     remove_table,
 )
+from relay.config.table_names import person_table
 from relay.people.passwords import new_code
 
 
 class PersonFileError(ValueError):
     """A person cannot be written or removed; the text says why, and what to do."""
-
-
-def person_table(address: str) -> TableName:
-    """Return the table of a person."""
-    return TableName("person", ("console", "people", address))
 
 
 def add_person(

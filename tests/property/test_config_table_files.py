@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from relay.config import ConfigError, check
-from relay.config.sender_tables import domain_table, identity_table
 from relay.config.sources import read_sources
 from relay.config.table_files import (
     StaleTableError,
@@ -21,6 +20,7 @@ from relay.config.table_files import (
     remove_table,
     undo_change,
 )
+from relay.config.table_names import domain_table, identity_table
 
 MAIN = """# By hand.
 [server]

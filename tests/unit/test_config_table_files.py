@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from relay.config import ConfigError, check
-from relay.config.sender_tables import domain_table, identity_table
 from relay.config.table_files import (
     StaleTableError,
     TableElsewhereError,
@@ -17,6 +16,7 @@ from relay.config.table_files import (
     remove_table,
     undo_change,
 )
+from relay.config.table_names import domain_table, identity_table
 from relay.console.table_faults import faults_by_key
 
 JANE = identity_table("jane@acme.test")

@@ -5,11 +5,11 @@ from pathlib import Path
 import pytest
 
 from relay.config.table_files import Table, TableName
+from relay.config.table_names import MAILBOX
 from relay.people.table_editor import Edit, audit_texts
 
 PROVIDER = TableName("provider", ("provider", "news"), is_element=True)
 WEBHOOK = TableName("webhook", ("webhook", "crm"), is_element=True)
-MAILBOX = TableName("mailbox", ("bounces", "imap"))
 CREDENTIAL = TableName("credential", ("credentials", "shop"))
 
 SECRETS = [

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from relay.config.sender_tables import identity_table
 from relay.config.table_files import Table, TableName
+from relay.config.table_names import identity_table
 from relay.people.table_editor import Edit, audit_texts
 
 JANE = identity_table("jane@acme.test")
