@@ -6,6 +6,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from aiohttp import web
 
+from relay.admin.changes import note, several
 from relay.admin.requests import (
     json_body,
     parse_each,
@@ -36,6 +37,8 @@ class AddressListRoutes(ABC, Generic[T]):
     """
 
     name: ClassVar[str]
+    word: ClassVar[str]
+    """What an address on the list is."""
     parameters: ClassVar[frozenset[str]]
     keys: ClassVar[frozenset[str]]
     scope: ClassVar[Mapping[str, str | None]]
@@ -63,6 +66,8 @@ class AddressListRoutes(ABC, Generic[T]):
         now = self._clock()
         adding = await parse_entries(request, self.name, lambda given: self._parse(parse_fields(given, self.keys), now))
         await self._add(adding)
+        addresses = [str(self._json(one)["address"]) for one in adding]
+        await note(request, f"{self.name}.add", several(addresses), after=self.word)
         return self._response(adding)
 
     async def check(self, request: web.Request) -> web.Response:
@@ -82,7 +87,11 @@ class AddressListRoutes(ABC, Generic[T]):
         texts = [value for key, value in scope.items() if value != self.scope[key]]
         if not isinstance(addresses, list) or not all(isinstance(one, str) for one in [*addresses, *texts]):
             raise web.HTTPBadRequest(text='a body {"addresses": ["a@example.com"], "domain": "acme.test"} is needed')
-        return self._response(await self._remove(addresses, scope))
+        removed = await self._remove(addresses, scope)
+        if removed:
+            found = list(dict.fromkeys(str(self._json(one)["address"]) for one in removed))
+            await note(request, f"{self.name}.remove", several(found), before=self.word, after="off the list")
+        return self._response(removed)
 
     def read_entry(self, given: Mapping[str, str]) -> T:
         """Return the entry of these texts; raise ValueError for a fault."""
@@ -128,6 +137,7 @@ class SuppressionRoutes(AddressListRoutes[Suppression]):
     """The suppression list. The next page has `after=ADDRESS/DOMAIN` of the last entry."""
 
     name = "suppressions"
+    word = "suppressed"
     parameters = frozenset({"address", "domain", "reason", "after", "limit"})
     keys = frozenset(
         {"address", "domain", "reason", "rule", "reply", "queue_id", "created_at", "expires_at", "provenance", "proof"}
@@ -188,6 +198,7 @@ class UnsubscribeRoutes(AddressListRoutes[Unsubscribe]):
     """
 
     name = "unsubscribes"
+    word = "unsubscribed"
     parameters = frozenset({"address", "domain", "campaign", "source", "after", "limit"})
     keys = frozenset({"address", "domain", "campaign", "source", "queue_id", "created_at", "excludes_from"})
     scope: ClassVar[Mapping[str, str | None]] = {"domain": None, "campaign": None}

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
+from relay.admin.changes import note
 from relay.admin.requests import APPLICATION, address_or_400, optional_json_body, reason_or_400
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical
@@ -41,7 +42,9 @@ class IdentityPauseRoutes:
         application = request.get(APPLICATION, "")
         cause, who = (BY_APPLICATION, f"the application {application}") if application else (BY_OPERATOR, "an operator")
         why = f"{who} paused it{f': {reason}' if reason else ''}"
-        return web.json_response({"address": address, "paused": await self.pause(address, cause, why)})
+        paused = await self.pause(address, cause, why)
+        await note(request, "identity.pause", address, after=why if paused else "it was paused before")
+        return web.json_response({"address": address, "paused": paused})
 
     async def post_resume(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/resume: accept its mail again, and send now what the pause held back.
@@ -49,9 +52,13 @@ class IdentityPauseRoutes:
         An application does not end what its own bounces and complaints caused, nor what an operator decided.
         """
         address = canonical(address_or_400(request.match_info["address"]))
+        before = self.pauses().get(address)
         entries = await (self.resume_of_application if APPLICATION in request else self.resume)(address)
         pause = self.pauses().get(address)
         if entries is None and APPLICATION in request and pause is not None and pause.category != BY_APPLICATION:
             text = f"{pause.why}; an operator must resume it: relay identity resume {address}"
             raise web.HTTPForbidden(text=text)
+        if entries is not None:
+            was, now = before.why if before else "", f"{entries} recipients are due"
+            await note(request, "identity.resume", address, before=was, after=now)
         return web.json_response({"address": address, "resumed": entries is not None, "entries": entries or 0})

@@ -7,6 +7,7 @@ from typing import Any, cast, get_args
 
 from aiohttp import web
 
+from relay.admin.changes import note
 from relay.admin.requests import APPLICATION, OWNS, address_or_400, json_body, reason_or_400, reject_unknown_parameters
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, canonical_domain
@@ -64,7 +65,8 @@ class PauseRoutes:
         if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 <= seconds <= MAX_SECONDS:
             raise web.HTTPBadRequest(text=f'"seconds" must be a number from 0 (no end) to {MAX_SECONDS:.0f}')
         paused = await self.pause(kind, value, float(math.ceil(seconds)), reason, request.get(APPLICATION, ""))
-        why = next((one.why for one in self.holds() if one.subject == f"{kind}:{value}"), "")
+        why = self._why(kind, value)
+        await note(request, "pause.begin", subject_of(kind, value), after=why if paused else f"paused before: {why}")
         return web.json_response({"kind": kind, "value": value, "paused": paused, "why": why})
 
     async def post_resume(self, request: web.Request) -> web.Response:
@@ -73,12 +75,21 @@ class PauseRoutes:
         An application ends no pause that an operator made, nor one by the bounces and complaints of its mail.
         """
         kind, value = self._subject(request, await json_body(request), is_known=True)
+        before = self._why(kind, value)
         entries = await (self.resume_of_application if APPLICATION in request else self.resume)(kind, value)
         if entries is None and APPLICATION in request:
             self._check_ended(kind, value)
+        if entries is not None:
+            await note(
+                request, "pause.end", subject_of(kind, value), before=before, after=f"{entries} recipients are due"
+            )
         return web.json_response(
             {"kind": kind, "value": value, "resumed": entries is not None, "entries": entries or 0}
         )
+
+    def _why(self, kind: HeldKind, value: str) -> str:
+        """Return the reason of the pause in force, "" without one."""
+        return next((one.why for one in self.holds() if one.subject == subject_of(kind, value)), "")
 
     def _check_ended(self, kind: HeldKind, value: str) -> None:
         """Raise 403 if a pause is left."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
+from relay.admin.changes import note
 from relay.admin.requests import (
     APPLICATION,
     KEY,
@@ -21,7 +22,6 @@ from relay.clock import Clock
 from relay.events.ports import Publish
 from relay.limits.ports import LimitStore
 from relay.mail.queue_id import is_queue_id
-from relay.people.audit import Audit
 from relay.queue.changes import EntryChange, ReportsOf
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
@@ -63,8 +63,6 @@ class QueueRoutes:
     """Called after slots were released: waiting entries may take them."""
     bounce_reports: ReportsOf | None = None
     """Composes the notifications about entries that an operator bounced."""
-    audit: Audit | None = None
-    """Records what keys change."""
 
     def table(self) -> Sequence[web.RouteDef]:
         """Return the routes."""
@@ -105,23 +103,18 @@ class QueueRoutes:
         action, key = request.match_info["action"], request.get(KEY, "")
         actor = actor_of(key, request.get(APPLICATION, ""))
         done = await self.apply(action, _entry_query(request.query), actor)
-        await self.note(action, key, request, done)
+        await self.note(action, request, done)
         following = "{}/{}".format(*done.rest.after) if done.rest else None
         entries = [listing_json(message, entry) for message, entry in done.entries]
         return web.json_response({"entries": entries, "next": following})
 
-    async def note(self, action: str, key: str, request: web.Request, done: ChangedEntries) -> None:
+    async def note(self, action: str, request: web.Request, done: ChangedEntries) -> None:
         """Record in the audit what a key changed. Raises StoreError."""
-        if self.audit is not None and key and done.entries:
+        if done.entries:
             ids = dict.fromkeys(entry.queue_id for _, entry in done.entries)
-            subject, count = " ".join(ids), len(done.entries)
-            await self.audit.note(
-                f"queue.{action}",
-                person=f"key {key}",
-                client=request.remote or "",
-                subject=subject,
-                after=f"{count} {'recipient' if count == 1 else 'recipients'}",
-            )
+            count = len(done.entries)
+            after = f"{count} {'recipient' if count == 1 else 'recipients'}"
+            await note(request, f"queue.{action}", " ".join(ids), after=after)
 
     async def apply(self, action: str, query: EntryQuery, actor: Actor = OPERATOR) -> ChangedEntries:
         """Change the matching entries: flush, hold, release, delete or bounce. Raises StoreError."""

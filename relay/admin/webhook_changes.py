@@ -7,7 +7,8 @@ from typing import Any, get_args
 
 from aiohttp import web
 
-from relay.admin.requests import APPLICATION, KEY, OWNS, json_body, reject_unknown_parameters
+from relay.admin.changes import AUTHOR
+from relay.admin.requests import APPLICATION, OWNS, json_body, reject_unknown_parameters
 from relay.admin.webhooks import is_own
 from relay.config.values import RESERVED_NAMES
 from relay.config.webhooks import OperatorEvents
@@ -108,7 +109,8 @@ class WebhookChangeRoutes:
         return web.json_response({"name": name, "removed": True})
 
     async def _write(self, request: web.Request, values: Mapping[str, Any] | None, given: Mapping[str, str]) -> None:
-        author, client = request.get(KEY, ""), request.remote or ""
+        by = request.get(AUTHOR)
+        author, client = (by.credential, by.client) if by else ("", request.remote or "")
         table = WebhookChange(request.match_info["name"], values, given, author, client, request.get(OWNS))
         failed = await self.write(table)
         if failed is not None:

@@ -11,12 +11,14 @@ from math import ceil
 
 from aiohttp import web
 
+from relay.admin.changes import AUTHOR, Author
 from relay.api.request_rates import RequestRates
 from relay.clock import Clock, steady_clock
 from relay.config.credentials import Scope, parse_key
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, canonical_domain, domain_of
 from relay.networks import Network, NetworkSet
+from relay.people.audit import Audit
 from relay.smtp.throttle import AuthThrottle
 from relay.tracker.client import client_address
 from relay.tracker.forwarded import forwarded_for
@@ -110,6 +112,8 @@ class Access:
     settings: Callable[[], Settings]
     authenticate: Authenticate
     clock: Clock
+    audit: Audit | None = None
+    """Records what keys change."""
     throttle: AuthThrottle = field(default_factory=AuthThrottle)
     rates: RequestRates = field(default_factory=RequestRates)
     under_way: Counter[str] = field(default_factory=Counter)
@@ -159,6 +163,8 @@ class Access:
             raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": str(ceil(retry_after))})
         if not settings.has_scope(name, scope):
             raise web.HTTPForbidden(text=f'the credential {name} has no scope "{scope}": add it to its scopes')
+        if self.audit is not None:
+            request[AUTHOR] = Author(self.audit, name, client)
         return caller_for(settings, name)
 
 

@@ -138,7 +138,7 @@ class MessageRoutes:
         cancelled: list[str] = []
         while rest is not None:
             done = await self.queue.apply("delete", rest, actor)
-            await self.queue.note("delete", caller.credential, request, done)
+            await self.queue.note("delete", request, done)
             cancelled += [entry.recipient for _, entry in done.entries]
             rest = done.rest
         return _answer(CancelAnswer(cancelled=tuple(cancelled)))

@@ -113,7 +113,10 @@ class MessageList(_Answer):
 
 
 class CancelAnswer(_Answer):
-    """The recipients who do not get the message any more. Others got it, or an attempt is in progress."""
+    """The recipients who do not get the message any more.
+
+    Others got it, an attempt is in progress, or an operator holds it.
+    """
 
     cancelled: tuple[str, ...]
 

@@ -296,4 +296,5 @@ class HttpSide:
             found = await keys.authenticate(settings, username, secret)
             return found.credential if found else None
 
-        return Access(self.context.settings, authenticate, self.context.clock)
+        audit = open_people(self.context, self.outbound).audit
+        return Access(self.context.settings, authenticate, self.context.clock, audit)

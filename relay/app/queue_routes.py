@@ -6,7 +6,6 @@ from functools import partial
 from relay.admin.queue import QueueRoutes
 from relay.app.context import AppContext
 from relay.app.outbound_side import OutboundSide
-from relay.app.people import open_people
 from relay.queue.changes import Changed
 from relay.queue.due_dsns import dsn_sender
 from relay.queue.message import NewMessage
@@ -31,5 +30,4 @@ def queue_routes(context: AppContext, outbound: OutboundSide) -> QueueRoutes:
         wake=outbound.runner.wake,
         slots_released=outbound.advancer.request,
         bounce_reports=reports,
-        audit=open_people(context, outbound).audit,
     )

@@ -21,10 +21,10 @@ from relay.config.table_files import (
     remove_table,
 )
 from relay.config.table_names import identity_table
-from relay.console.own_choices import credentials_in, opened_credentials
 from relay.mail.address import AddressError, parse_address
 from relay.mail.address_of_name import free_address
 from relay.mail.canonical_address import canonical
+from relay.people.own_choices import credentials_in, opened_credentials
 
 reload_option = click.option(
     "--reload/--no-reload", "reload", default=None, help="Reload the configuration of the running server; default: ask."

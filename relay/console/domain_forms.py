@@ -13,10 +13,10 @@ from relay.config.table_names import domain_table
 from relay.console.form_fields import FormField, Option, Section
 from relay.console.forms import form_of
 from relay.console.links import segment
-from relay.console.own_choices import fallback_faults, own_providers
 from relay.console.roles import Viewer, viewer_of
 from relay.console.table_forms import TableForm, TableForms
 from relay.mail.canonical_address import canonical_domain
+from relay.people.own_choices import fallback_faults, own_providers
 
 _SCOPES = (
     Option("campaign", "Campaign", "Who unsubscribed gets no more of that campaign"),

@@ -13,10 +13,10 @@ from relay.console.identities import IdentityPages
 from relay.console.identity_forms import own_address
 from relay.console.identity_tests import SETUP
 from relay.console.links import segment
-from relay.console.own_choices import credential_fault, credentials_in, opened_credentials
 from relay.console.plans import Action, Done, PlanPages, Question
 from relay.console.roles import Role, viewer_of
 from relay.console.table_actions import changed, table_to_change
+from relay.people.own_choices import credential_fault, credentials_in, opened_credentials
 from relay.people.ports import Plan
 from relay.people.table_editor import Edit, TableEditor
 from relay.reports.serialize import JsonObject

@@ -11,12 +11,12 @@ from relay.config.table_names import identity_table
 from relay.console.form_fields import FormField, Option, Section
 from relay.console.forms import form_of
 from relay.console.links import segment
-from relay.console.own_choices import credential_faults, own_credentials, own_providers
 from relay.console.roles import Viewer, viewer_of
 from relay.console.table_forms import TableForm, TableForms
 from relay.mail.address import AddressError, parse_address
 from relay.mail.address_of_name import free_address
 from relay.mail.canonical_address import canonical, domain_of
+from relay.people.own_choices import credential_faults, own_credentials, own_providers
 
 AUTO, OWN = "auto", "own"
 

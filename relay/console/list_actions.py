@@ -26,8 +26,6 @@ _ADDED = {
     "unsubscribes": ("Unsubscribe {}?", "They get no campaign mail{} of what is named.", "Unsubscribe {}"),
 }
 
-_WORDS = {"suppressions": "suppressed", "unsubscribes": "unsubscribed"}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListActions:
@@ -131,7 +129,7 @@ class ListActions:
             await self.routes.put(entries[start : start + _AT_ONCE])
         what = counted(len(entries), "address is", "addresses are")
         subject = json.loads(plan.keys[0])["address"] if len(entries) == 1 else f"{len(entries)} addresses of a file"
-        word = _WORDS[self.routes.name]
+        word = self.routes.word
         return Done(f"{what} {word}.", subject=subject, before="", after=word)
 
     async def _remove(self, plan: Plan) -> Done:
@@ -142,4 +140,4 @@ class ListActions:
             follows = "Somebody took it off meanwhile, or it ended."
             return Done("The address was not on the list.", follows, "off", one["address"], "", "was not on the list")
         what = f"{canonical(one['address'])} is off the list."
-        return Done(what, subject=one["address"], before=_WORDS[self.routes.name], after="off the list")
+        return Done(what, subject=one["address"], before=self.routes.word, after="off the list")

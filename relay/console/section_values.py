@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from relay.config.errors import Location, problem_of
 from relay.config.values import Section
-from relay.console.table_faults import fault_text
+from relay.people.table_faults import fault_text
 
 _NOWHERE = Location("")
 

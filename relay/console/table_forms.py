@@ -26,8 +26,8 @@ from relay.console.forms import form_of
 from relay.console.notices import Notice
 from relay.console.roles import viewer_of
 from relay.console.shell import SAVED, Shell
-from relay.console.table_faults import faults_by_key
 from relay.people.table_editor import Edit, Refused, Saved, Stale, TableEditor
+from relay.people.table_faults import faults_by_key
 
 Check = Callable[[Mapping[str, Any], Mapping[str, Any]], Mapping[str, str]]
 """Returns the faults by key of a change, from the values of a table to others."""

@@ -23,7 +23,11 @@ class Actor:
 
     name: str = "the operator"
     is_application: bool = False
-    """Whether it is restricted to senders of its own: it releases no entry that others hold."""
+    """Whether it is restricted to senders of its own: entries that others hold stay as they are."""
+
+    def may_end_hold(self, entry: Entry) -> bool:
+        """Whether a held entry may leave that state: what an operator holds, an operator releases or ends."""
+        return not self.is_application or entry.reason.startswith(_BY_APPLICATION)
 
 
 OPERATOR = Actor()
@@ -57,7 +61,7 @@ def release(now: float, actor: Actor = OPERATOR) -> EntryChange:
     """Return the change that puts held entries back into the queue. Entries past their release time are due at once."""
 
     def change(_: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
-        if entry.state is not State.HELD or (actor.is_application and not entry.reason.startswith(_BY_APPLICATION)):
+        if entry.state is not State.HELD or not actor.may_end_hold(entry):
             return None
         return replace(move(entry, State.WAITING), next_attempt_at=max(now, entry.release_at), reason=""), ()
 
@@ -103,7 +107,7 @@ def delete(now: float, actor: Actor = OPERATOR) -> EntryChange:
     """Return the change that drops entries, without a notification."""
 
     def change(message: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
-        if entry.state not in (State.WAITING, State.HELD):
+        if not _may_end(entry, actor):
             return None
         dropped = replace(move(entry, State.DROPPED), reason=f"cancelled by {actor.name}")
         return dropped, (deletion_event(message, dropped, now),)
@@ -115,12 +119,17 @@ def bounce(now: float, actor: Actor = OPERATOR) -> EntryChange:
     """Return the change that bounces entries. `bounce_reports` composes the notifications."""
 
     def change(message: Message, entry: Entry) -> tuple[Entry, Sequence[Event]] | None:
-        if entry.state not in (State.WAITING, State.HELD):
+        if not _may_end(entry, actor):
             return None
         bounced = replace(move(entry, State.BOUNCED), reason=f"bounced by {actor.name}")
         return bounced, (bounce_event(message, bounced, now),)
 
     return change
+
+
+def _may_end(entry: Entry, actor: Actor) -> bool:
+    """Whether the actor may drop or bounce an entry."""
+    return entry.state is State.WAITING or (entry.state is State.HELD and actor.may_end_hold(entry))
 
 
 def bounce_event(message: Message, entry: Entry, now: float) -> Event:

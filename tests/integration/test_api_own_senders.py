@@ -379,6 +379,11 @@ async def test_an_application_releases_no_entry_that_an_operator_held_and_its_ch
     await world.relay.run("queue", "hold", queue_id)
     assert await world.reason(queue_id) == "held by the operator", "the decision of an operator counts"
     assert (await world.news.request("POST", "/queue/release?identity=news@acme.test")).json["entries"] == []
+    for action in ("bounce", "delete", "flush", "hold"):
+        assert (await world.acme.request("POST", f"/queue/{action}{query}")).json["entries"] == [], action
+    assert (await world.acme.request("DELETE", f"/messages/{queue_id}")).json["cancelled"] == []
+    assert await world.reason(queue_id) == "held by the operator", "it is the operator's to release or to end"
+    assert len((await world.all.request("POST", f"/queue/release{query}")).json["entries"]) == 1
     await world.acme.request("POST", f"/queue/bounce{query}")
     story = (await world.acme.get(f"/messages/{queue_id}")).json
     assert "bounced by the application acme" in str(story["events"])
@@ -395,6 +400,31 @@ async def test_an_application_releases_no_entry_that_an_operator_held_and_its_ch
         ("key acme", "queue.delete", cancelled),
     } <= noted
     assert ("key news", "queue.release", queue_id) not in noted
+
+
+async def test_the_audit_has_what_keys_pause_and_resume(world: World) -> None:
+    own, address = {"kind": "sending-domain", "value": "acme.test"}, "shop@acme.test"
+    before = len(await world.relay.json("person", "audit", "--since", "1h"))
+    await world.acme.post("/pauses", {**own, "reason": "wrong price"})
+    await world.acme.post("/pauses/resume", own)
+    await world.acme.post("/pauses/resume", own)
+    await world.acme.post(f"/identities/{address}/pause", {"reason": "holiday"})
+    await world.all.post(f"/identities/{address}/resume", None)
+    await world.acme.post("/webhooks/acme/pause", None)
+    await world.acme.post("/webhooks/acme/resume", {})
+    why = "the application acme paused it"
+    expected = [
+        ("key acme", "pause.begin", "sending-domain:acme.test", "", f"{why}: wrong price"),
+        ("key acme", "pause.end", "sending-domain:acme.test", f"{why}: wrong price", "0 recipients are due"),
+        ("key acme", "identity.pause", address, "", f"{why}: holiday"),
+        ("key all", "identity.resume", address, f"{why}: holiday", "0 recipients are due"),
+        ("key acme", "webhook.pause", "acme", "", "paused by the application acme"),
+        ("key acme", "webhook.resume", "acme", "paused by the application acme", "from kept"),
+    ]
+    keys = ("person", "action", "subject", "before", "after")
+    audit = await world.relay.json("person", "audit", "--since", "1h")
+    assert [tuple(one[key] for key in keys) for one in reversed(audit)][before:] == expected
+    assert all(one["client"] == "127.0.0.1" for one in audit if one["person"] == "key acme")
 
 
 async def test_the_records_to_publish_are_those_of_the_command(world: World) -> None:

@@ -17,7 +17,7 @@ from relay.config.table_files import (
     undo_change,
 )
 from relay.config.table_names import domain_table, identity_table
-from relay.console.table_faults import faults_by_key
+from relay.people.table_faults import faults_by_key
 
 JANE = identity_table("jane@acme.test")
 HOST = {"host": "h.test", "username": "u"}

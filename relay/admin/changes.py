@@ -1,0 +1,43 @@
+"""Records in the audit what applications change by their keys, as the console does for people."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from relay.people.audit import Audit
+
+
+@dataclass(frozen=True, slots=True)
+class Author:
+    """The key that a request comes from."""
+
+    audit: Audit
+    credential: str
+    client: str
+    """IP address."""
+
+
+AUTHOR = web.RequestKey("author", Author)
+"""Absent on the admin socket: a user of the machine may do everything, and has no name there."""
+
+
+async def note(request: web.Request, action: str, subject: str, *, before: str = "", after: str = "") -> None:
+    """Record a change that a key made. Raises StoreError; the log line is written all the same."""
+    author = request.get(AUTHOR)
+    if author is not None:
+        await author.audit.note(
+            action,
+            person=f"key {author.credential}",
+            client=author.client,
+            subject=subject,
+            before=before,
+            after=after,
+        )
+
+
+def several(found: Sequence[str], noun: str = "address", plural: str = "addresses") -> str:
+    """Return the subject of a change of several: one by its name, others by their number and the first of them."""
+    if len(found) < 2:
+        return found[0] if found else f"no {noun}"
+    return f"{len(found)} {plural}: {' '.join(found[:10])}{' …' if len(found) > 10 else ''}"
