@@ -38,7 +38,7 @@ from relay.mail.dot_stuffing import normalise
 from relay.mail.instructions import InstructionError
 from relay.mail.queue_id import is_queue_id
 from relay.mail.reply import Reply
-from relay.mail.trace_context import TRACE, traceparent
+from relay.mail.trace_context import TRACEPARENT, valid_traceparent
 from relay.queue.message import Message
 from relay.queue.operator_actions import actor_of
 from relay.queue.ports import EntryQuery
@@ -177,7 +177,7 @@ class MessageRoutes:
 
 def client_of(request: web.Request) -> Client:
     """Return the client of a request."""
-    trace = traceparent(request.headers.get(TRACE, ""))
+    trace = valid_traceparent(*request.headers.getall(TRACEPARENT, ()))
     return Client(caller_of(request).credential, request[CLIENT], trace)
 
 

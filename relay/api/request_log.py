@@ -13,7 +13,7 @@ from relay.api.access import CALLER, CLIENT
 from relay.api.problems import ERROR_FORM, problem
 from relay.clock import steady_clock
 from relay.log import Emit
-from relay.mail.trace_context import TRACE, traceparent
+from relay.mail.trace_context import TRACEPARENT, valid_traceparent
 
 HEADER = "X-Request-Id"
 
@@ -74,6 +74,7 @@ class _Logged:
             request[_HAS_FAILED] = True
             log("api.failed", request=request[_ID], error="".join(traceback.format_exception(error)))
         caller = request.get(CALLER)
+        trace = valid_traceparent(*request.headers.getall(TRACEPARENT, ()))
         log(
             "api.request",
             request=request[_ID],
@@ -83,7 +84,7 @@ class _Logged:
             path=request.path[:200],
             status=self.status,
             seconds=round(self._lines.clock() - self._began, 3),
-            **({TRACE: trace} if (trace := traceparent(request.headers.get(TRACE, ""))) else {}),
+            **({TRACEPARENT: trace} if trace else {}),
         )
 
 

@@ -17,7 +17,7 @@ from relay.mail.header_lines import without_mbox_lines
 from relay.mail.headers import fields
 from relay.mail.instructions import Metadata, Option, OptionName, Statement, Tag
 from relay.mail.reply import Reply
-from relay.mail.trace_context import TRACE
+from relay.mail.trace_context import TRACEPARENT
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.queue.entry import State
 from relay.queue.message import Message, NewMessage
@@ -167,9 +167,9 @@ def as_accepted(story: Story) -> NewMessage:
 
 def _trace(client: Client, mail: Mail) -> Iterator[Statement]:
     """Yield the trace of the request as metadata of its message, unless the message names one."""
-    named = any(isinstance(one.content, Metadata) and one.content.name == TRACE for one in mail.instructions)
-    if client.traceparent and not named and not any(one.name == TRACE.encode() for one in fields(mail.content)):
-        yield Statement(TRACE, Metadata(TRACE, client.traceparent))
+    named = any(isinstance(one.content, Metadata) and one.content.name == TRACEPARENT for one in mail.instructions)
+    if client.traceparent and not named and not any(one.name == TRACEPARENT.encode() for one in fields(mail.content)):
+        yield Statement(TRACEPARENT, Metadata(TRACEPARENT, client.traceparent))
 
 
 def _fault(settings: Settings, mail: Mail, content: bytes) -> Reply | None:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import Any
 
-from relay.mail.trace_context import TRACE, TRACEPARENT
+from relay.log.derived import text_of, trace_of
 
 VERSION = "8.17.0"
 """Version of the schema."""
@@ -48,7 +48,7 @@ def as_ecs(name: str, level: str, fields: Mapping[str, Any]) -> str:
         "@timestamp": datetime.fromtimestamp(time(), UTC).isoformat(timespec="milliseconds"),
         "log.level": level,
         "ecs.version": VERSION,
-        "message": _sentence(name, fields),
+        "message": text_of(name, fields),
         "event": event,
     }
     rest: dict[str, Any] = {}
@@ -63,19 +63,6 @@ def as_ecs(name: str, level: str, fields: Mapping[str, Any]) -> str:
     delay = fields.get("delay")
     if isinstance(delay, int | float):
         event["duration"] = round(delay * 1e9)
-    line |= _trace(fields)
+    if ids := trace_of(fields):
+        line |= {"trace": {"id": ids.trace}, "span": {"id": ids.parent}}
     return _encode(line | ({"relay": rest} if rest else {}))
-
-
-def _sentence(name: str, fields: Mapping[str, Any]) -> str:
-    """Return what people read in a list: the name, and the words that say most."""
-    words = (fields.get(key) for key in ("recipient", "reply", "reason", "error", "warning"))
-    return " ".join([name, *(str(word) for word in words if word)])
-
-
-def _trace(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the trace to which the application says that the mail belongs; else that of the request."""
-    metadata = fields.get("metadata")
-    named = (metadata.get(TRACE) if isinstance(metadata, Mapping) else None) or fields.get(TRACE, "")
-    found = TRACEPARENT.fullmatch(str(named))
-    return {"trace": {"id": found[1]}, "span": {"id": found[2]}} if found else {}

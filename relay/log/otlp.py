@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relay.mail.trace_context import TRACE, TRACEPARENT
+from relay.log.derived import text_of, trace_of
 
 _SEVERITIES = {"debug": 5, "info": 9, "warning": 13, "error": 17}
 """SeverityNumber of the levels: the first of each range."""
@@ -16,20 +16,17 @@ _INTEGERS = range(-(2**63), 2**63)
 
 
 def log_record(name: str, level: str, fields: Mapping[str, Any], at: float) -> dict[str, Any]:
-    """Return the record of one line. The body is its name with the words that say most, as people read it."""
-    words = (fields.get(key) for key in ("recipient", "reply", "reason", "error", "warning"))
+    """Return the record of one line. The body is its text for people."""
     record: dict[str, Any] = {
         "timeUnixNano": str(round(at * 1e6) * 1000),
         "severityNumber": _SEVERITIES[level],
         "severityText": level.upper(),
         "eventName": name,
-        "body": {"stringValue": " ".join([name, *(str(word) for word in words if word)])},
+        "body": {"stringValue": text_of(name, fields)},
         "attributes": _attributes(fields),
     }
-    metadata = fields.get("metadata")
-    named = (metadata.get(TRACE) if isinstance(metadata, Mapping) else None) or fields.get(TRACE, "")
-    if found := TRACEPARENT.fullmatch(str(named)):
-        record |= {"traceId": found[1], "spanId": found[2]}
+    if ids := trace_of(fields):
+        record |= {"traceId": ids.trace, "spanId": ids.parent}
     return record
 
 

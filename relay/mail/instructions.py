@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, assert_never
 
-from relay.mail.trace_context import TRACE
+from relay.mail.trace_context import TRACEPARENT
 
 MAX_VALUE = 500
 """Maximum characters of a tag, a campaign name or a metadata value."""
@@ -182,9 +182,9 @@ def combine(statements: Iterable[Statement]) -> Instructions:
 
 def _leave_trace_out(applied: dict[str, Statement]) -> None:
     """Leave a trace out that is one key of metadata too many: a proxy before the application may have added it."""
-    trace = f"metadata {TRACE}"
+    trace = f"metadata {TRACEPARENT}"
     count = sum(isinstance(one.content, Metadata) for one in applied.values())
-    if count > MAX_ITEMS and trace in applied and applied[trace].place.lower() == TRACE:
+    if count > MAX_ITEMS and trace in applied and applied[trace].place.lower() == TRACEPARENT:
         del applied[trace]
 
 

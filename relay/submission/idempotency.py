@@ -10,6 +10,7 @@ from relay.mail.canonical_address import canonical
 from relay.mail.headers import fields, without
 from relay.mail.instructions import Statement
 from relay.mail.reply import Reply
+from relay.mail.trace_context import TRACEPARENT
 from relay.mail.transaction import Session, Transaction
 from relay.queue.message import SubmissionKey
 from relay.submission.ports import FirstSubmission, SubmissionStore
@@ -25,7 +26,7 @@ OTHER_MESSAGE = Reply(
     "This idempotency key was used for another message: use a new key for each message, the same for retries",
 )
 
-_CHANGING = (b"date", b"message-id", b"received", b"dkim-signature", b"traceparent", b"tracestate")
+_CHANGING = (b"date", b"message-id", b"received", b"dkim-signature", TRACEPARENT.encode(), b"tracestate")
 """Fields that differ when an application makes the same message again."""
 
 _BOUNDARY = re.compile(rb'boundary="?([^";\r\n]{1,70})', re.IGNORECASE)
@@ -72,7 +73,7 @@ def request_digest(transaction: Transaction) -> str:
 
 def _repeated(given: Sequence[Statement]) -> Iterator[Statement]:
     """Return what a repetition has again: not the key, and not the trace, which each request has of its own."""
-    return (one for one in given if getattr(one.content, "name", "") not in ("idempotency_key", "traceparent"))
+    return (one for one in given if getattr(one.content, "name", "") not in ("idempotency_key", TRACEPARENT))
 
 
 def _digest(kind: bytes, parts: Sequence[bytes]) -> str:

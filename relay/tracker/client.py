@@ -11,7 +11,7 @@ from ipaddress import IPv6Address
 
 from relay.events.event import Kind
 from relay.log.encoded_fields import EncodedFields, encoded
-from relay.mail.trace_context import TRACE, traceparent
+from relay.mail.trace_context import TRACEPARENT, valid_traceparent
 from relay.networks import plain_address
 from relay.tracker.forwarded import hop_address, hops_of
 from relay.tracker.user_agents import Requester, known_client
@@ -46,7 +46,7 @@ class Client:
         """Return the fields of the client in an event of that kind."""
         fields: dict[str, object] = {"user_agent": self.user_agent} if self.user_agent else {}
         if self.trace:
-            fields[TRACE] = self.trace
+            fields[TRACEPARENT] = self.trace
         match self.requester(kind):
             case "machine":
                 fields |= {"machine": True, "reason": self.reason}
@@ -67,7 +67,7 @@ class Client:
 
 def parse_client(method: str, headers: Mapping[str, str]) -> Client:
     """Return the client of a request with these header fields."""
-    user_agent, trace = clean_user_agent(headers.get("User-Agent", "")), traceparent(headers.get(TRACE, ""))
+    user_agent, trace = clean_user_agent(headers.get("User-Agent", "")), valid_traceparent(headers.get(TRACEPARENT, ""))
     if method == "HEAD":
         return Client(user_agent, "machine", "machine", "HEAD", trace)
     known = known_client(user_agent)

@@ -50,6 +50,10 @@ def test_the_trace_of_a_request_gives_way_to_that_of_the_mail() -> None:
     assert written("api.request", traceparent=of_request)["trace"] == {"id": "a" * 32}
     of_mail = written("message.open", traceparent=of_request, metadata={"traceparent": TRACE})
     assert of_mail["trace"] == {"id": TRACE[3:35]}
+    of_neither = written("message.open", traceparent=f"ff{of_request[2:]}", metadata={"traceparent": f"ff{TRACE[2:]}"})
+    assert "trace" not in of_neither
+    without_own = written("message.open", traceparent=of_request, metadata={"traceparent": "none"})
+    assert without_own["trace"] == {"id": "a" * 32}
 
 
 def test_text_from_outside_forges_no_line_and_no_trace() -> None:
@@ -71,3 +75,7 @@ def test_the_trace_of_a_mail_is_metadata() -> None:
     content = f"From: a@acme.test\r\ntraceparent: {TRACE}\r\n\r\nHello\r\n".encode()
     facts = parse_facts(content, dialect_rules(Settings(), ""), DialectContext(content=content))
     assert facts.instructions.metadata == {"traceparent": TRACE}
+    twice = parse_facts(
+        b"traceparent: %b\r\n" % TRACE.encode() + content, dialect_rules(Settings(), ""), DialectContext()
+    )
+    assert not twice.instructions.metadata, "of two none can be trusted"

@@ -38,6 +38,7 @@ def test_what_json_has_no_form_for_is_text_and_nothing_is_left_out() -> None:
     assert set(values) == set(odd) - {"none"}
     assert all(list(one) == ["stringValue"] for one in values.values())
     assert "traceId" not in record
+    assert "traceId" not in log_record("api.request", "info", {"traceparent": f"ff{TRACE[2:]}"}, 0.0)
     whole = json.loads(export_request([record], "relay.test", "1.0"))
     (logs,) = whole["resourceLogs"]
     names = {one["key"]: one["value"]["stringValue"] for one in logs["resource"]["attributes"]}

@@ -19,7 +19,7 @@ from relay.mail.dialects import (
 from relay.mail.dialects.field_values import DialectContext, Reader, VendorField, decoded
 from relay.mail.headers import Field
 from relay.mail.instructions import InstructionError, Instructions, Metadata, Statement, combine
-from relay.mail.trace_context import TRACE, traceparent
+from relay.mail.trace_context import TRACEPARENT, valid_traceparent
 
 MAX_FIELD = 64 * 1024
 """Octets of one field."""
@@ -54,7 +54,7 @@ _PREFIXES = {generic.METADATA_PREFIX.encode(): "generic", postmark.METADATA_PREF
 Unknown fields of a service belong to no dialect and stay: on their way its servers add such fields (`X-SES-Outgoing`).
 """
 
-TRACE_FIELD = TRACE.encode()
+_TRACE_FIELD = TRACEPARENT.encode()
 
 _OWNER = {name.encode(): dialect for dialect, readers in _READERS.items() for name in readers}
 
@@ -145,11 +145,9 @@ def _own_metadata(content: bytes, found: Sequence[Field], names: Mapping[bytes, 
 
 def _trace(content: bytes, found: Sequence[Field]) -> Iterator[Statement]:
     """Yield the trace that a valid traceparent names. One of another form is a field like any other."""
-    for one in found:
-        if one.name == TRACE_FIELD:
-            text = one.value(content).decode("ascii", "replace")
-            if traceparent(text):
-                yield Statement("traceparent", Metadata(TRACE, text))
+    texts = [one.value(content).decode("ascii", "replace") for one in found if one.name == _TRACE_FIELD]
+    if trace := valid_traceparent(*texts):
+        yield Statement(TRACEPARENT, Metadata(TRACEPARENT, trace))
 
 
 def _is_key(name: bytes, prefix: bytes) -> bool:
