@@ -51,13 +51,15 @@ class Maintenance:
                 await asyncio.sleep(RETRY_INTERVAL)
 
     async def _run_once(self) -> None:
+        seen = self._observer.store_faults
         await self._store.check()
         await self._measurements.of_this_node()
         if self._store.nodes.leads:
             await self._run_for_all_nodes()
         else:
             self._measurements.clear()
-        self._observer.store_recovered()
+        if self._observer.store_faults == seen:  # Mail refused since the check says that the store still fails.
+            self._observer.store_recovered()
 
     async def _run_for_all_nodes(self) -> None:
         """Do the work that one of the nodes with a common store does for all of them."""

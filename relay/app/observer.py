@@ -55,6 +55,8 @@ class Observer:
         self.outcomes = OutcomeCounter()
         self.tallies = TallyCounter()
         self.store_failing = asyncio.Event()
+        self.store_faults = 0
+        """Faults of the store since the start."""
         self._clock = clock
         self._mail_at = 0.0
         self._failing_since = 0.0
@@ -243,7 +245,8 @@ class Observer:
         self.send_alert(settled_plainly(queue_id))
 
     def store_trouble(self, error: StoreError) -> None:
-        """Log once that the store fails."""
+        """Count a fault of the store; log once that it fails."""
+        self.store_faults += 1
         if not self.store_failing.is_set():
             self.store_failing.set()
             self._failing_since, self._store_error = self._clock(), str(error)

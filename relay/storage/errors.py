@@ -7,7 +7,8 @@ from pathlib import Path
 
 from relay.events.ports import RejectedError, StoreError
 
-_FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FULL_ERRNOS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""Errors of a full disk, a quota and a file size limit."""
 
 _PROBE = bytes(1 << 16)
 
@@ -94,4 +95,4 @@ def _can_grow(path: Path) -> bool:
             os.close(descriptor)
             probe.unlink(missing_ok=True)
     except OSError as error:
-        return error.errno not in _FULL_ERRNOS
+        return error.errno not in FULL_ERRNOS

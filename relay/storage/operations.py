@@ -1,9 +1,9 @@
 """Runs the operations of a store's parts: writes on one connection, reads on others."""
 
-from collections.abc import Callable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from relay.clock import steady_clock
+from relay.events.ports import StoreError
 from relay.storage.database import Connection, DbSession, DriverConnection, Operation
 from relay.storage.writer import Seconds, Writer, unmeasured
 
@@ -13,8 +13,24 @@ ROW_COST = 1024
 """Octets counted for a row, in addition to its content."""
 
 
-def _unlimited(_: int) -> None:
-    pass
+class Space(Protocol):
+    """What a store knows of the space for new mail."""
+
+    def check(self, size: int) -> None:
+        """Raise StoreError when mail of that size does not fit."""
+
+    def refused(self, size: int) -> None:
+        """Note that mail of that size found no space when it was written."""
+
+
+class ServerSpace:
+    """The space of a database server, of which only the server has figures."""
+
+    def check(self, size: int) -> None:
+        """Do nothing: the server refuses what does not fit."""
+
+    def refused(self, size: int) -> None:
+        """Do nothing."""
 
 
 class StoreDatabase:
@@ -23,13 +39,11 @@ class StoreDatabase:
     Reads use connections of their own and never delay a write. All methods raise StoreError.
     """
 
-    def __init__(
-        self, reading: DriverConnection, writer: Writer, check_space: Callable[[int], None] = _unlimited
-    ) -> None:
-        """Use these connections; `check_space` raises StoreError when new mail of a size does not fit."""
+    def __init__(self, reading: DriverConnection, writer: Writer, space: Space) -> None:
+        """Use these connections."""
         self._reading = reading
         self._writer = writer
-        self._check_space = check_space
+        self._space = space
         self._measure_read: Seconds = unmeasured
 
     def measure(self, commit: Seconds, read: Seconds) -> None:
@@ -55,10 +69,15 @@ class StoreDatabase:
         """Write new mail of that many octets, which requires free space beyond the reserve."""
 
         def checked(raw: Connection) -> T:
-            self._check_space(size)
+            self._space.check(size)
             return operation(raw)
 
-        return await self._writer.run(checked, size)
+        try:
+            return await self._writer.run(checked, size)
+        except StoreError as error:
+            if error.full:
+                self._space.refused(size)
+            raise
 
 
 async def read_transaction(link: DriverConnection, operation: Operation[T]) -> T:

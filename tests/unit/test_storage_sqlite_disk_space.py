@@ -3,11 +3,15 @@
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from relay.events.ports import StoreError
+from relay.storage.sqlite import disk_space
 from relay.storage.sqlite.disk_space import DiskSpace
+from relay.storage.sqlite.store import SqliteStore
+from tests.contract.values import NOW, accepted
 
 
 @pytest.fixture
@@ -70,3 +74,47 @@ def test_a_disk_at_its_reserve_is_full_until_clearly_more_is_free(file: Path, li
     space.check_ease()
     leave(10_000)
     space.check_ease()
+
+
+def test_space_that_a_quota_keeps_is_not_free_until_it_can_be_written(
+    file: Path, limited: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk shows what is free for all; the quota of one user shows only when he writes."""
+    space = DiskSpace.at(file)
+    monkeypatch.setattr(disk_space, "space_of", lambda _: (1 << 40, 1 << 39))
+    space.check_ease()
+    space.refused(limited)
+    assert space.is_full
+    with pytest.raises(StoreError, match="too large") as refused:
+        space.check_ease()
+    assert refused.value.full
+    assert space.is_full
+    assert [one.name for one in file.parent.iterdir()] == ["relay.db"]
+
+    _, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4 * limited, hard))
+    space.check_ease()
+    assert not space.is_full
+    assert [one.name for one in file.parent.iterdir()] == ["relay.db"]
+
+
+async def test_the_store_counts_as_full_after_a_write_that_found_no_space(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    monkeypatch.setattr(disk_space, "space_of", lambda _: (1 << 40, 1 << 39))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    new = accepted("A", "u@x.test", content=Random(1).randbytes(3 << 20))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (3 << 20, hard))
+    try:
+        with pytest.raises(StoreError) as refused:
+            await store.queue.enqueue(new)
+        assert refused.value.full
+        for _ in range(2):
+            with pytest.raises(StoreError, match="too large"):
+                await store.check()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    await store.check()
+    await store.queue.enqueue(new)
+    await store.close()

@@ -16,7 +16,7 @@ from relay.log import Emit, unlogged
 from relay.storage.audit import AuditReader
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
-from relay.storage.operations import StoreDatabase
+from relay.storage.operations import ServerSpace, StoreDatabase
 from relay.storage.postgres import partitions, schema
 from relay.storage.postgres.background import BackgroundTasks
 from relay.storage.postgres.connection import PostgresLink, Target
@@ -60,7 +60,7 @@ class PostgresStore(Store):
         self._link = PostgresLink(target, seeking=True)
         self._readers = ReaderPool(target)
         self._writer = Writer(self._link, lanes.mark_stale)
-        super().__init__(StoreDatabase(self._readers, self._writer), lanes, POSTGRES_FEED)
+        super().__init__(StoreDatabase(self._readers, self._writer, ServerSpace()), lanes, POSTGRES_FEED)
         self.audits = AuditReader(self.database, partitions.kept_since)
 
         self._log = log

@@ -1,10 +1,12 @@
 """Space available to a store: that of the disk, within the file size limit."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from relay.disk_space import reserve_of, space_of
 from relay.events.ports import StoreError
+from relay.storage.errors import FULL_ERRNOS
 from relay.storage.sqlite.connection import PAGE_SIZE
 
 _EASE = 16 << 20
@@ -12,6 +14,8 @@ _EASE = 16 << 20
 _CHECKPOINT_PAGES = 1024
 
 _LEAST_CHECKPOINT_PAGES = 64
+
+_BLOCK = bytes(1 << 20)
 
 
 @dataclass(slots=True)
@@ -44,15 +48,24 @@ class DiskSpace:
         The size counts twice: the message is written to the log, then to the database.
         """
         if self._beyond_reserve() < 2 * size:
-            self._wanted = max(self._wanted, 2 * size + min(_EASE, self.reserve // 4))
+            self.refused(size)
             raise self._full()
         self.reusable = max(self.reusable - size, 0)
 
+    def refused(self, size: int) -> None:
+        """From now on the disk counts as full, because a message of that size found no space."""
+        self._wanted = max(self._wanted, 2 * size + min(_EASE, self.reserve // 4))
+
     def check_ease(self) -> None:
-        """Raise StoreError while the disk counts as full: below the reserve, or not yet far enough above it."""
+        """Raise StoreError while the disk counts as full: below the reserve, or not yet far enough above it.
+
+        At the end the space is written to. A disk shows what is free for all users, not what a quota leaves to one.
+        """
         self.check(0)
         if self._beyond_reserve() < self._wanted:
             raise self._full()
+        if self._wanted:
+            _fill(Path(f"{self.path}-room"), self._wanted - self.reusable)
         self._wanted = 0
 
     @property
@@ -73,3 +86,17 @@ class DiskSpace:
             f"still be written, {self.reserve} of them are kept for mail already accepted",
             full=True,
         )
+
+
+def _fill(file: Path, size: int) -> None:
+    """Write a file of that many octets, and remove it. Raises StoreError when it does not fit."""
+    try:
+        with file.open("wb") as room:
+            for _ in range(0, size, len(_BLOCK)):
+                room.write(_BLOCK)
+            room.flush()
+            os.fsync(room.fileno())
+    except OSError as error:
+        raise StoreError(f"{file.name}: {error.strerror}", full=error.errno in FULL_ERRNOS) from error
+    finally:
+        file.unlink(missing_ok=True)

@@ -32,7 +32,7 @@ class SqliteStore(Store):
         self._writer = Writer(writing, lanes.mark_stale)
         self._writing = writing
         self._space = space
-        super().__init__(StoreDatabase(reading, self._writer, space.check), lanes, SQLITE_FEED)
+        super().__init__(StoreDatabase(reading, self._writer, space), lanes, SQLITE_FEED)
         self.queue = SqliteQueueStore(self.database, lanes, self._writer, self.suppressions)
         self.limits = self._ledgers = Ledgers(self._writer)
         self.nodes = SingleNode()
