@@ -13,14 +13,14 @@ from pathlib import Path
 from types import FrameType
 
 PERIOD = 0.002
-MOST_FRAMES = 40
+MAX_FRAMES = 40
 
 samples: Counter[str] = Counter()
 
 
 def _sample(number: int, frame: FrameType | None) -> None:
     stack: list[str] = []
-    while frame is not None and len(stack) < MOST_FRAMES:
+    while frame is not None and len(stack) < MAX_FRAMES:
         code = frame.f_code
         stack.append(f"{code.co_filename}:{code.co_name}")
         frame = frame.f_back

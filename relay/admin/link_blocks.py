@@ -11,7 +11,7 @@ from relay.log import Emit
 from relay.reports.serialize import JsonObject, time_json
 from relay.tracker.link_blocks import MAX_NOTE, Block, BlockError, BlockParser, LinkBlockStore
 
-MOST = 100
+MAX_LINKS = 100
 """Links in one request, at most."""
 
 
@@ -67,8 +67,8 @@ class LinkBlockRoutes:
     def _parse(self, links: object) -> Sequence[Block]:
         if not isinstance(links, list) or not links or not all(isinstance(one, str) for one in links):
             raise web.HTTPBadRequest(text='a body {"links": ["shop.example"]} is needed')
-        if len(links) > MOST:
-            raise web.HTTPBadRequest(text=f"{len(links)} links are too many: at most {MOST} in a request")
+        if len(links) > MAX_LINKS:
+            raise web.HTTPBadRequest(text=f"{len(links)} links are too many: at most {MAX_LINKS} in a request")
         parser = self.parser()
         blocks: list[Block] = []
         faults: list[str] = []

@@ -155,7 +155,7 @@ class QueueRoutes:
         if len(stories) == 1 and before is None:
             found = await self.stories.story_page(stories[0].message.queue_id, after, EVENTS)
             return web.json_response({"stories": [story_json(*found)] if found else [], "next": None})
-        last = stories[-1].message if len(stories) == MOST_STORIES else None
+        last = stories[-1].message if len(stories) == MAX_STORIES else None
         following = before_text((last.created_at, last.queue_id)) if last else None
         return web.json_response({"stories": [story_json(story) for story in stories], "next": following})
 
@@ -186,15 +186,15 @@ def _change(action: str, now: float, actor: Actor = OPERATOR) -> EntryChange:
     return actions[action]
 
 
-MOST_STORIES = 100
+MAX_STORIES = 100
 """Timelines of one response, at most: the newest."""
 
 
 async def find_stories(store: StoryStore, key: str, before: Before | None = None) -> Sequence[Story]:
-    """Return the newest messages with that queue id, Message-ID or recipient, at most MOST_STORIES."""
+    """Return the newest messages with that queue id, Message-ID or recipient, at most MAX_STORIES."""
     if is_queue_id(key.upper()):
         return await store.stories(MessageQuery(queue_id=key.upper(), before=before))
-    page = MessageQuery(before=before, limit=MOST_STORIES)
+    page = MessageQuery(before=before, limit=MAX_STORIES)
     by_message_id = await store.stories(replace(page, message_id=key))
     return by_message_id or await store.stories(replace(page, recipient=key))
 

@@ -13,8 +13,8 @@ from relay.config.settings import Settings
 from relay.dsn.categories import CATEGORIES
 from relay.reports import build
 from relay.reports.bounces import WORST
-from relay.reports.engagement import MOST_LINKS, engagement_report
-from relay.reports.ports import MOST_CLICKS, EngagementStore, MessageQuery, ReportStore, Story, StoryStore
+from relay.reports.engagement import MAX_LINKS, engagement_report
+from relay.reports.ports import MAX_CLICKS, EngagementStore, MessageQuery, ReportStore, Story, StoryStore
 from relay.reports.recipients import STATUSES, LabelCounts, count_labels, labels_json, recipient_rows
 from relay.reports.serialize import JsonObject, story_json
 
@@ -89,8 +89,8 @@ class ReportRoutes:
         query = _query(request.query)
         counted = await self._engagement.campaign_counts(query)
         clicks = await self._engagement.clicks(query)
-        report = engagement_report(counted, clicks, _most(request.query, MOST_LINKS), proxies=self._proxies)
-        return web.json_response({**report, "clicks_cut": len(clicks) == MOST_CLICKS})
+        report = engagement_report(counted, clicks, _most(request.query, MAX_LINKS), proxies=self._proxies)
+        return web.json_response({**report, "clicks_cut": len(clicks) == MAX_CLICKS})
 
     async def unclassified(self, request: web.Request) -> web.Response:
         """GET /reports/unclassified?…: masked replies that no rule matches, with their counts."""

@@ -16,7 +16,7 @@ T = TypeVar("T")
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 """Characters that no database stores in a text."""
 
-_LONGEST_SHOWN = 100
+_MAX_SHOWN = 100
 """Characters of an address that a fault repeats, at most."""
 
 APPLICATION = web.RequestKey("application", str)
@@ -194,7 +194,7 @@ def _check_address(key: str, shown: str, address: str = "") -> None:
     try:
         parse_address(address or shown)
     except AddressError as error:
-        cut = shown if len(shown) <= _LONGEST_SHOWN else f"{shown[:_LONGEST_SHOWN]}…"
+        cut = shown if len(shown) <= _MAX_SHOWN else f"{shown[:_MAX_SHOWN]}…"
         raise ValueError(f"{cut or key}: {error}") from None
 
 

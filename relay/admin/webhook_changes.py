@@ -24,7 +24,7 @@ KEYS = (
 SECRETS = ("secret", "password")
 """Keys that are written to files of their own."""
 
-MOST = 20
+MAX_WEBHOOKS = 20
 """Webhooks of the senders of one application, at most: each one has its tasks, and reads all events."""
 
 SECRET_OCTETS = 32
@@ -95,8 +95,8 @@ class WebhookChangeRoutes:
 
     def _check_number(self, request: web.Request) -> None:
         """Raise 409 if the application has as many webhooks as it may have."""
-        if sum(is_own(request, one) for one in self.control.webhooks().values()) >= MOST:
-            raise web.HTTPConflict(text=f"there are {MOST} webhooks of your senders: remove one, or change one")
+        if sum(is_own(request, one) for one in self.control.webhooks().values()) >= MAX_WEBHOOKS:
+            raise web.HTTPConflict(text=f"there are {MAX_WEBHOOKS} webhooks of your senders: remove one, or change one")
 
     async def delete(self, request: web.Request) -> web.Response:
         """DELETE /webhooks/NAME: end it. Its place in the feed is forgotten after a day."""

@@ -15,10 +15,10 @@ from relay.queue.wait_reasons import Reason, Servers
 from relay.reports.serialize import JsonObject, listing_json, time_json
 from relay.reports.sites import SiteReport
 
-MOST = 1000
+MAX_ENTRIES = 1000
 """Entries that one answer explains, at most."""
 
-MOST_LANES = 3
+MAX_LANES = 3
 """Lanes whose servers one answer has, at most."""
 
 _OPEN = (State.WAITING, State.HELD, State.ACTIVE)
@@ -45,7 +45,7 @@ class WhyRoutes:
         sites = await self.sites()
         kind, queries, named = _parse(target, sites)
         pages = [await self.store.entries(replace(query, limit=query.limit + 1)) for query in queries]
-        found = [pair for query, page in zip(queries, pages, strict=True) for pair in page[: query.limit]][:MOST]
+        found = [pair for query, page in zip(queries, pages, strict=True) for pair in page[: query.limit]][:MAX_ENTRIES]
         more = kind != "entry" and len(found) < sum(map(len, pages))
         if not found and not named and kind in ("entry", "message"):
             raise web.HTTPNotFound(text=f"there is no message {target}")
@@ -53,7 +53,7 @@ class WhyRoutes:
         explained = [(message, entry, self.explain(message, entry)) for message, entry in found]
         lanes = {entry.lane for _, entry in found} | ({query.lane for query in queries} if kind == "domain" else set())
         waiting = {entry.lane for _, entry in found if not entry.is_final}
-        asked = [] if named else sorted(waiting or (lanes if kind == "domain" else ()))[:MOST_LANES]
+        asked = [] if named else sorted(waiting or (lanes if kind == "domain" else ()))[:MAX_LANES]
         concerned = named or [one for one in sites if not lanes.isdisjoint(one.lanes)]
         causes = Counter(reasons[0].cause for _, _, reasons in explained if reasons)
         return web.json_response(
@@ -76,22 +76,22 @@ def _parse(target: str, sites: Sequence[SiteReport]) -> tuple[str, Sequence[Entr
     """
     queue_id, _, number = target.partition("/")
     if is_queue_id(queue_id.upper()):
-        query = EntryQuery(queue_id=queue_id.upper(), states=_EVERY, limit=MOST)
+        query = EntryQuery(queue_id=queue_id.upper(), states=_EVERY, limit=MAX_ENTRIES)
         if number.isascii() and number.isdigit():
             place = queue_id.upper(), int(number) - 1
             return "entry", [replace(query, after=place, limit=1)], ()
         return "message", [query], ()
     if target.startswith("provider:"):
-        return "provider", [EntryQuery(lane=target, states=_OPEN, limit=MOST)], ()
+        return "provider", [EntryQuery(lane=target, states=_OPEN, limit=MAX_ENTRIES)], ()
     if "@" in target:
         address = target.removeprefix("<").removesuffix(">")
-        return "recipient", [EntryQuery(recipient=address, states=_EVERY, limit=MOST)], ()
+        return "recipient", [EntryQuery(recipient=address, states=_EVERY, limit=MAX_ENTRIES)], ()
     named = [one for one in sites if one.name == target.lower()]
     if named:
-        each = max(1, MOST // max(1, len(named[0].lanes)))
+        each = max(1, MAX_ENTRIES // max(1, len(named[0].lanes)))
         return "site", [EntryQuery(lane=lane, states=_OPEN, limit=each) for lane in named[0].lanes], named
     lane = lane_of("direct", f"x@{target.lower().removeprefix('mx:')}")
-    return "domain", [EntryQuery(lane=lane, states=_OPEN, limit=MOST)], ()
+    return "domain", [EntryQuery(lane=lane, states=_OPEN, limit=MAX_ENTRIES)], ()
 
 
 def _entry_json(message: Message, entry: Entry, reasons: Sequence[Reason]) -> JsonObject:

@@ -26,7 +26,7 @@ INTERVAL = 1.0
 TIMEOUT = 10.0
 """Seconds that a request may take."""
 
-LONGEST_WAIT = 60.0
+MAX_WAIT = 60.0
 """Seconds between two attempts after failures, at most."""
 
 _AGAIN = frozenset({429, 502, 503, 504})
@@ -64,7 +64,7 @@ class LogExporter:
                 while True:
                     await asyncio.sleep(wait)
                     posted = await self._post_all(client)
-                    wait = INTERVAL if posted else min(2 * wait, LONGEST_WAIT)
+                    wait = INTERVAL if posted else min(2 * wait, MAX_WAIT)
             finally:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(TIMEOUT / 2):

@@ -8,7 +8,7 @@ from relay.log import Emit
 FIRST_WAIT = 1.0
 """Seconds of back-off after a first failure; each further failure doubles them."""
 
-LONGEST_WAIT = 300.0
+MAX_WAIT = 300.0
 """Seconds of back-off, at most."""
 
 CANCEL_AGAIN = 5.0
@@ -52,7 +52,7 @@ class Supervisor:
                 wait = self._first_wait
             self._log("task.failed", task=name, error=repr(error), wait=wait)
             await asyncio.sleep(wait)
-            wait = min(2 * wait, LONGEST_WAIT)
+            wait = min(2 * wait, MAX_WAIT)
 
 
 async def _outcome(name: str, run: Callable[[], Awaitable[None]]) -> BaseException | None:

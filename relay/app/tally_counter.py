@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from relay.events.event import Event, Kind
 from relay.reports.tallies import ReaderAction, TallyKey, engagement_of, keys_of
 
-MOST_ACTIONS = 100_000
+MAX_ACTIONS = 100_000
 """Opens and clicks that wait, at most: while the store fails the oldest are not counted."""
 
 _READ = frozenset({Kind.OPEN, Kind.CLICK})
@@ -17,7 +17,7 @@ class TallyCounter:
 
     def __init__(self) -> None:
         self._counts: Counter[TallyKey] = Counter()
-        self._readers: deque[Event] = deque(maxlen=MOST_ACTIONS)
+        self._readers: deque[Event] = deque(maxlen=MAX_ACTIONS)
         self._actions: Sequence[ReaderAction] = ()
 
     def count_mail(self, events: Iterable[Event]) -> None:
@@ -40,7 +40,7 @@ class TallyCounter:
     def give_back(self, counts: Mapping[TallyKey, int], actions: Sequence[ReaderAction]) -> None:
         """Keep for the next `take` what could not be written."""
         self._counts.update(counts)
-        self._actions = actions[-MOST_ACTIONS:]
+        self._actions = actions[-MAX_ACTIONS:]
 
 
 def _action(event: Event) -> ReaderAction:

@@ -18,7 +18,7 @@ from relay.cli.progress import with_progress
 PAGE = 1000
 """Addresses in one request, at most."""
 
-_MOST_FAULTS = 20
+_MAX_FAULTS = 20
 """Faults that are printed; the others are counted."""
 
 
@@ -114,10 +114,10 @@ def _pages(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
 
 
 def _print_faults(faults: Sequence[LineFault]) -> None:
-    for fault in faults[:_MOST_FAULTS]:
+    for fault in faults[:_MAX_FAULTS]:
         click.echo(f"relay: {printable(fault)}", err=True)
-    if len(faults) > _MOST_FAULTS:
-        click.echo(f"relay: {len(faults) - _MOST_FAULTS} more lines have faults", err=True)
+    if len(faults) > _MAX_FAULTS:
+        click.echo(f"relay: {len(faults) - _MAX_FAULTS} more lines have faults", err=True)
 
 
 def write_csv(rows: Iterable[dict[str, Any]], fields: Sequence[str]) -> None:

@@ -8,10 +8,10 @@ import click
 
 from relay.cli.client import AdminClient
 
-MOST_ROWS = 1000
+MAX_ROWS = 1000
 """Rows of a listing without --all."""
 
-all_option = click.option("--all", "everything", is_flag=True, help=f"All, not only {MOST_ROWS}.")
+all_option = click.option("--all", "everything", is_flag=True, help=f"All, not only {MAX_ROWS}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Listing:
     order: str = "newest"
 
     def rows(
-        self, client: AdminClient, query: Mapping[str, str | Sequence[str]], most: int | None = MOST_ROWS
+        self, client: AdminClient, query: Mapping[str, str | Sequence[str]], most: int | None = MAX_ROWS
     ) -> Iterator[Any]:
         """Yield the rows. After `most` of them warn that there are more, and end; None has no end."""
         following, shown = "", 0

@@ -10,7 +10,7 @@ import click
 
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, printable, show
-from relay.cli.listings import MOST_ROWS, Listing
+from relay.cli.listings import MAX_ROWS, Listing
 from relay.cli.mailq import postqueue_members, shape
 from relay.cli.status import show_story
 
@@ -50,7 +50,7 @@ def _query(ids: tuple[str, ...], filters: dict[str, str]) -> list[dict[str, str]
 @click.option(
     "--state", default="", help="Only entries in these states (waiting,held,active,delivered,bounced,dropped)."
 )
-@click.option("--limit", default=MOST_ROWS, show_default=True, type=click.IntRange(1), help="Entries, at most.")
+@click.option("--limit", default=MAX_ROWS, show_default=True, type=click.IntRange(1), help="Entries, at most.")
 @click.option("--all", "everything", is_flag=True, help="All entries.")
 @json_option
 def list_command(path: Path, state: str, limit: int, everything: bool, as_json: bool, **filters: str) -> None:
@@ -58,7 +58,7 @@ def list_command(path: Path, state: str, limit: int, everything: bool, as_json: 
 
     JSON has the members of `postqueue -j` too, with one recipient in each line.
     """
-    query = {**_query((), filters)[0], "limit": str(MOST_ROWS if everything else min(limit, MOST_ROWS))} | (
+    query = {**_query((), filters)[0], "limit": str(MAX_ROWS if everything else min(limit, MAX_ROWS))} | (
         {"state": state} if state else {}
     )
     entries = Listing("/queue", "entries", "after", "first").rows(

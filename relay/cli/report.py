@@ -12,7 +12,7 @@ from relay.cli.link_text import link_texts
 from relay.cli.listings import warn_if_cut
 from relay.cli.report_messages import invoices, messages, untied
 from relay.cli.report_output import csv_option, filter_options, query_of, show_rows, write_csv
-from relay.reports.ports import MOST_CLICKS
+from relay.reports.ports import MAX_CLICKS
 
 _COUNTS = (
     ("RECIPIENTS", "recipients"),
@@ -128,7 +128,7 @@ def engagement(
     if texts is not None:
         found["links"] = [{**link, "text": texts.get(link["target"], "")} for link in found["links"]]
     if found["clicks_cut"]:
-        click.echo(f"relay: the links are those of the newest {MOST_CLICKS} clicks; use a shorter period", err=True)
+        click.echo(f"relay: the links are those of the newest {MAX_CLICKS} clicks; use a shorter period", err=True)
     if as_json:
         click.echo(json.dumps(found))
         warn_if_cut(len(found["links"]), found["links_total"], "links")

@@ -8,7 +8,7 @@ import click
 
 from relay.cli.client import AdminClient
 from relay.cli.common import config_option, json_option, past_time, show
-from relay.cli.listings import MOST_ROWS, Listing, all_option
+from relay.cli.listings import MAX_ROWS, Listing, all_option
 from relay.cli.report_output import csv_option, filter_options, query_of, show_rows, write_csv
 from relay.cli.status import show_stories
 
@@ -44,7 +44,7 @@ def messages(path: Path, status: str, everything: bool, as_json: bool, as_csv: b
 
     A row has the last reply, its category and guidance. --csv has a column for each metadata key.
     """
-    query, most = query_of(filters) | ({"status": status} if status else {}), None if everything else MOST_ROWS
+    query, most = query_of(filters) | ({"status": status} if status else {}), None if everything else MAX_ROWS
     if status or as_csv:
         rows = Listing("/reports/recipients", "rows").rows(AdminClient(path), query, most)
         shown = map(_with_metadata, rows) if not as_json else rows
@@ -82,7 +82,7 @@ def untied(path: Path, spam: bool, since: str, until: str, everything: bool, as_
     period = {"system": "yes", "since": str(past_time(since)), "meta": f"not_forwarded={'spam' if spam else 'untied'}"}
     query = period | ({"until": str(past_time(until))} if until else {})
     stories = Listing("/reports/messages", "stories")
-    found = stories.rows(AdminClient(path), query, None if everything else MOST_ROWS)
+    found = stories.rows(AdminClient(path), query, None if everything else MAX_ROWS)
     show_rows(map(_untied_row, found), _UNTIED, as_json=as_json, as_csv=as_csv)
 
 

@@ -24,7 +24,7 @@ MAX_NODES = 64
 FIRST_WAIT = 1.0
 """Seconds before a node that ended starts again; each further failure doubles them."""
 
-LONGEST_WAIT = 60.0
+MAX_WAIT = 60.0
 """Seconds before a node starts again, at most."""
 
 STEADY = 60.0
@@ -127,7 +127,7 @@ class NodeProcesses:
                 return code
 
             failures = 0 if asyncio.get_running_loop().time() - started > STEADY else failures
-            wait = min(self._first_wait * 2**failures, LONGEST_WAIT)
+            wait = min(self._first_wait * 2**failures, MAX_WAIT)
             failures += 1
             self._log("node.ended", node=number, code=code, wait=wait)
             with suppress(TimeoutError):

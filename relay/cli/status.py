@@ -13,7 +13,7 @@ from relay.cli.common import config_option, json_option, printable, show
 from relay.cli.listings import Listing
 from relay.config.certificates import WARNING_DAYS
 
-MOST_TIMELINES = 100
+MAX_TIMELINES = 100
 """Timelines that `relay trace` shows without --all."""
 
 _COMMON = {"at", "event", "queue_id", "recipient"}
@@ -27,7 +27,7 @@ _SHOWN_ABOVE = {"reverse_path", "message_id", "identity", "domain", "size", "cli
 @click.argument("key")
 @click.option("--after", default="", help="Begin after this event: the place that the page before names.")
 @config_option
-@click.option("--all", "everything", is_flag=True, help=f"All, not only the newest {MOST_TIMELINES}.")
+@click.option("--all", "everything", is_flag=True, help=f"All, not only the newest {MAX_TIMELINES}.")
 @json_option
 def trace(key: str, after: str, path: Path, everything: bool, as_json: bool) -> None:
     """Show the timelines of messages, by queue id, Message-ID or recipient. Exits with 1 if there are none.
@@ -35,7 +35,7 @@ def trace(key: str, after: str, path: Path, everything: bool, as_json: bool) -> 
     A timeline of more than 1000 events comes in pages.
     """
     query = {"after": after} if after else {}
-    most = None if everything else MOST_TIMELINES
+    most = None if everything else MAX_TIMELINES
     stories = Listing(f"/trace/{key}", "stories").rows(AdminClient(path), query, most)
     if not show_stories(stories, as_json=as_json):
         click.echo(f"relay: no message found for {key}", err=True)

@@ -13,7 +13,7 @@ from relay.clock import system_clock
 from relay.webhooks.formats.registry import sender_of
 from relay.webhooks.signing import Key, parse_key, verify_standard
 
-_LONGEST = 1 << 20
+_MAX_BODY = 1 << 20
 """Octets of a post, at most."""
 
 
@@ -27,7 +27,7 @@ class _Receiver(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Verify and print one post."""
         length = int(self.headers.get("Content-Length", "0") or 0)
-        body = self.rfile.read(min(length, _LONGEST))
+        body = self.rfile.read(min(length, _MAX_BODY))
         headers = {name.lower(): value for name, value in self.headers.items()}
         fault = verify_standard(self.keys, headers, body, system_clock()) if self.keys else "not verified: no secret"
         click.echo(f"{headers.get('webhook-id', '-')}  {fault or 'verified'}")

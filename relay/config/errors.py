@@ -45,10 +45,10 @@ _EXPECTED_TYPES = {
 _MAX_LISTED_KEYS = 12
 """Keys of a table that an error lists, at most; for larger tables it lists none."""
 
-_LONGEST_TEXT = 400
+_MAX_TEXT = 400
 """Characters of each part of a fault."""
 
-_LONGEST_WORD = 100
+_MAX_WORD = 100
 """Characters of a word that are compared with the known ones."""
 
 
@@ -107,7 +107,7 @@ class Problem:
 
 def _bounded(text: str) -> str:
     """Return a text for a terminal: control characters are escaped, and a long text is shortened."""
-    text = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+    text = text if len(text) <= _MAX_TEXT else f"{text[:_MAX_TEXT]}…"
     return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)
 
 
@@ -127,7 +127,7 @@ def key_text(path: KeyPath) -> str:
 def closest(word: object, known: Iterable[str]) -> str:
     """Return the most similar known word, "" if none is similar."""
     names = {name.lower(): name for name in known}
-    matches = get_close_matches(str(word)[:_LONGEST_WORD].lower(), names, n=1, cutoff=0.6)
+    matches = get_close_matches(str(word)[:_MAX_WORD].lower(), names, n=1, cutoff=0.6)
     return names[matches[0]] if matches else ""
 
 

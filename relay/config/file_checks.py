@@ -13,7 +13,7 @@ from relay.config.oauth_checks import oauth_warnings
 from relay.config.settings import Console, Listener, Server, Settings
 from relay.config.toml_positions import KeyPath
 
-LONGEST_SOCKET_PATH = 107
+MAX_SOCKET_PATH = 107
 """Octets of the path of a Unix socket, at most (unix(7): `sun_path` has 108 with the final NUL)."""
 
 _NAMES = {stat.S_IFREG: "a regular file", stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFCHR: "a device"}
@@ -143,8 +143,8 @@ def _socket_errors(settings: Settings) -> Iterator[Problem]:
         return
     path: KeyPath = ("admin", "socket")
     socket = settings.server.data_dir / settings.admin.socket
-    if (length := len(str(socket).encode("utf-8", "surrogateescape"))) > LONGEST_SOCKET_PATH:
-        problem = f"{socket} has {length} octets, and the path of a socket at most {LONGEST_SOCKET_PATH}"
+    if (length := len(str(socket).encode("utf-8", "surrogateescape"))) > MAX_SOCKET_PATH:
+        problem = f"{socket} has {length} octets, and the path of a socket at most {MAX_SOCKET_PATH}"
         yield Problem(path, problem, "a shorter path, such as /run/relay/admin.sock")
         return
     yield from _file_errors(path, socket, settings, stat.S_ISSOCK)

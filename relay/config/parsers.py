@@ -50,7 +50,7 @@ HOST_NAME = re.compile(
 )
 """A host or domain name in ASCII (RFC 1123 section 2.1, and the underscore, which DNS allows)."""
 
-_LONGEST_SHOWN = 200
+_MAX_SHOWN = 200
 """Characters of a value in an error text."""
 
 
@@ -168,7 +168,7 @@ def quoted(value: object) -> str:
     match value:
         case str():
             text = mask_url(value)
-            return f'"{text[:_LONGEST_SHOWN]}…"' if len(text) > _LONGEST_SHOWN else f'"{text}"'
+            return f'"{text[:_MAX_SHOWN]}…"' if len(text) > _MAX_SHOWN else f'"{text}"'
         case bool():
             return str(value).lower()
         case int() | float():

@@ -13,7 +13,7 @@ from relay.config.conf_d import file_name, write_atomically
 FOLDER = "secrets"
 """Folder beside the configuration, which only the owner reads."""
 
-_LONGEST_NAME = 4096
+_MAX_NAME = 4096
 """Characters of the name of a file, at most."""
 
 
@@ -48,7 +48,7 @@ def own_secrets(config: Path, table: str, names: Iterable[str], values: object) 
 
 def _texts(values: object) -> Iterator[str]:
     """Yield the texts of a tree of values that may name a file."""
-    if isinstance(values, str) and len(values) <= _LONGEST_NAME and "\0" not in values:
+    if isinstance(values, str) and len(values) <= _MAX_NAME and "\0" not in values:
         yield values
     elif isinstance(values, Mapping):
         for one in values.values():

@@ -75,7 +75,7 @@ BATCHES: frozenset[WebhookFormat] = frozenset({"sendgrid"})
 SECRET, PRIVATE = "whsec_", "whsk_"
 """Prefixes of an HMAC key and of a private Ed25519 key (Standard Webhooks 1.0.0)."""
 
-SHORTEST, LONGEST = 24, 64
+MIN_KEY, MAX_KEY = 24, 64
 """Octets of an HMAC key (Standard Webhooks: 192 to 512 bits)."""
 
 SEED = 32
@@ -97,8 +97,8 @@ def parse_webhook_key(text: str) -> tuple[str, bytes]:
         octets = base64.b64decode(text.removeprefix(prefix), validate=True)
     except (binascii.Error, ValueError):
         raise ValueError(f"the text after {prefix} is not base64") from None
-    if prefix == SECRET and not SHORTEST <= len(octets) <= LONGEST:
-        raise ValueError(f"the key has {len(octets)} octets, not {SHORTEST} to {LONGEST}")
+    if prefix == SECRET and not MIN_KEY <= len(octets) <= MAX_KEY:
+        raise ValueError(f"the key has {len(octets)} octets, not {MIN_KEY} to {MAX_KEY}")
     if prefix == PRIVATE and len(octets) not in (SEED, 2 * SEED):
         raise ValueError(f"the Ed25519 key has {len(octets)} octets, not {SEED} or {2 * SEED}")
     return prefix, octets if prefix == SECRET else octets[:SEED]

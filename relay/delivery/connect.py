@@ -22,7 +22,7 @@ from relay.delivery.session import Session, Timeouts
 from relay.delivery.stream import ClientStream
 from relay.mail.reply import Reply, parse_reply
 from relay.mail.sasl_bearer import (
-    LONGEST_ERROR,
+    MAX_ERROR,
     choose_mechanism,
     decode_challenge,
     error_response,
@@ -249,7 +249,7 @@ class _Handshake:
         if reply.code == 334:
             error = mask_secrets(error_text(decode_challenge(reply.message)), sent)
             reply = await self._client.execute_command(b64encode(error_response(mechanism)))
-            text = f"{reply.message} {error[:LONGEST_ERROR]}".strip()
+            text = f"{reply.message} {error[:MAX_ERROR]}".strip()
         if reply.code != 235:
             raise aiosmtplib.SMTPAuthenticationError(reply.code, mask_secrets(text, sent))
 

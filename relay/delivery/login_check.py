@@ -17,7 +17,7 @@ from relay.resolver import Resolver
 SECONDS = 10.0
 """Seconds for the connection, and for each reply."""
 
-MOST = 3
+MAX_ADDRESSES = 3
 """Addresses of a provider that are asked, at most."""
 
 
@@ -56,7 +56,7 @@ async def check_login(
     if isinstance(found, Deferred | Refused):
         return LoginAnswer(provider.name, server, "refused", found.reply.text, "connect")
     failed: ConnectFailure | None = None
-    for endpoint in found[:MOST]:
+    for endpoint in found[:MAX_ADDRESSES]:
         if is_never_a_server(endpoint.address):
             text = f"{endpoint.address} is a link-local or multicast address, where no mail server is"
             return LoginAnswer(provider.name, server, "refused", text, "connect")

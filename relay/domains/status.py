@@ -25,10 +25,10 @@ _SPREAD = 0.1
 """Jitter, as a fraction of the interval."""
 
 
-MOST_VALUES = 10
+MAX_VALUES = 10
 """Values that are kept of what DNS has at a name, at most."""
 
-LONGEST_VALUE = 2000
+MAX_VALUE = 2000
 """Characters of each of them, at most."""
 
 
@@ -123,7 +123,7 @@ def after_check(
     for finding in findings:
         if finding.kind and finding.status != "unknown":
             statuses[_label(finding)] = _status(finding, idle)
-            values = tuple(one[:LONGEST_VALUE] for one in finding.observed[:MOST_VALUES])
+            values = tuple(one[:MAX_VALUE] for one in finding.observed[:MAX_VALUES])
             found[_label(finding)] = FoundRecord(values, finding.text)
     if any(finding.subject == "domain" and finding.status == "wrong" for finding in findings):
         statuses[f"domain {before.domain}"] = "wrong"

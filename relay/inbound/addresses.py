@@ -19,7 +19,7 @@ _ADDRESSEES = frozenset({b"to", b"cc", b"resent-to", b"delivered-to", b"x-origin
 _SEARCHED = 256 * 1024
 """Octets of a mail that are searched; header, report and returned header come first."""
 
-_MOST = 50
+_MAX_CANDIDATES = 50
 """Maximum number of candidates to verify."""
 
 TEST_LIFETIME = 86400.0
@@ -183,7 +183,7 @@ def addressees(content: bytes) -> bytes:
 
 def _tokens(keyring: Keyring, content: bytes, kinds: tuple[Kind, ...]) -> Iterator[Token]:
     candidates = dict.fromkeys(found[1].lower() for found in _CANDIDATE.finditer(content, 0, _SEARCHED))
-    for local in list(candidates)[:_MOST]:
+    for local in list(candidates)[:_MAX_CANDIDATES]:
         token = token_of_address(keyring, f"{local.decode('ascii')}@", kinds)
         if token is not None:
             yield token

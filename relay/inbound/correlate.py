@@ -19,7 +19,7 @@ from relay.rewrite.tokens import Token
 
 _ID = re.compile(r"<[^<>\s]{1,900}>")
 
-MOST = 20
+MAX_MESSAGE_IDS = 20
 """Maximum number of Message-IDs to look up."""
 
 _FIELDS = ("in-reply-to", "references")
@@ -92,7 +92,7 @@ async def match_report(store: StoryStore, report: Report, identity: str, hostnam
 
 def _queue_ids(report: Report, hostname: str) -> list[str]:
     traces = (queue_id_in(value, hostname) for name, value in report.returned if name == "received")
-    return list(dict.fromkeys(filter(None, traces)))[:MOST]
+    return list(dict.fromkeys(filter(None, traces)))[:MAX_MESSAGE_IDS]
 
 
 def _named_recipients(story: Story, report: Report) -> list[Match]:
@@ -187,7 +187,7 @@ def referenced_message_ids(content: bytes, report: Report) -> list[str]:
     header = read_header(content).pairs
     own = [found for name in _FIELDS for found in _ids(header, name)]
     enclosed = [found for name in ("message-id", *_FIELDS) for found in _ids(report.returned, name)]
-    return list(dict.fromkeys([*own, *enclosed]))[:MOST]
+    return list(dict.fromkeys([*own, *enclosed]))[:MAX_MESSAGE_IDS]
 
 
 def _ids(pairs: Iterable[tuple[str, str]], name: str) -> list[str]:

@@ -15,7 +15,7 @@ from imapclient.exceptions import CapabilityError, LoginError
 from relay.config.masking import mask_secrets
 from relay.config.settings import Imap
 from relay.inbound.imap_wrong_port import wrong_port
-from relay.mail.sasl_bearer import LONGEST_ERROR, Responses, choose_mechanism, initial_response
+from relay.mail.sasl_bearer import MAX_ERROR, Responses, choose_mechanism, initial_response
 
 SILENCE = 15.0
 """Seconds without an octet after which a step fails."""
@@ -88,7 +88,7 @@ class ImapConnection:
             self.client.sasl_login(mechanism, responses)
         except LoginError as error:
             sent = (token, b64encode(first).decode())
-            text = f"{mask_secrets(str(error), sent)} {mask_secrets(responses.error, sent)[:LONGEST_ERROR]}"
+            text = f"{mask_secrets(str(error), sent)} {mask_secrets(responses.error, sent)[:MAX_ERROR]}"
             raise LoginError(text.strip()) from error
 
     def abandon(self) -> None:

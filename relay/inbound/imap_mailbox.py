@@ -11,7 +11,7 @@ from typing import Any
 from relay.config.settings import Imap
 from relay.inbound.imap_connection import ImapConnection, MailboxError, Refused
 
-LARGEST = 2 << 20
+MAX_FETCHED = 2 << 20
 """Octets fetched of each mail; the report of a bounce stands at its beginning."""
 
 _WINDOW = 10_000
@@ -163,9 +163,9 @@ class Mailbox:
         return frozenset(found)
 
     def fetch(self, uid: int) -> bytes | None:
-        """Return the first LARGEST octets of a mail, leaving it unread; None when it is gone."""
+        """Return the first MAX_FETCHED octets of a mail, leaving it unread; None when it is gone."""
         with self._connection.step(f"fetch of UID {uid}"):
-            parts = self._client.fetch([uid], [f"BODY.PEEK[]<0.{LARGEST}>"]).get(uid, {})
+            parts = self._client.fetch([uid], [f"BODY.PEEK[]<0.{MAX_FETCHED}>"]).get(uid, {})
         return next((bytes(value) for key, value in parts.items() if key.startswith(b"BODY[]") and value), None)
 
     def prepare(self) -> None:

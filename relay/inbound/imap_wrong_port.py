@@ -9,7 +9,7 @@ from relay.config.settings import Imap
 PROBE_SECONDS = 3.0
 """Seconds for the connection, the handshake and the greeting of a probe, each."""
 
-_LONGEST = 200
+_MAX_GREETING = 200
 """Octets of a greeting that are read."""
 
 _SERVERS = (
@@ -75,5 +75,5 @@ def _greeting(imap: Imap, *, tls: bool) -> bytes | None:
 
 def _first(connection: socket.socket) -> bytes:
     with suppress(OSError):
-        return connection.recv(_LONGEST)
+        return connection.recv(_MAX_GREETING)
     return b""

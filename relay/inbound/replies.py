@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from relay.dsn.returned_mail import Received
 
 
-_LONGEST_FIELD = 500
+_MAX_FIELD = 500
 """Maximum characters stored of a field."""
 
 
@@ -60,9 +60,7 @@ def header_of(content: bytes, *, exact: bool) -> dict[str, object]:
     """
     found = fields(content)
     named = {"from": b"from", "subject": b"subject", "message_id": b"message-id"}
-    recorded: dict[str, object] = {
-        key: first_text(content, found, name)[:_LONGEST_FIELD] for key, name in named.items()
-    }
+    recorded: dict[str, object] = {key: first_text(content, found, name)[:_MAX_FIELD] for key, name in named.items()}
 
     if exact or not recorded["message_id"]:
         digest = hashlib.blake2b(first_value(content, found, b"date") or b"", digest_size=16)

@@ -19,7 +19,7 @@ from relay.suppression.model import COMPLAINT, Evidence, Suppression
 UNPROVEN_REQUEST = "neither DKIM nor SPF proves who asks to be unsubscribed, and no signed address does"
 """Why a request to be unsubscribed is not fulfilled."""
 
-_LONGEST = 2000
+_MAX_DIAGNOSTIC = 2000
 """Maximum characters stored of a diagnostic."""
 
 
@@ -32,7 +32,7 @@ def report_event(report: Report, about: Recipient | None) -> tuple[Kind | None, 
         return None, {}
     data: dict[str, object] = {
         "late": True,
-        "reply": about.diagnostic[:_LONGEST],
+        "reply": about.diagnostic[:_MAX_DIAGNOSTIC],
         "status": about.status,
         "remote": about.remote_mta or report.reporting_mta,
     } | ({"phase": about.phase} if about.phase else {})
@@ -103,7 +103,7 @@ def evidence(
 
     found = replace(
         Suppression(canonical(entry.recipient), proof.scope, COMPLAINT, queue_id=subject.queue_id, created_at=now),
-        reply=about.diagnostic[:_LONGEST],
+        reply=about.diagnostic[:_MAX_DIAGNOSTIC],
         provenance=proof.provenance,
         proof=proof.by,
     )

@@ -19,13 +19,13 @@ from relay.inbound.unsubscribe_vocabulary import (
 from relay.mail.subject import base_subject, is_forwarded
 from relay.mail.unsubscribe_words import UNSUBSCRIBE
 
-_LONGEST_SENTENCE = 160
+_MAX_SENTENCE = 160
 """Maximum characters of a sentence that can be a request."""
 
-_MOST_SENTENCES = 12
+_MAX_SENTENCES = 12
 """Maximum number of sentences of a mail that is only a request."""
 
-_MOST_NAMES = 4
+_MAX_NAMES = 4
 """Maximum number of words beside a greeting or closing, and in a signature."""
 
 _SENTENCE_END = re.compile(r"[\n.!?;…。！？；।]+")
@@ -120,7 +120,7 @@ def _sentences(written: str) -> list[str]:
 
 def _is_whole(sentences: Sequence[str], answered: Answered, author: str) -> bool:
     """Whether the text is one request, perhaps repeated, with nothing else but greetings, courtesies and names."""
-    if not 0 < len(sentences) <= _MOST_SENTENCES:
+    if not 0 < len(sentences) <= _MAX_SENTENCES:
         return False
     asked = [number for number, one in enumerate(sentences) if _asks(one)]
     single = [number for number, one in enumerate(sentences) if _is_single_word(one)] if answered.is_campaign else []
@@ -140,7 +140,7 @@ def _is_whole(sentences: Sequence[str], answered: Answered, author: str) -> bool
 
 def _asks(sentence: str) -> bool:
     """Whether a sentence, or a line, has an expression that asks for it and else only words that may be beside it."""
-    if len(sentence) > _LONGEST_SENTENCE:
+    if len(sentence) > _MAX_SENTENCE:
         return False
     words = _words(sentence)
     rest, count = _requests().subn(" ", _reasons().sub(" ", words))
@@ -156,7 +156,7 @@ def _is_single_word(sentence: str) -> bool:
     words = _words(sentence)
     if words in SINGLE_WORDS:
         return True
-    if len(words) > _LONGEST_SENTENCE:
+    if len(words) > _MAX_SENTENCE:
         return False
     rest = [word for word in words.split() if word not in _COURTESY_WORDS]
     return len(set(rest)) == 1 and rest[0] in SINGLE_WORDS
@@ -178,13 +178,13 @@ def _is_courtesy(sentence: str) -> bool:
     if found is None:
         return False
     rest = _spelled(sentence)[len(words[: found.end()].split()) :]
-    return len(rest) <= _MOST_NAMES and all(_is_name(word) or word.lower() in VOCABULARY for word in rest)
+    return len(rest) <= _MAX_NAMES and all(_is_name(word) or word.lower() in VOCABULARY for word in rest)
 
 
 def _is_signature(sentence: str, names: frozenset[str] | None) -> bool:
     """Whether a sentence is only names: those of the author if `names` are given, else any."""
     words = _spelled(sentence)
-    if not 0 < len(words) <= _MOST_NAMES:
+    if not 0 < len(words) <= _MAX_NAMES:
         return False
     if names is not None and _CJK.search(sentence) is None:
         return all(word.lower() in names for word in words)
@@ -202,7 +202,7 @@ def _spelled(sentence: str) -> list[str]:
 
 def _words(sentence: str) -> str:
     """Return the words of a sentence for comparison."""
-    bounded = _SENTENCE_END.sub(" ", sentence[: 4 * _LONGEST_SENTENCE])
+    bounded = _SENTENCE_END.sub(" ", sentence[: 4 * _MAX_SENTENCE])
     return " ".join(_PUNCTUATION.sub(" ", bounded).lower().replace("i\u0307", "i").split())
 
 

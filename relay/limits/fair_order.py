@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from relay.limits.priority import Flow, Priority
 
-_MOST_IDLE = 1000
+_MAX_IDLE = 1000
 """Parties of which the start times are kept, at most, before those that have become meaningless are dropped."""
 
 _Member = str | Priority
@@ -69,7 +69,7 @@ class FairOrder:
         path = _path(flow)
         for depth, member in enumerate(path):
             self._times.setdefault(path[:depth], _Times()).serve(member, cost / flow.priority.weight)
-        if len(self._times[()].next) > _MOST_IDLE:
+        if len(self._times[()].next) > _MAX_IDLE:
             self._forget_idle()
 
     def allot(self, flows: Iterable[Flow], amount: int) -> dict[Flow, int]:

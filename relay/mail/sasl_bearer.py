@@ -7,7 +7,7 @@ from typing import Literal
 
 Mechanism = Literal["XOAUTH2", "OAUTHBEARER"]
 
-LONGEST_ERROR = 300
+MAX_ERROR = 300
 """Characters of the error of a server to keep, when what it repeats of the token is masked."""
 
 

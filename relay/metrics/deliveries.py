@@ -5,11 +5,11 @@ from collections.abc import Collection
 from prometheus_client import CollectorRegistry, Counter
 
 from relay.metrics.queue_figures import provider_label
-from relay.metrics.site_figures import MOST_SITES
+from relay.metrics.site_figures import MAX_SITES
 
 
 class DeliveryCounter:
-    """The results of attempts. Sites with a profile and the first MOST_SITES others have a label of their own."""
+    """The results of attempts. Sites with a profile and the first MAX_SITES others have a label of their own."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self._counter = Counter(
@@ -29,7 +29,7 @@ class DeliveryCounter:
     def _label_of(self, site: str) -> str:
         if not site or site in self.profiles or site in self._others:
             return site
-        if len(self._others) >= MOST_SITES:
+        if len(self._others) >= MAX_SITES:
             return "other"
         self._others.add(site)
         return site

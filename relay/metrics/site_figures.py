@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-MOST_SITES = 20
+MAX_SITES = 20
 """Sites with labels of their own; the others are "other" together."""
 
 
@@ -31,7 +31,7 @@ class SiteCollector(Collector):
 
     def collect(self) -> Iterable[GaugeMetricFamily]:
         """Return rate, connections and waiting entries of the sites."""
-        busiest, others = self.sites[:MOST_SITES], self.sites[MOST_SITES:]
+        busiest, others = self.sites[:MAX_SITES], self.sites[MAX_SITES:]
         rate = GaugeMetricFamily("relay_site_rate", "Messages a minute that a site with a limit gets", labels=["site"])
         connections = GaugeMetricFamily("relay_site_connections", "Connections that a site may have", labels=["site"])
         waiting = GaugeMetricFamily("relay_site_waiting", "Waiting queue entries by site", labels=["site"])

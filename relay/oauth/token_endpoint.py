@@ -19,7 +19,7 @@ SECRET_FIELDS = (
 )
 """Fields of a form that no text of an answer may show."""
 
-_LARGEST = 65536
+_MAX_BODY = 65536
 """Octets of an answer that are read, at most."""
 
 
@@ -64,7 +64,7 @@ async def post_form(url: str, form: Form) -> tuple[int, bytes]:
 async def _body(answer: aiohttp.ClientResponse) -> bytes:
     """Return the body, cut: it could be endless."""
     octets = b""
-    while len(octets) < _LARGEST and (more := await answer.content.read(_LARGEST - len(octets))):
+    while len(octets) < _MAX_BODY and (more := await answer.content.read(_MAX_BODY - len(octets))):
         octets += more
     return octets
 

@@ -16,7 +16,7 @@ SHORTEST_LIFE = 60.0
 DEFAULT_LIFE = 3600.0
 """Seconds of a token whose answer has no `expires_in`."""
 
-_LONGEST_LIFE = 86400.0
+_MAX_LIFETIME = 86400.0
 
 _TEXT = 300
 """Characters of a text of the endpoint that are kept."""
@@ -104,7 +104,7 @@ def _life(value: object) -> float:
         seconds = float(value) if isinstance(value, str | int | float) else DEFAULT_LIFE
     except (ValueError, OverflowError):
         seconds = DEFAULT_LIFE
-    return DEFAULT_LIFE if isnan(seconds) else min(max(seconds, SHORTEST_LIFE), _LONGEST_LIFE)
+    return DEFAULT_LIFE if isnan(seconds) else min(max(seconds, SHORTEST_LIFE), _MAX_LIFETIME)
 
 
 def _object(body: bytes) -> dict[str, Any] | None:

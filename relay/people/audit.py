@@ -7,7 +7,7 @@ from relay.clock import Clock
 from relay.log import Emit
 from relay.people.ports import Change, ChangeQuery, ChangeStore
 
-LONGEST_TEXT = 500
+MAX_TEXT = 500
 """Characters of a value in the audit, at most."""
 
 
@@ -43,4 +43,4 @@ class Audit:
 
 
 def _cut(text: str) -> str:
-    return text if len(text) <= LONGEST_TEXT else f"{text[: LONGEST_TEXT - 1]}…"
+    return text if len(text) <= MAX_TEXT else f"{text[: MAX_TEXT - 1]}…"

@@ -17,7 +17,7 @@ from relay.networks import plain_address
 from relay.oauth.sealing import Key, SealError, is_sealed_with, seal, unseal
 from relay.people.audit import Audit
 from relay.people.grants import SignedIn, code_mark, grant_of, has_password, stage_of
-from relay.people.passwords import LONGEST, password_fault, typed_code
+from relay.people.passwords import MAX_PASSWORD, password_fault, typed_code
 from relay.people.ports import Account, AccountStore, Session, SessionStore
 from relay.people.totp import step_of
 
@@ -27,7 +27,7 @@ TOKEN_OCTETS = 32
 FIRST_SESSION = 900.0
 """Seconds in which a password has to be chosen after a login with a code."""
 
-LONGEST_ADDRESS = 320
+MAX_ADDRESS = 320
 """Characters of an address that is looked up: 64 before the sign, 255 behind it (RFC 5321 4.5.3.1)."""
 
 _SALT_OCTETS = 16
@@ -229,7 +229,7 @@ class People:
 
     async def _matches(self, person: Person | None, account: Account | None, password: str) -> bool:
         """Check password or code, in a time that does not depend on whether there is such a person."""
-        given, expected = password[:LONGEST], _NOBODY
+        given, expected = password[:MAX_PASSWORD], _NOBODY
         if person is not None and account is not None and has_password(person, account):
             expected = account.password_hash
         elif person is not None:
@@ -269,7 +269,7 @@ class People:
 def _login_address(given: str) -> str:
     """Return the canonical address of a login, "" if no address looks like that: no store is asked for it."""
     text = given.strip()
-    return canonical(text) if len(text) <= LONGEST_ADDRESS and text.isprintable() else ""
+    return canonical(text) if len(text) <= MAX_ADDRESS and text.isprintable() else ""
 
 
 def hash_of(token: str) -> str:

@@ -3,7 +3,7 @@
 SHORTEST = 12
 """Characters of a password, at least."""
 
-LONGEST = 256
+MAX_PASSWORD = 256
 """Characters of a password, at most: each is hashed."""
 
 CODE_OCTETS = 10
@@ -32,8 +32,8 @@ def password_fault(password: str, address: str) -> str:
     """Return why a person cannot have this password, "" if nothing is wrong with it."""
     if len(password) < SHORTEST:
         return f"The password has {len(password)} characters. At least {SHORTEST} are needed."
-    if len(password) > LONGEST:
-        return f"The password has {len(password)} characters. At most {LONGEST} are allowed."
+    if len(password) > MAX_PASSWORD:
+        return f"The password has {len(password)} characters. At most {MAX_PASSWORD} are allowed."
     local = address.partition("@")[0]
     if address.lower() in password.lower() or (len(local) > 3 and local.lower() in password.lower()):
         return "The password has the address in it, so it is easy to guess."

@@ -13,7 +13,7 @@ from relay.mail.simulator_words import NO_SIMULATOR, Simulator
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.suppression.model import Evidence, Suppression
 
-LONGEST_WAIT = 6 * 3600.0
+MAX_WAIT = 6 * 3600.0
 """Seconds before the next attempt that a reply can ask for, at most."""
 
 SLOW_WAIT = 900.0
@@ -129,7 +129,7 @@ def disposition(classified: Classified, attempts: int) -> Disposition:
     permanent = isinstance(outcome, Refused)
     action = meaning.about.on_permanent if permanent else meaning.about.on_temporary
     slow = action in ("retry-slowly", "hold-provider")
-    at_least = min(max(meaning.wait or 0.0, SLOW_WAIT if slow and permanent else 0.0), LONGEST_WAIT)
+    at_least = min(max(meaning.wait or 0.0, SLOW_WAIT if slow and permanent else 0.0), MAX_WAIT)
 
     if not outcome.remote or (isinstance(outcome, Deferred) and (outcome.uncertain or outcome.lane_down)):
         return Disposition("bounce" if permanent else "retry", at_least)

@@ -11,7 +11,7 @@ BUCKET = 5.0
 BUCKETS = 12
 """Counts of replies that are kept: a minute."""
 
-MOST_CHANGES = 5
+MAX_CHANGES = 5
 """Changes of a rate that are kept for operators."""
 
 BURST = 0.5
@@ -44,7 +44,7 @@ class SiteTraffic:
         """Messages that it accepted since it is in use."""
         self.last_at = 0.0
         """Time of the last message."""
-        self.history: deque[RateChange] = deque(maxlen=MOST_CHANGES)
+        self.history: deque[RateChange] = deque(maxlen=MAX_CHANGES)
         """The last changes of the rate, the latest last. They begin with the process."""
         self._counts: deque[list[int]] = deque(maxlen=BUCKETS)
         """Bucket number, accepted messages, requests to slow down."""

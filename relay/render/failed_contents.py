@@ -7,7 +7,7 @@ from hashlib import sha256
 TRIES = 2
 """Failures after which a content is not rendered that way again."""
 
-_MOST = 1000
+_MAX_CONTENTS = 1000
 """Contents that are remembered."""
 
 
@@ -38,7 +38,7 @@ class FailedContents:
         failures.counts[tracked] += 1
         failures.reason = failures.reason or reason
         self._found.move_to_end(key)
-        if len(self._found) > _MOST:
+        if len(self._found) > _MAX_CONTENTS:
             self._found.popitem(last=False)
 
     def reason(self, key: bytes, *, tracked: bool) -> str:

@@ -18,7 +18,7 @@ from relay.render.slow_flows import SlowFlows
 OUTSTANDING = 4
 """Requests that one renderer may have, at most. More than one, so that it never waits for the next."""
 
-MOST_CPU = 0.5
+MAX_CPU = 0.5
 """Seconds of CPU time of one message in the renderers of all. A usual message takes a thousandth."""
 
 
@@ -49,7 +49,7 @@ class RenderPool(MonitoredRenderer):
         processes = partial(
             ProcessGroup, timeout=timeout, max_memory=max_memory, watch=watch, send_unmodified=send_unmodified
         )
-        self.workers = processes(size=workers, outstanding=OUTSTANDING, most_cpu=MOST_CPU, slow=self._slow)
+        self.workers = processes(size=workers, outstanding=OUTSTANDING, most_cpu=MAX_CPU, slow=self._slow)
         self.slow_worker = processes(size=1, outstanding=OUTSTANDING)
         self.large_worker = processes(size=1, outstanding=1)
 

@@ -14,9 +14,9 @@ from relay.render.renderer import ContentFiles
 from relay.render.slow_flows import SlowFlows
 
 FIRST_WAIT = 1.0
-"""Seconds before the second restart in a row. Each further wait is twice as long, up to LONGEST_WAIT."""
+"""Seconds before the second restart in a row. Each further wait is twice as long, up to MAX_WAIT."""
 
-LONGEST_WAIT = 60.0
+MAX_WAIT = 60.0
 """Seconds between two restarts, at most."""
 
 _UNIT = 64 * 1024
@@ -202,4 +202,4 @@ class ProcessGroup:
 
 def pause(failures: int) -> float:
     """Return the seconds before a restart, by the number of restarts in a row: 0 for the first."""
-    return min(FIRST_WAIT * 2 ** (min(failures, 32) - 1), LONGEST_WAIT) if failures else 0.0
+    return min(FIRST_WAIT * 2 ** (min(failures, 32) - 1), MAX_WAIT) if failures else 0.0

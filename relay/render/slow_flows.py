@@ -8,7 +8,7 @@ from relay.limits.priority import Flow
 SLOW_FOR = 60.0
 """Seconds after the last message that ended a renderer."""
 
-_MOST_AUTHORS = 3
+_MAX_AUTHORS = 3
 """Groups of authors of one party after which all of its mail counts."""
 
 
@@ -23,7 +23,7 @@ class SlowFlows:
         self._until = {name: until for name, until in self._until.items() if until > now}
         self._until[flow.principal] = now + SLOW_FOR
         authors = Counter(Flow(name).accountable for name in self._until)
-        if authors[flow.accountable] >= _MOST_AUTHORS:
+        if authors[flow.accountable] >= _MAX_AUTHORS:
             self._until[flow.accountable] = now + SLOW_FOR
 
     def holds(self, flow: Flow, now: float) -> bool:

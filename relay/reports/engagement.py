@@ -7,14 +7,14 @@ from relay.config.server import Proxies
 from relay.reports.ports import CampaignCounts, Click
 from relay.reports.serialize import JsonObject
 
-MOST_LINKS = 10
+MAX_LINKS = 10
 """Links in the report, at most: those with the most recipients."""
 
 
 def engagement_report(
     counted: Iterable[CampaignCounts],
     clicks: Iterable[Click],
-    most_links: int | None = MOST_LINKS,
+    most_links: int | None = MAX_LINKS,
     *,
     proxies: Proxies = "opened",
 ) -> JsonObject:

@@ -176,7 +176,7 @@ class Click:
     target: str
 
 
-MOST_CLICKS = 100_000
+MAX_CLICKS = 100_000
 """Newest clicks read for the list of links; older ones are counted without their link."""
 
 
@@ -187,7 +187,7 @@ class EngagementStore(Protocol):
         """Count outcomes and actions of readers by campaign."""
 
     async def clicks(self, query: MessageQuery) -> Sequence[Click]:
-        """Return the clicks of people on links of matching messages, newest first, at most MOST_CLICKS."""
+        """Return the clicks of people on links of matching messages, newest first, at most MAX_CLICKS."""
 
 
 class AuditStore(Protocol):

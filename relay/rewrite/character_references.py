@@ -5,7 +5,7 @@ from html.entities import html5
 
 _REFERENCE = re.compile(r"&(#[0-9]+;?|#[xX][0-9a-fA-F]+;?|[A-Za-z0-9]+;?)")
 
-_LONGEST_LEGACY = max(len(name) for name in html5 if not name.endswith(";"))
+_MAX_LEGACY = max(len(name) for name in html5 if not name.endswith(";"))
 
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
@@ -32,7 +32,7 @@ def _character(match: re.Match[str]) -> str:
     if name.endswith(";") and name in html5:
         return html5[name]
     letters = name.rstrip(";")
-    for length in range(min(len(letters), _LONGEST_LEGACY), 1, -1):
+    for length in range(min(len(letters), _MAX_LEGACY), 1, -1):
         if letters[:length] in html5:
             following = match.string[match.start(1) + length : match.start(1) + length + 1]
             if following == "=" or (following.isascii() and following.isalnum()):

@@ -31,7 +31,7 @@ _ENCODED_NAME = re.compile(rb"nsub(?:[|%&=+ \t\r\n\xc2]|scribe[_%&=])")
 _BEFORE = frozenset(bytes([octet]) for octet in b"{%|_:;+ \t\r\n\xa00579abcdfABCDF")
 """Last octets of what may be in front of "unsub" in a placeholder."""
 
-_MOST_TRIED = 2000
+_MAX_TRIED = 2000
 """Names in one text that are looked at, at most, so that a hostile text takes no time."""
 
 _AROUND = 160
@@ -80,7 +80,7 @@ def placeholder_ranges(text: bytes) -> list[tuple[int, int]]:
     for name in _names(text):
         if text[name - 2 : name - 1] not in _BEFORE or _CORE.match(text, name) is None:
             continue
-        if (tried := tried + 1) > _MOST_TRIED:
+        if (tried := tried + 1) > _MAX_TRIED:
             break
         start = max(name - _AROUND, ranges[-1][1] if ranges else 0)
         for found in _PLACEHOLDER.finditer(text, start, name + _AROUND):

@@ -15,7 +15,7 @@ _PARENTHESIS = re.compile(rb"[()]")
 _TRAILING = b".,;:!?*_'("
 """Characters that belong to the text when they are behind a URL."""
 
-_LONGEST_CHARACTER = 16
+_MAX_CHARACTER = 16
 """Octets of one character with its shifts, at most."""
 
 
@@ -37,7 +37,7 @@ def text_urls(text: bytes, encoded: bytes, charset: str, *, joins_lines: bool) -
     while (run := _RUN.search(text, at)) is not None:
         start, at = run.span()
         other = _NOT_ASCII.search(text, start, at)
-        if other is not None and not _ends_url(encoded[other.start() : other.start() + _LONGEST_CHARACTER], charset):
+        if other is not None and not _ends_url(encoded[other.start() : other.start() + _MAX_CHARACTER], charset):
             yield TextUrl(start, at, is_certain=False)
             continue
 

@@ -31,7 +31,7 @@ DELAYS: Mapping[Reaction, float] = {
 }
 """Seconds from the acceptance to the reaction."""
 
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 """Reactions that wait, at most. A further one does not happen, and is logged."""
 
 _LOCAL = "127.0.0.1"
@@ -59,8 +59,8 @@ class Reactions:
 
     def begin(self, accepted: Accepted) -> None:
         """Begin a reaction, which comes later."""
-        if len(self._tasks) >= MOST_WAITING:
-            self._failed(accepted, f"{MOST_WAITING} reactions wait already")
+        if len(self._tasks) >= MAX_WAITING:
+            self._failed(accepted, f"{MAX_WAITING} reactions wait already")
             return
         task = asyncio.create_task(self._react(accepted), name="simulator reaction")
         self._tasks.add(task)

@@ -8,7 +8,7 @@ from contextlib import suppress
 from relay.simulator.conversation import Conversation
 from relay.simulator.resources import Resources
 
-LONGEST_LINE = 1 << 20
+MAX_LINE = 1 << 20
 """Octets of a line, at most."""
 
 
@@ -38,7 +38,7 @@ class Receiver:
     async def _serve(self, word: str, end: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         opened: asyncio.Future[asyncio.StreamWriter] = loop.create_future()
-        reader = asyncio.StreamReader(limit=LONGEST_LINE)
+        reader = asyncio.StreamReader(limit=MAX_LINE)
 
         def connected(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             opened.set_result(writer)

@@ -9,7 +9,7 @@ from relay.clock import Clock
 from relay.mail.simulator_words import Reaction, Simulator
 from relay.simulator.self_signed import self_signed_context
 
-MOST_ATTEMPTS = 10_000
+MAX_ATTEMPTS = 10_000
 """First attempts that are kept, at most; the oldest is forgotten."""
 
 
@@ -35,7 +35,7 @@ class FirstAttempts:
         """Whether an attempt comes within so many seconds of the first one. The next one after it is a first again."""
         first = self._at.setdefault(key, now)
         if now < first + seconds:
-            if len(self._at) > MOST_ATTEMPTS:
+            if len(self._at) > MAX_ATTEMPTS:
                 del self._at[next(iter(self._at))]
             return True
         del self._at[key]

@@ -9,8 +9,8 @@ FIRST_DELAY = 0.25
 
 GROWTH = 1.6
 
-LONGEST_DELAY = 30.0
-"""Seconds between attempts for one name: FIRST_DELAY, times GROWTH per failure, at most LONGEST_DELAY."""
+MAX_DELAY = 30.0
+"""Seconds between attempts for one name: FIRST_DELAY, times GROWTH per failure, at most MAX_DELAY."""
 
 FREE_FAILURES = 20
 
@@ -99,7 +99,7 @@ def _keys(client: str, username: str) -> tuple[_Key, _Key]:
 
 
 def _name_delay(failures: int) -> float:
-    return min(LONGEST_DELAY, FIRST_DELAY * GROWTH ** min(failures, 40)) if failures else 0.0
+    return min(MAX_DELAY, FIRST_DELAY * GROWTH ** min(failures, 40)) if failures else 0.0
 
 
 def _client_delay(failures: int) -> float:

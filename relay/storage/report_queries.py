@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from relay.events.event import Kind
 from relay.queue.entry import State
 from relay.reports.ports import (
-    MOST_CLICKS,
+    MAX_CLICKS,
     CampaignCounts,
     Click,
     EventPage,
@@ -94,7 +94,7 @@ class ReportQueries:
         return await self._database.read(operation)
 
     async def clicks(self, query: MessageQuery) -> Sequence[Click]:
-        """Return the clicks on links of the messages that match, newest first, at most `MOST_CLICKS`."""
+        """Return the clicks on links of the messages that match, newest first, at most `MAX_CLICKS`."""
         sql, values = clicks_statement(query)
 
         def operation(connection: Connection) -> list[Click]:
@@ -138,7 +138,7 @@ def clicks_statement(query: MessageQuery) -> Statement:
         f"AND events.kind = 'click' AND {_BY_A_PERSON} AND {where} "
         "ORDER BY events.at DESC LIMIT ?"
     )
-    return sql, [*values, MOST_CLICKS]
+    return sql, [*values, MAX_CLICKS]
 
 
 def _click(campaign: str, queue_id: str, number: int, data: str) -> Click:

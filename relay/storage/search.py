@@ -30,15 +30,15 @@ LOOKED_AT = 2000
 _FIRST = 60
 """Messages that are compared first; then as many as before, twice: the first ones mostly suffice."""
 
-MOST_PARTS = 400
+MAX_PARTS = 400
 """Parts of the candidates that one search reads, at most: of the index a part is a block."""
 
 _CHUNK = 250
 
-MOST_OPEN = 5000
+MAX_OPEN = 5000
 """Open entries up to which they are the source for their status; of more there are enough among the newest messages."""
 
-MOST_OF_ADDRESS = 5000
+MAX_OF_ADDRESS = 5000
 """Messages to one recipient that are read, at most: the newest."""
 
 NEWEST = "SELECT queue_id FROM messages WHERE queue_id > ? AND queue_id < ? ORDER BY queue_id DESC LIMIT ?"
@@ -134,7 +134,7 @@ class _Run:
                             return self._page(matching[:-1], matching[-2])
                 if looked_at >= LOOKED_AT:
                     return self._page(matching, chunk[-1], is_cut=True)
-            if read >= MOST_PARTS and part.reached:
+            if read >= MAX_PARTS and part.reached:
                 return self._page(matching, part.reached, is_cut=True)
         return self._page(matching, "")
 
@@ -224,7 +224,7 @@ class _Run:
             f"SELECT DISTINCT queue_id FROM entries WHERE {equals('recipient_key', keys)} "  # noqa: S608  names only
             "AND queue_id > ? AND queue_id < ? ORDER BY queue_id DESC LIMIT ?"
         )
-        return [row[0] for row in self.raw.execute(sql, [*keys, self.oldest, self.newest, MOST_OF_ADDRESS])]
+        return [row[0] for row in self.raw.execute(sql, [*keys, self.oldest, self.newest, MAX_OF_ADDRESS])]
 
     def _paged(self, sql: str, *values: str, oldest: str = "") -> Iterator[Part]:
         """Yield the queue ids of a statement that ends with bounds and a limit, page by page."""
@@ -249,5 +249,5 @@ class _Run:
             highest = ids[-1]
 
     def _has_few_open(self) -> bool:
-        count: int = self.raw.execute(OPEN_ROWS, (MOST_OPEN + 1,)).fetchone()[0]
-        return count <= MOST_OPEN
+        count: int = self.raw.execute(OPEN_ROWS, (MAX_OPEN + 1,)).fetchone()[0]
+        return count <= MAX_OPEN

@@ -21,7 +21,7 @@ LONGER = 30
 _BLOCKS_AT_ONCE = 40
 """Blocks of the first statement, which mostly suffice; of each that follows twice as many."""
 
-_MOST_AT_ONCE = 320
+_MAX_AT_ONCE = 320
 """Blocks of one statement, at most."""
 
 INDEXED = "SELECT max(last) FROM search_blocks"
@@ -173,7 +173,7 @@ def candidates(raw: Connection, groups: Sequence[Sequence[str]], newest: str, ol
             # The messages of a block are older than its key: how old they are shows the block that follows.
             yield Part(held, f"{key}{LAST}")
             held = sorted((one for one in found.get(key, ()) if oldest < one < newest), reverse=True)
-        end, at_once = lasts[-1], min(2 * at_once, _MOST_AT_ONCE)
+        end, at_once = lasts[-1], min(2 * at_once, _MAX_AT_ONCE)
     yield Part(held, "")
 
 

@@ -24,7 +24,7 @@ _END_ALL = "DELETE FROM sessions WHERE address = ? AND token_hash != ?"
 FREE_FAILURES = 5
 """Failures after which each attempt has to wait."""
 
-LONGEST_WAIT = 60.0
+MAX_WAIT = 60.0
 """Seconds between two attempts, at most. They double from 1 on."""
 
 MEMORY = 900.0
@@ -33,11 +33,11 @@ MEMORY = 900.0
 _NEXT_AT = (
     "CASE WHEN login_attempts.last_at < ?3 THEN 0 ELSE CASE login_attempts.failures + 1 "
     + " ".join(f"WHEN {FREE_FAILURES + power} THEN ?2 + {2**power}" for power in range(6))
-    + f" ELSE CASE WHEN login_attempts.failures + 1 < {FREE_FAILURES} THEN 0 ELSE ?2 + {LONGEST_WAIT:.0f} END END END"
+    + f" ELSE CASE WHEN login_attempts.failures + 1 < {FREE_FAILURES} THEN 0 ELSE ?2 + {MAX_WAIT:.0f} END END END"
 )
 """0 without a wait: attempts that are counted later may have begun earlier."""
 
-_MAY_COME = f"(next_at <= ?2 OR next_at > ?2 + {LONGEST_WAIT:.0f})"
+_MAY_COME = f"(next_at <= ?2 OR next_at > ?2 + {MAX_WAIT:.0f})"
 """A later time is of a clock that was set back."""
 
 _COUNT = (
@@ -162,7 +162,7 @@ def _wait(raw: Connection, key: str, now: float) -> float:
     """Return the seconds until a key may be tried again."""
     row = raw.execute(_NEXT, (key,)).fetchone()
     wait = row[0] - now if row else 0.0
-    return wait if 0 < wait <= LONGEST_WAIT else 0.0
+    return wait if 0 < wait <= MAX_WAIT else 0.0
 
 
 def _plan(raw: Connection, plan_id: str, token_hash: str, since: float) -> Plan | None:

@@ -27,7 +27,7 @@ _SHORTEN = (
     "WHERE changed_at > ?1 OR cut_at > ?1"
 )
 
-_MOST_WAIT = 900.0
+_MAX_WAIT = 900.0
 """Seconds to the next message of a site after a backward step of the clock, at most."""
 
 
@@ -79,4 +79,4 @@ def _values(rate: SiteRate) -> tuple[object, ...]:
 
 def clock_set(raw: Connection, now: float) -> None:
     """Adapt times that lie ahead of a clock that was set back to `now`."""
-    raw.execute(_SHORTEN, (now, now + _MOST_WAIT))
+    raw.execute(_SHORTEN, (now, now + _MAX_WAIT))

@@ -31,7 +31,7 @@ _AT, _ID = EVENT_COLUMNS.split(", ").index("at"), EVENT_COLUMNS.count(",") + 1
 AT_ONCE = 50
 """Messages of one statement for lists."""
 
-MOST_READERS = 2000
+MAX_READERS = 2000
 """Opens and clicks that are read for a part of a list, at most: one message may have any number."""
 
 _PLACES = ", ".join("?" * AT_ONCE)
@@ -47,7 +47,7 @@ FAILURES = (
 
 READERS = (
     f"SELECT {EVENT_COLUMNS} FROM events WHERE queue_id IN ({_PLACES}) "  # noqa: S608  names only
-    f"AND kind IN ('open', 'click') LIMIT {MOST_READERS}"
+    f"AND kind IN ('open', 'click') LIMIT {MAX_READERS}"
 )
 
 _BEFORE_ALL: EventPlace = (-1.0, -1)

@@ -11,7 +11,7 @@ from relay.storage.rows import Row, text
 from relay.suppression.ports import UnsubscribeQuery
 from relay.suppression.unsubscribes import SOURCES, CampaignRecipient, Source, Unsubscribe
 
-MOST_IN_MEMORY = 200_000
+MAX_IN_MEMORY = 200_000
 """Addresses kept in memory; a longer list is queried in the database each time."""
 
 _AT_ONCE = 500
@@ -42,8 +42,8 @@ class UnsubscribeTable:
 
     async def load(self) -> None:
         """Read the addresses into memory: once, before any recording, in the only process that records."""
-        rows = await self._database.read(lambda raw: raw.execute(_ADDRESSES, (MOST_IN_MEMORY + 1,)).fetchall())
-        self._addresses = {row[0] for row in rows} if len(rows) <= MOST_IN_MEMORY else None
+        rows = await self._database.read(lambda raw: raw.execute(_ADDRESSES, (MAX_IN_MEMORY + 1,)).fetchall())
+        self._addresses = {row[0] for row in rows} if len(rows) <= MAX_IN_MEMORY else None
 
     def apply_events(self, connection: Connection, events: Iterable[Event]) -> list[Event]:
         """Add the recipients of unsubscribe events to the list; return all events, with data of their message rows.
@@ -109,7 +109,7 @@ class UnsubscribeTable:
         """Add to memory first, then write: a check between the two queries the database."""
         if self._addresses is not None:
             self._addresses.update(row[0] for row in rows)
-            if len(self._addresses) > MOST_IN_MEMORY:
+            if len(self._addresses) > MAX_IN_MEMORY:
                 self._addresses = None
         connection.executemany(_PUT, rows)
 

@@ -28,7 +28,7 @@ _TOKEN = re.compile(r"[A-Za-z0-9_-]+")
 _NEXT_LINK = re.compile(r"https?(?=:|%3A)", re.IGNORECASE)
 """The start of another link that follows without a blank."""
 
-_MOST_TRAILING = 3
+_MAX_TRAILING = 3
 """Characters that belong to the text around a link, such as the "_" of Markdown, and also occur in tokens; at most."""
 
 MAX_BODY = 4096
@@ -76,7 +76,7 @@ def tokens_in(text: str) -> Iterator[str]:
         token = found[0]
         yield token
         extra = len(token) - len(token.rstrip("-_"))
-        yield from (token[:-length] for length in range(1, min(extra, _MOST_TRAILING) + 1))
+        yield from (token[:-length] for length in range(1, min(extra, _MAX_TRAILING) + 1))
         if (following := _NEXT_LINK.search(one, found.start())) is not None:
             yield one[found.start() : following.start()]
 

@@ -18,7 +18,7 @@ from relay.webhooks.receiver_client import ReceiverClient
 from relay.webhooks.report import PostLog, WebhookReport
 from relay.webhooks.response_meaning import (
     FAILING_AFTER,
-    LONGEST_PROBE,
+    MAX_PROBE_INTERVAL,
     Accepted,
     Failed,
     Gone,
@@ -173,7 +173,7 @@ class Posting:
         self._halted = not alone or failures >= FAILING_AFTER
         if self._halted:
             jitter = 2 * context.random() - 1
-            schedule = [min(one, LONGEST_PROBE) for one in context.webhook.retry]
+            schedule = [min(one, MAX_PROBE_INTERVAL) for one in context.webhook.retry]
             cursor.progress = cursor.progress.fail(answer, retry_at(schedule, failures, answer.at, jitter, wait))
         else:
             cursor.progress = cursor.progress.fail(answer, 0.0)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
-LONGEST_WAIT = 86400.0
+MAX_WAIT = 86400.0
 """Seconds of a Retry-After that are respected, at most."""
 
 FAILING_AFTER = 3
 """Failures in a row, after which the receiver counts as failing: it is reported, and one post tests it."""
 
-LONGEST_PROBE = 3600.0
+MAX_PROBE_INTERVAL = 3600.0
 """Seconds between two posts that test a failing receiver, at most, unless it asks for more."""
 
 _BUSY = frozenset({408, 425, 429, 502, 503, 504})
@@ -78,12 +78,12 @@ def classify_response(response: Response, now: float) -> Meaning:
 def retry_after_seconds(text: str, now: float) -> float:
     """Return the seconds of a Retry-After field, a number or a date (RFC 9110 section 10.2.3), 0 for none."""
     if text.isascii() and text.isdigit():
-        return min(float(text[:9]), LONGEST_WAIT)
+        return min(float(text[:9]), MAX_WAIT)
     try:
         at = parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, OverflowError):
         return 0.0
-    return min(max(at - now, 0.0), LONGEST_WAIT)
+    return min(max(at - now, 0.0), MAX_WAIT)
 
 
 def retry_at(schedule: Sequence[float], attempts: int, now: float, jitter: float, at_least: float = 0.0) -> float:

@@ -29,7 +29,7 @@ MAX_CONNECTIONS = 60
 HOSTILE_SHARE = 20
 """Connections of one identity to hosts that have accepted nothing: two thirds of the half of all."""
 
-LONGEST = 1.0
+MAX_LATENCY = 1.0
 """Seconds that single mails take at the 95th percentile, at most: on a machine that is not busy with other work."""
 
 MEMORY = 600e6
@@ -260,8 +260,8 @@ def _memory(root: int) -> int:
 def verdict(found: Figures) -> list[str]:
     """Return what is wrong."""
     faults = []
-    if quantile(found.meanwhile, 0.95) > LONGEST:
-        faults.append(f"the p95 of single mails is above {LONGEST:g} s")
+    if quantile(found.meanwhile, 0.95) > MAX_LATENCY:
+        faults.append(f"the p95 of single mails is above {MAX_LATENCY:g} s")
     if found.memory > MEMORY:
         faults.append(f"the memory is above {MEMORY / 1e6:.0f} MB")
     if found.hostile > HOSTILE_SHARE:

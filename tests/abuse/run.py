@@ -35,7 +35,7 @@ ARTIFACTS = ROOT / "tests" / ".artifacts" / "abuse"
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 
-LONGEST = 1800
+TIMEOUT = 1800
 """Seconds one run may take."""
 
 BASE = """
@@ -199,7 +199,7 @@ def suite(name: str, relay: str, python: str, more: list[str]) -> int:
         command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:asyncio", *tests, *more]
         with names_for(run, values, copy, python), (ARTIFACTS / f"{name}.txt").open("w") as output:
             code = subprocess.run(
-                command, cwd=copy, env=environment, stdout=output, stderr=output, timeout=LONGEST, check=False
+                command, cwd=copy, env=environment, stdout=output, stderr=output, timeout=TIMEOUT, check=False
             ).returncode
         leaks = audit(folder / "relay.toml", relay)
     return summary(name, report, code) + leaks

@@ -31,7 +31,7 @@ GROUPS = ("content", "transport", "operation", "security")
 PARALLEL = 2
 """Checks at a time: most of them wait for the network, a few use a processor each."""
 
-LONGEST = 600
+TIMEOUT = 600
 """Seconds one check may take."""
 
 
@@ -89,7 +89,7 @@ def run(check: Path, relay: Path) -> Outcome:
         # A session of its own: what the check started ends with it, also when it took too long.
         process = subprocess.Popen([check, relay], stdout=file, stderr=file, start_new_session=True)
         try:
-            code = process.wait(LONGEST)
+            code = process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             code = None
         finally:

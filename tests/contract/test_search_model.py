@@ -149,8 +149,8 @@ def bounds(chance: Random) -> Iterator[tuple[object, str, int]]:
     yield search, "_FIRST", chance.randint(1, 5)
     yield search, "_CHUNK", chance.randint(1, 8)
     yield search, "LOOKED_AT", chance.randint(1, 40)
-    yield search, "MOST_PARTS", chance.choice((3, 5, 800))
-    yield search, "MOST_OPEN", chance.choice((3, 5000))
+    yield search, "MAX_PARTS", chance.choice((3, 5, 800))
+    yield search, "MAX_OPEN", chance.choice((3, 5000))
 
 
 async def pages(store: Store, found: Search) -> list[str]:

@@ -30,7 +30,7 @@ KEY = new_key("app", bytes(range(32)))
 
 LOGIN = {"Authorization": f"Basic {b64encode(f'app:{KEY}'.encode()).decode()}"}
 
-LARGEST = 20_000_000
+MAX_SIZE = 20_000_000
 
 
 def configuration(port: int, per_minute: int = 100_000) -> str:
@@ -39,7 +39,7 @@ def configuration(port: int, per_minute: int = 100_000) -> str:
 address = "127.0.0.1:{port}"
 requests_per_minute = {per_minute}
 [limits]
-max_message_size = {LARGEST}
+max_message_size = {MAX_SIZE}
 [credentials.app]
 secret_hash = "{hash_secret(KEY, bytes(16))}"
 scopes = ["send", "read", "suppressions"]
@@ -95,12 +95,12 @@ async def test_requests_above_the_rate_are_refused_with_a_time(tmp_path: Path) -
 @pytest.mark.parametrize(
     ("path", "limit", "member"),
     [
-        ("/api/v1/messages", LARGEST * 3 // 2 + (64 << 10), "detail"),
-        ("/api/v1/messages/batch", LARGEST * 3 // 2 + (64 << 10), "detail"),
+        ("/api/v1/messages", MAX_SIZE * 3 // 2 + (64 << 10), "detail"),
+        ("/api/v1/messages/batch", MAX_SIZE * 3 // 2 + (64 << 10), "detail"),
         ("/api/v1/suppressions", 1 << 20, "detail"),
-        ("/v3/acme.test/messages", LARGEST * 3 // 2 + (1 << 20), "message"),
+        ("/v3/acme.test/messages", MAX_SIZE * 3 // 2 + (1 << 20), "message"),
         ("/v3/acme.test/bounces", 1 << 20, "message"),
-        ("/email", LARGEST * 3 // 2 + (1 << 20), "Message"),
+        ("/email", MAX_SIZE * 3 // 2 + (1 << 20), "Message"),
     ],
 )
 async def test_a_body_above_the_size_is_refused(relay_port: int, path: str, limit: int, member: str) -> None:

@@ -15,7 +15,7 @@ from tests.servers.waiting import PATIENCE
 FOCUS = "(document.activeElement.innerText || document.activeElement.name || '').replace(/\\s+/g, ' ').trim()"
 """What has the focus: the words of a button or link, the name of a field."""
 
-MOST_STOPS = 120
+MAX_STOPS = 120
 """Stops of the tab key on one page, at most."""
 
 
@@ -25,7 +25,7 @@ class Keyboard(Chromium):
     async def to(self, what: str) -> None:
         """Press Tab until that button, link or field has the focus. Fails if no stop leads there."""
         seen = []
-        for _ in range(MOST_STOPS):
+        for _ in range(MAX_STOPS):
             if (found := await self.ask(FOCUS)) == what:
                 return
             seen.append(found)

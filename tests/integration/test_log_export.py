@@ -92,7 +92,7 @@ async def exporting(collector: Collector, lines: list[str]) -> AsyncIterator[Log
 
 async def test_lines_wait_while_the_collector_is_away_and_come_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(log_export, "INTERVAL", 0.01)
-    monkeypatch.setattr(log_export, "LONGEST_WAIT", 0.05)
+    monkeypatch.setattr(log_export, "MAX_WAIT", 0.05)
     monkeypatch.setattr(log_export, "BATCH", 2)
     collector, lines = Collector(), list[str]()
     async with exporting(collector, lines) as exporter:

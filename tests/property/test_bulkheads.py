@@ -29,7 +29,7 @@ ENTRIES = 200
 SINGLE_EVERY = 40
 """Ticks between two single mails: less than their fair share beside 25 parties of priority HIGH (twice the weight)."""
 
-MOST_HANGING = 10
+MAX_HANGING = 10
 """Parties to which the live destination never answers, at most."""
 
 SINGLE = Flow("identity:single@acme.test", Priority.NORMAL)
@@ -117,7 +117,7 @@ def test_single_mails_leave_within_a_second_whatever_others_do(
     world = World()
     for number, kind in enumerate(hanging):
         hosts = [f"mx:hangs{lane}.test" for lane in range(lanes)]
-        for lane in (*hosts, LIVE) if number < MOST_HANGING else hosts:
+        for lane in (*hosts, LIVE) if number < MAX_HANGING else hosts:
             world.enqueue(lane, Flow(f"{kind}:hanging{number}", priority), 20)
     for number, kind in enumerate(flooding):
         for author in range(authors):

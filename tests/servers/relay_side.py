@@ -21,7 +21,7 @@ from tests.servers.sink import Sink
 
 LOOPBACK = ["127.0.0.0/8", "::1/128"]
 
-LONGEST_TIMEOUT = 3600.0
+MAX_TIMEOUT = 3600.0
 """Seconds, more than any timeout of a delivery."""
 
 
@@ -116,5 +116,5 @@ async def timing_out(attempt: Coroutine[Any, Any, Sequence[Outcome]], sink: Sink
             for _ in range(20):
                 await asyncio.sleep(0)
             if sink.silent.is_set():
-                skipped += LONGEST_TIMEOUT
+                skipped += MAX_TIMEOUT
     return delivery.result()

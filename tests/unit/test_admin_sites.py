@@ -282,7 +282,7 @@ async def test_why_takes_targets_as_logs_and_lists_show_them(side: Side, target:
 async def test_why_says_that_it_is_cut_where_one_lane_has_more_than_its_part(
     side: Side, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.admin.why.MOST", 4)
+    monkeypatch.setattr("relay.admin.why.MAX_ENTRIES", 4)
     side.harness.delivery.answers = [BUSY] * 9
     for number, recipient in enumerate(("a@x.test", "b@x.test", "c@x.test", "d@y.test")):
         side.harness.context.rates.admit(f"mx:{recipient[2:]}", BIG, None, NOW)

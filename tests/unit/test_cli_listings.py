@@ -138,12 +138,12 @@ async def fill_more(store: Store) -> None:
 async def config(admin: AdminHarness, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The configuration of a server whose pages and listings have two rows."""
     await fill_more(admin.store)
-    for name in ("relay.admin.queue.MOST_STORIES", "relay.admin.reports.MAX_STORIES", "relay.cli.address_list.PAGE"):
+    for name in ("relay.admin.queue.MAX_STORIES", "relay.admin.reports.MAX_STORIES", "relay.cli.address_list.PAGE"):
         monkeypatch.setattr(name, 2)
-    for name in ("relay.cli.status.MOST_TIMELINES", "relay.cli.report_messages.MOST_ROWS", "relay.cli.queue.MOST_ROWS"):
+    for name in ("relay.cli.status.MAX_TIMELINES", "relay.cli.report_messages.MAX_ROWS", "relay.cli.queue.MAX_ROWS"):
         monkeypatch.setattr(name, 2)
     monkeypatch.setattr("relay.cli.person.PAGE", 2)
-    for name in ("relay.admin.reports.WORST", "relay.admin.reports.MOST_LINKS"):
+    for name in ("relay.admin.reports.WORST", "relay.admin.reports.MAX_LINKS"):
         monkeypatch.setattr(name, 2)
     file = tmp_path / "relay.toml"
     file.write_text(f'[server]\nhostname = "relay.test"\ndata_dir = "{tmp_path}"\n')

@@ -15,7 +15,7 @@ UNIT = Path(__file__).resolve().parents[2] / "conf" / "relay.service"
 TEMPLATE = UNIT.with_name("relay@.service")
 """The unit of one of several nodes."""
 
-MOST_EXPOSED = 2.0
+MAX_EXPOSURE = 2.0
 """The scale of `systemd-analyze security` goes from 0, shut, to 10; an unhardened service has 9.6."""
 
 
@@ -34,7 +34,7 @@ def test_it_is_hardened(analyze: str) -> None:
         pytest.skip("needs systemd 250, for systemd-analyze --offline")
     level = re.search(r"Overall exposure level for relay\.service: ([\d.]+)", said.stdout)
     assert level is not None, said.stdout + said.stderr
-    assert float(level[1]) <= MOST_EXPOSED, said.stdout
+    assert float(level[1]) <= MAX_EXPOSURE, said.stdout
 
 
 @pytest.mark.parametrize(("file", "name"), [(UNIT, "relay.service"), (TEMPLATE, "relay@2.service")])

@@ -68,7 +68,7 @@ def test_no_flow_starves(flows: list[Flow], data: st.DataObject) -> None:
 
 def test_principals_that_are_done_are_forgotten(monkeypatch: object) -> None:
     order = FairOrder()
-    for number in range(fair_order._MOST_IDLE * 3):
+    for number in range(fair_order._MAX_IDLE * 3):
         order.serve(Flow(f"p{number}"))
         order.serve(Flow("steady"))
-    assert len(order._times) <= 3 * fair_order._MOST_IDLE
+    assert len(order._times) <= 3 * fair_order._MAX_IDLE

@@ -13,7 +13,7 @@ from relay.dsn.transaction_addresses import TransactionAddresses
 from relay.mail.reply import Reply, parse_reply
 from relay.queue.bounce_policy import (
     ACCOUNT,
-    LONGEST_WAIT,
+    MAX_WAIT,
     SLOW_WAIT,
     BouncePolicy,
     Classified,
@@ -110,7 +110,7 @@ def test_retry_once_gives_up_the_second_time() -> None:
     ("text", "at_least"),
     [
         ("450 4.2.0 Greylisted, try again in 300 seconds", 300.0),
-        ("450 4.2.0 Greylisted, try again in 3 days", LONGEST_WAIT),
+        ("450 4.2.0 Greylisted, try again in 3 days", MAX_WAIT),
         ("451 4.3.2 System busy", 0.0),
         ("554 5.7.1 Client host [192.0.2.9] blocked using zen.spamhaus.org", SLOW_WAIT),
     ],

@@ -19,9 +19,9 @@ def test_a_content_is_tried_twice_each_way() -> None:
 
 def test_the_oldest_is_forgotten() -> None:
     failed = FailedContents()
-    for number in range(failed_contents._MOST + 1):
+    for number in range(failed_contents._MAX_CONTENTS + 1):
         for _ in range(failed_contents.TRIES):
             failed.add(key_of(str(number).encode()), "why", tracked=True)
-    assert len(failed) == failed_contents._MOST
+    assert len(failed) == failed_contents._MAX_CONTENTS
     assert failed.reason(key_of(b"0"), tracked=True) == ""
     assert failed.reason(key_of(b"1"), tracked=True) == "why"

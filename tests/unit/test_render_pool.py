@@ -23,9 +23,9 @@ from relay.render import frames as render_frames
 from relay.render import process as render_process
 from relay.render import process_group
 from relay.render.message_policy import MessagePolicy
-from relay.render.pool import MOST_CPU, OUTSTANDING, RenderPool
+from relay.render.pool import MAX_CPU, OUTSTANDING, RenderPool
 from relay.render.process import RendererProcess
-from relay.render.process_group import LONGEST_WAIT, UNAVAILABLE_AFTER, pause
+from relay.render.process_group import MAX_WAIT, UNAVAILABLE_AFTER, pause
 from relay.render.render import Rendering, RenderInput, render, reverse_path_for
 from relay.render.renderer import ContentFiles, InlineRenderer
 from relay.rewrite.options import Tracking
@@ -258,7 +258,7 @@ async def test_small_messages_that_hang_stop_nobody_else(monkeypatch: pytest.Mon
             assert b"https://t.acme.test" in rendered.content
         killed = [reason for reason, _ in started.restarts]
         assert 1 <= len(killed) <= 2
-        assert all(f"no answer within {MOST_CPU:g} s of CPU time" in reason for reason in killed)
+        assert all(f"no answer within {MAX_CPU:g} s of CPU time" in reason for reason in killed)
         await started.until(lambda: [one.load for one in started.slow_worker.renderers] == [OUTSTANDING])
         for task in tasks:
             task.cancel()
@@ -373,8 +373,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_pauses_between_restarts_grow_to_a_bound() -> None:
-    assert [pause(number) for number in range(8)] == [0, 1, 2, 4, 8, 16, 32, LONGEST_WAIT]
-    assert pause(10**6) == LONGEST_WAIT
+    assert [pause(number) for number in range(8)] == [0, 1, 2, 4, 8, 16, 32, MAX_WAIT]
+    assert pause(10**6) == MAX_WAIT
 
 
 async def test_a_renderer_that_dies_at_its_start_is_restarted_with_growing_pauses(

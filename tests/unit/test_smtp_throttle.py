@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from relay.mail.transaction import network_of
-from relay.smtp.throttle import DISTANCE, LONGEST_DELAY, MAX_ENTRIES, MEMORY, AuthThrottle
+from relay.smtp.throttle import DISTANCE, MAX_DELAY, MAX_ENTRIES, MEMORY, AuthThrottle
 
 HERE, THERE = "192.0.2.1", "192.0.2.2"
 
@@ -25,7 +25,7 @@ def test_the_wait_grows_to_its_longest() -> None:
     assert waited[0] == 0
     assert all(later >= earlier - 1e-6 for earlier, later in pairwise(waited))
     assert waited[1] < 1
-    assert waited[-1] == pytest.approx(LONGEST_DELAY)
+    assert waited[-1] == pytest.approx(MAX_DELAY)
 
 
 def test_another_address_is_not_affected() -> None:
@@ -64,7 +64,7 @@ def test_a_refused_attempt_takes_no_place() -> None:
     assert [throttle.reserve(HERE, "ann", now, longest=1) for _ in range(5)] == [None] * 5
     wait = throttle.reserve(HERE, "ann", now, longest=1000)
     assert wait is not None
-    assert wait <= LONGEST_DELAY
+    assert wait <= MAX_DELAY
 
 
 def test_a_right_secret_clears_its_name_only() -> None:

@@ -64,7 +64,7 @@ async def test_what_is_on_the_list_at_the_start_is_known(asked: Asked) -> None:
 
 
 async def test_a_list_too_long_for_memory_is_asked_each_time(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(unsubscribes, "MOST_IN_MEMORY", 3)
+    monkeypatch.setattr(unsubscribes, "MAX_IN_MEMORY", 3)
     growing = UnsubscribeTable(asked)
     await growing.load()
     await growing.add([of(number) for number in range(4)])

@@ -31,7 +31,7 @@ _PLACES = {"yes": "start", "true": "start", "htmlonly": "start", "no": "end", "f
 
 _WITHIN = re.compile(r"(?=[0-9])(?:([0-9]{1,2})h)?(?:([0-9]{1,4})m)?")
 
-_SHORTEST, _LONGEST = 5 * 60, 24 * 60 * 60
+_MIN_SPAN, _MAX_SPAN = 5 * 60, 24 * 60 * 60
 """Seconds that Deliver-Within may have."""
 
 _VARIABLE = b"%recipient."
@@ -81,7 +81,7 @@ def _date(text: str) -> float | None:
 def _span(text: str) -> int | None:
     found = _WITHIN.fullmatch(text)
     span = int(found[1] or 0) * 3600 + int(found[2] or 0) * 60 if found else 0
-    return span if _SHORTEST <= span <= _LONGEST else None
+    return span if _MIN_SPAN <= span <= _MAX_SPAN else None
 
 
 def _sandbox(one: VendorField, _: DialectContext) -> Iterator[Statement]:

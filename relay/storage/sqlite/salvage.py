@@ -18,7 +18,7 @@ _COPY = "contents_copy"
 _BATCH = 20
 """Contents copied in one transaction: they are in memory together."""
 
-_MOST_FAULTS = 1000
+_MAX_FAULTS = 1000
 """Faults that SQLite lists, at most."""
 
 
@@ -35,7 +35,7 @@ def faults(raw: sqlite3.Connection) -> list[str]:
 
     A fault of the free pages is one of the whole database: a new row could overwrite another one.
     """
-    found = [str(row[0]) for row in raw.execute(f"PRAGMA quick_check({_MOST_FAULTS})")]
+    found = [str(row[0]) for row in raw.execute(f"PRAGMA quick_check({_MAX_FAULTS})")]
     if found == ["ok"]:
         return []
     names = _tables(raw)
@@ -46,7 +46,7 @@ def faults(raw: sqlite3.Connection) -> list[str]:
 
 def set_contents_aside(raw: sqlite3.Connection) -> Salvaged | None:
     """Replace the table of contents by one with the readable contents. Return None if others are damaged too."""
-    whole = [str(row[0]) for row in raw.execute(f"PRAGMA quick_check({_MOST_FAULTS})")]
+    whole = [str(row[0]) for row in raw.execute(f"PRAGMA quick_check({_MAX_FAULTS})")]
     names = _tables(raw)
     others = [name for name in names if not name.startswith("contents")]
     if any("Freelist" in fault for fault in whole) or any(_faults_of(raw, name) for name in others):

@@ -7,7 +7,7 @@ from relay.webhooks.build import Record
 from relay.webhooks.formats.post import JSON_TYPE, Post, PostFormat, Sender
 from relay.webhooks.formats.record_fields import encoded
 
-_LONGEST = 2000
+_MAX_TEXT = 2000
 """Characters of a message, at most."""
 
 
@@ -22,7 +22,7 @@ def _encode(records: Sequence[Record], sender: Sender, _now: float, _token: str)
 
 def slack_post(body: EventBody, _: Sender) -> Post:
     """Return the post of one event, of a message or of the relay."""
-    text = _escaped(_sentence(body)[:_LONGEST])
+    text = _escaped(_sentence(body)[:_MAX_TEXT])
     return Post(body.data.id, encoded({"text": text}), {"Content-Type": JSON_TYPE})
 
 

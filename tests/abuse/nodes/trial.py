@@ -50,7 +50,7 @@ SOON = 120.0
 PATIENCE = 60.0
 """Seconds a node has to start again, or PostgreSQL to answer."""
 
-LONGEST_IDLE = 5.0
+MAX_IDLE = 5.0
 """Seconds a kill waits until there is something to strike."""
 
 
@@ -180,7 +180,7 @@ class Trial:
             await asyncio.sleep(0.1)
         number = self._dice.choice(working)
         node = self._nodes[number]
-        idle_until = time.monotonic() + LONGEST_IDLE
+        idle_until = time.monotonic() + MAX_IDLE
         while not await self._in_hand(node) and time.monotonic() < idle_until:
             await asyncio.sleep(0.02)
         await node.kill()
