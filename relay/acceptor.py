@@ -1,6 +1,6 @@
 """Accepts connections that begin with something else than their protocol: a PROXY header, a TLS handshake, or both.
 
-The number of connections in these beginnings is limited. `loop.create_server` with TLS makes no connection before the
+The number of connections in these preambles is limited. `loop.create_server` with TLS makes no connection before the
 end of the handshake. Clients that connect and send nothing would be counted nowhere, and use up the file descriptors.
 """
 
@@ -18,7 +18,7 @@ from relay.networks import Network, is_in, plain_address
 from relay.proxy_protocol import ProxyHeader, ProxyHeaderError, octets_missing, parse_proxy_header
 from relay.tls_transport import TlsTransport
 
-MAX_BEGINNINGS = 200
+MAX_PREAMBLES = 200
 """Connections of one listener in their header or TLS handshake, at most.
 
 For a new one the oldest is closed of the network that has most: a flood from one network ends no handshake of others.
@@ -38,7 +38,7 @@ _ACCEPT_RETRY = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Beginning:
+class Preamble:
     """What connections begin with, in this order."""
 
     proxies: tuple[Network, ...] | None = None
@@ -51,19 +51,19 @@ Make = Callable[[ProxyHeader | None], asyncio.Protocol]
 """Makes the protocol of a connection that had this header, None without one."""
 
 Failed = Callable[[str, OSError | ProxyHeaderError], None]
-"""Is called with the address of the client, else of the peer, when a connection was closed in its beginning."""
+"""Is called with the address of the client, else of the peer, when a connection was closed in its preamble."""
 
 
 class Acceptor:
-    """Serves the beginnings of the connections to listening sockets, then makes their protocols."""
+    """Reads the preambles of the connections to listening sockets, then makes their protocols."""
 
-    def __init__(self, listening: Sequence[socket.socket], beginning: Beginning, make: Make, failed: Failed) -> None:
+    def __init__(self, listening: Sequence[socket.socket], preamble: Preamble, make: Make, failed: Failed) -> None:
         """Use `open`."""
         self.sockets = listening
-        self._beginning = beginning
+        self._preamble = preamble
         self._make = make
         self._failed = failed
-        self._beginnings: dict[asyncio.Task[None], str] = {}
+        self._preambles: dict[asyncio.Task[None], str] = {}
         """By task, the network of the peer; the oldest first."""
         self._accepting = [asyncio.create_task(self._accept(one), name="accept") for one in listening]
 
@@ -72,7 +72,7 @@ class Acceptor:
         cls,
         hosts: Sequence[str],
         port: int,
-        beginning: Beginning,
+        preamble: Preamble,
         make: Make,
         failed: Failed,
         *,
@@ -92,16 +92,16 @@ class Acceptor:
                 )
             ]
             on_failure.pop_all()
-        return cls(listening, beginning, make, failed)
+        return cls(listening, preamble, make, failed)
 
     def close(self) -> None:
-        """Stop listening, and close the connections in their beginnings."""
-        for task in (*self._accepting, *self._beginnings):
+        """Stop listening, and close the connections in their preambles."""
+        for task in (*self._accepting, *self._preambles):
             task.cancel()
 
     async def wait_closed(self) -> None:
         """Wait until all is closed."""
-        await asyncio.gather(*self._accepting, *self._beginnings, return_exceptions=True)
+        await asyncio.gather(*self._accepting, *self._preambles, return_exceptions=True)
         for listening in self.sockets:
             listening.close()  # A task that was cancelled before its first step has closed nothing.
 
@@ -119,31 +119,31 @@ class Acceptor:
                 self._begin(client, plain_address(str(address[0])) or str(address[0]))
 
     def _begin(self, client: socket.socket, peer: str) -> None:
-        if len(self._beginnings) >= MAX_BEGINNINGS:
-            [(busiest, _)] = Counter(self._beginnings.values()).most_common(1)
-            oldest = next(task for task, network in self._beginnings.items() if network == busiest)
-            self._beginnings.pop(oldest)
+        if len(self._preambles) >= MAX_PREAMBLES:
+            [(busiest, _)] = Counter(self._preambles.values()).most_common(1)
+            oldest = next(task for task, network in self._preambles.items() if network == busiest)
+            self._preambles.pop(oldest)
             oldest.cancel()
-        task = asyncio.create_task(self._serve_beginning(client, peer), name="beginning of a connection")
-        self._beginnings[task] = network_of(peer)
+        task = asyncio.create_task(self._read_preamble(client, peer), name="preamble of a connection")
+        self._preambles[task] = network_of(peer)
         task.add_done_callback(self._ended)
 
-    async def _serve_beginning(self, client: socket.socket, peer: str) -> None:
+    async def _read_preamble(self, client: socket.socket, peer: str) -> None:
         header, address = None, peer
         try:
-            if self._beginning.proxies is not None:
-                header = await _proxy_header(client, peer, self._beginning.proxies)
+            if self._preamble.proxies is not None:
+                header = await _proxy_header(client, peer, self._preamble.proxies)
                 address = header.client or peer
             await self._connect(client, header)
         except ProxyHeaderError as error:
             self._failed(address, error)
         except OSError as error:  # The transport has closed the socket.
-            if self._beginning.tls is not None:
+            if self._preamble.tls is not None:
                 self._failed(address, error)
 
     async def _connect(self, client: socket.socket, header: ProxyHeader | None) -> None:
         """Make the protocol of the connection, after its TLS handshake. The socket belongs to its transport then."""
-        loop, tls = asyncio.get_running_loop(), self._beginning.tls
+        loop, tls = asyncio.get_running_loop(), self._preamble.tls
         if tls is None:
             await loop.connect_accepted_socket(lambda: self._make(header), client)
             return
@@ -158,7 +158,7 @@ class Acceptor:
         await encrypted.handshake(TLS_HANDSHAKE_TIME)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
-        self._beginnings.pop(task, None)
+        self._preambles.pop(task, None)
 
 
 async def _proxy_header(client: socket.socket, peer: str, proxies: Sequence[Network]) -> ProxyHeader:

@@ -27,7 +27,7 @@ from typing import cast
 
 from aiohttp import web
 
-from relay.acceptor import BACKLOG, Acceptor, Beginning
+from relay.acceptor import BACKLOG, Acceptor, Preamble
 from relay.clock import Clock, system_clock
 from relay.events.event import Kind as EventKind
 from relay.events.ports import StoreError
@@ -87,7 +87,7 @@ class Tracker:
         self._keyring = keyring
         self._sink = sink
         self._trusted = NetworkSet(trusted_proxies)
-        self._beginning = Beginning(proxies=tuple(trusted_proxies) if proxy_protocol else None)
+        self._beginning = Preamble(proxies=tuple(trusted_proxies) if proxy_protocol else None)
         self._limits = limits or Limits()
         self._checks = checks
         self._readiness = readiness
@@ -118,7 +118,7 @@ class Tracker:
         """Open the listener; port 0 means any free port. Raises OSError if an address cannot be bound."""
         self._fast_path = FastPath(self._answer_fast, self._delay)
         self._server = Server(self._answer, self._fast_path, self._limits, self._trusted)
-        if self._beginning == Beginning():
+        if self._beginning == Preamble():
             loop = asyncio.get_running_loop()
             self._listener = await loop.create_server(self._server, hosts, port, backlog=BACKLOG, reuse_port=reuse_port)
         else:

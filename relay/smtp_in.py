@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from relay.acceptor import BACKLOG, Acceptor, Beginning
+from relay.acceptor import BACKLOG, Acceptor, Preamble
 from relay.config.bind_addresses import bind_hosts
 from relay.config.certificates import Certificate, load_certificate, read_certificate
 from relay.config.settings import Listener, Settings
@@ -92,7 +92,7 @@ class SmtpServer:
         listener = self._service.listener
         settings = self._service.settings()
         hosts, reuse_port = bind_hosts(settings, listener), settings.server.reuse_port
-        beginning = Beginning(
+        preamble = Preamble(
             proxies=listener.trusted_proxies if listener.proxy_protocol else None,
             tls=self._service.ssl_context if listener.tls == "implicit" else None,
         )
@@ -100,14 +100,14 @@ class SmtpServer:
         def make(header: ProxyHeader | None = None) -> Connection:
             return Connection(self._service, COMMANDS, self._connections, header)
 
-        if beginning == Beginning():
+        if preamble == Preamble():
             loop = asyncio.get_running_loop()
             self._server = await loop.create_server(
                 make, hosts, listener.port, backlog=BACKLOG, reuse_address=True, reuse_port=reuse_port
             )
         else:
             self._server = await Acceptor.open(
-                hosts, listener.port, beginning, make, self._failed, reuse_port=reuse_port
+                hosts, listener.port, preamble, make, self._failed, reuse_port=reuse_port
             )
         self._sweeper = asyncio.create_task(self._sweep_on())
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.people.audit import Audit
+from relay.people.audit_trail import AuditTrail
 
 
 @dataclass(frozen=True, slots=True)
 class Author:
     """The key that a request comes from."""
 
-    audit: Audit
+    audit: AuditTrail
     credential: str
     client: str
     """IP address."""

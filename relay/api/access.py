@@ -18,7 +18,7 @@ from relay.config.credentials import Scope, parse_key
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, canonical_domain, domain_of
 from relay.networks import Network, NetworkSet
-from relay.people.audit import Audit
+from relay.people.audit_trail import AuditTrail
 from relay.smtp.throttle import AuthThrottle
 from relay.tracker.client import client_address
 from relay.tracker.forwarded import forwarded_for
@@ -112,7 +112,7 @@ class Access:
     settings: Callable[[], Settings]
     authenticate: Authenticate
     clock: Clock
-    audit: Audit | None = None
+    audit: AuditTrail | None = None
     """Records what keys change."""
     throttle: AuthThrottle = field(default_factory=AuthThrottle)
     rates: RequestRates = field(default_factory=RequestRates)

@@ -4,13 +4,13 @@ from functools import partial
 
 from relay.app.context import AppContext
 from relay.app.identity_pauses import ReputationWatch
-from relay.app.inbound_side import InboundSide
 from relay.app.log_export import LogExporter
 from relay.app.maintenance import Maintenance
 from relay.app.measurements import Measurements
 from relay.app.nightly_audit import NightlyAudit
-from relay.app.outbound_side import OutboundSide
+from relay.app.outbound_parts import OutboundParts
 from relay.app.search_index import SearchIndexer
+from relay.app.smtp_listeners import SmtpListeners
 from relay.app.supervisor import Supervisor
 from relay.app.tallies import TallyWriter
 from relay.inbound.imap_poller import Poller
@@ -19,7 +19,7 @@ from relay.webhooks.service import Webhooks
 
 
 def start_background_tasks(
-    context: AppContext, inbound: InboundSide, outbound: OutboundSide, webhooks: Webhooks, tallies: TallyWriter
+    context: AppContext, inbound: SmtpListeners, outbound: OutboundParts, webhooks: Webhooks, tallies: TallyWriter
 ) -> None:
     """Start the supervised tasks. They end with the relay."""
     supervisor = Supervisor(context.log)
@@ -41,7 +41,9 @@ def _log_exporter(context: AppContext) -> LogExporter:
     return exporter
 
 
-def _keep_mail_tasks(supervisor: Supervisor, context: AppContext, inbound: InboundSide, outbound: OutboundSide) -> None:
+def _keep_mail_tasks(
+    supervisor: Supervisor, context: AppContext, inbound: SmtpListeners, outbound: OutboundParts
+) -> None:
     """Start the tasks that decide when and how mail leaves, and fetch mail."""
     state_file = context.settings().server.data_dir / STATE_FILE
     poller = Poller(
@@ -61,7 +63,9 @@ def _keep_mail_tasks(supervisor: Supervisor, context: AppContext, inbound: Inbou
     supervisor.keep("earlier slots", outbound.advancer.run)
 
 
-def _keep_own_tasks(supervisor: Supervisor, context: AppContext, inbound: InboundSide, outbound: OutboundSide) -> None:
+def _keep_own_tasks(
+    supervisor: Supervisor, context: AppContext, inbound: SmtpListeners, outbound: OutboundParts
+) -> None:
     """Start the tasks that look after the relay itself, and after those who may use it."""
     store, observer = context.store, context.observer
     measurements = Measurements(
@@ -89,7 +93,7 @@ def _keep_own_tasks(supervisor: Supervisor, context: AppContext, inbound: Inboun
     supervisor.keep("verified senders", inbound.verifier.proven.keep_fresh)
 
 
-def _reputation(context: AppContext, outbound: OutboundSide) -> ReputationWatch:
+def _reputation(context: AppContext, outbound: OutboundParts) -> ReputationWatch:
     return ReputationWatch(
         context.settings,
         context.observer.outcomes,

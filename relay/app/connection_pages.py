@@ -1,7 +1,7 @@
 """Builds the pages of the console that act on providers, the bounce mailbox, webhooks and credentials."""
 
 from relay.admin.webhooks import WebhookRoutes
-from relay.app.console import ConsoleSide
+from relay.app.console import ConsoleBuilder
 from relay.console.connection_routes import ConnectionPages
 from relay.console.credential_actions import CredentialActions
 from relay.console.credential_form import CredentialForms
@@ -19,7 +19,7 @@ from relay.console.webhook_form import WebhookForms
 from relay.console.webhook_page import WebhookTest
 
 
-def connection_pages(side: ConsoleSide, pages: Pages, plans: PlanPages, forms: TableForms) -> ConnectionPages:
+def connection_pages(side: ConsoleBuilder, pages: Pages, plans: PlanPages, forms: TableForms) -> ConnectionPages:
     """Return the pages. `pages` are those that everybody reads."""
     settings, editor = side.context.settings, forms.editor
     pauses, webhooks = side.outbound.operator_pauses, WebhookRoutes(side.webhooks, settings)

@@ -8,7 +8,7 @@ from relay.admin.credentials import CredentialRoutes
 from relay.admin.identities import IdentityRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.app.context import AppContext
-from relay.app.outbound_side import OutboundSide
+from relay.app.outbound_parts import OutboundParts
 from relay.config.settings import Imap, Provider
 from relay.console.bounces import BouncePages
 from relay.console.cached import Cached
@@ -37,11 +37,11 @@ from relay.webhooks.control import WebhookControl
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ConsoleSide:
+class ConsoleBuilder:
     """Builds the pages. Lists come from the handlers of the admin API."""
 
     context: AppContext
-    outbound: OutboundSide
+    outbound: OutboundParts
     identities: IdentityRoutes
     providers: ProviderRoutes
     webhooks: WebhookControl

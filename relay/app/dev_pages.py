@@ -5,8 +5,8 @@ from urllib.parse import urlsplit
 
 from relay.admin.server import AdminServer
 from relay.app.context import AppContext
-from relay.app.inbound_side import InboundSide
-from relay.app.outbound_side import OutboundSide
+from relay.app.outbound_parts import OutboundParts
+from relay.app.smtp_listeners import SmtpListeners
 from relay.console.routes import Pages
 from relay.console.templates import environment
 from relay.dev.application import dev_application
@@ -15,8 +15,8 @@ from relay.dev.pages import DevPages, DevShell
 
 async def open_dev_pages(
     context: AppContext,
-    outbound: OutboundSide,
-    inbound: InboundSide,
+    outbound: OutboundParts,
+    inbound: SmtpListeners,
     console: Pages,
     stopped: Callable[[AdminServer], AdminServer],
 ) -> None:

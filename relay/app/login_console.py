@@ -9,7 +9,7 @@ from relay.admin.address_lists import SuppressionRoutes, UnsubscribeRoutes
 from relay.admin.people import PeopleRoutes
 from relay.admin.queue import QueueRoutes
 from relay.app.connection_pages import connection_pages
-from relay.app.console import ConsoleSide
+from relay.app.console import ConsoleBuilder
 from relay.app.context import AppContext
 from relay.console.cached import Cached
 from relay.console.domain_actions import DomainActions
@@ -39,7 +39,7 @@ class LoginConsole:
     editor: TableEditor
     signing: SigningKeys
 
-    def application(self, side: ConsoleSide) -> web.Application:
+    def application(self, side: ConsoleBuilder) -> web.Application:
         """Return the application: the pages of the other console, and those that act."""
         pages, queue = side.pages_and_queue()
         settings = self.context.settings
@@ -55,7 +55,7 @@ class LoginConsole:
         tls.load_cert_chain(console.certificate, console.key)
         return tls
 
-    def pages(self, reading: Pages, queue: Cached[QueueState], side: ConsoleSide) -> ActingPages:
+    def pages(self, reading: Pages, queue: Cached[QueueState], side: ConsoleBuilder) -> ActingPages:
         """Return the pages."""
         context, store, shell = self.context, self.context.store, reading.shell
 

@@ -9,7 +9,7 @@ from relay.config.settings import Settings
 from relay.disk_space import space_of
 from relay.domains.status import DomainStatus
 from relay.limits.ports import LimitStore
-from relay.limits.use import used_ratios
+from relay.limits.utilization import used_ratios
 from relay.limits.window import Window, windows
 from relay.mail.queue_id import is_queue_id, time_of
 from relay.metrics import Metrics, QueueFigures

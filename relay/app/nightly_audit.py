@@ -10,9 +10,9 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.events.ports import StoreError
 from relay.queue.node_ports import NodeStore
-from relay.reports.audit import Audit
 from relay.reports.ports import AuditStore
 from relay.reports.run_audit import run_audit
+from relay.reports.store_audit import StoreAudit
 
 AT_HOUR = 3
 """Hour of the day, in local time, at which the audit begins."""
@@ -72,7 +72,7 @@ class NightlyAudit:
                 return due
         return next_audit(now)
 
-    async def audit(self) -> Audit:
+    async def audit(self) -> StoreAudit:
         """Audit the store now, and report the result."""
         began = self._clock()
         loop = asyncio.get_running_loop()
@@ -90,7 +90,7 @@ class NightlyAudit:
         return found
 
 
-def leaks_found(found: Audit) -> Alert:
+def leaks_found(found: StoreAudit) -> Alert:
     """Return the alert about leaks."""
     named = [
         f"  {leak.day} {leak.queue_id}{f'/{leak.number}' if leak.number >= 0 else ''}: {leak.fault}"

@@ -7,7 +7,7 @@ from relay.app.context import AppContext
 from relay.clock import steady_clock
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.service import OAuthService
-from relay.oauth.token_endpoint import ask_endpoint
+from relay.oauth.token_endpoint import request_token
 from relay.rewrite.tokens import Keyring
 
 
@@ -16,7 +16,7 @@ def open_oauth(context: AppContext, keyring: Callable[[], Keyring]) -> OAuthServ
     refresh_tokens = RefreshTokens(
         context.store.oauth_tokens,
         keys=lambda: keyring().keys,
-        ask=ask_endpoint,
+        ask=request_token,
         clock=context.clock,
         random=secrets.token_bytes,
         store_failed=context.observer.store_trouble,
@@ -24,7 +24,7 @@ def open_oauth(context: AppContext, keyring: Callable[[], Keyring]) -> OAuthServ
     service = OAuthService(
         context.settings,
         refresh_tokens,
-        ask_endpoint,
+        request_token,
         clock=context.clock,
         steady=steady_clock,
         random=secrets.token_bytes,

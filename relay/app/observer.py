@@ -26,7 +26,7 @@ from relay.log import Log
 from relay.metrics import Metrics
 from relay.queue.message import ALERT
 from relay.queue.site_rate import RateChange
-from relay.reports.audit import Audit
+from relay.reports.store_audit import StoreAudit
 from relay.submission.spam import SpamRequest, SpamResult
 
 IN_FLIGHT_SECONDS = 0.25
@@ -201,7 +201,7 @@ class Observer:
         """Log that the delivery journal cannot be written."""
         self.log("queue.journal_failing", error=str(error))
 
-    def audited(self, found: Audit, seconds: float) -> None:
+    def audited(self, found: StoreAudit, seconds: float) -> None:
         """Log and count the result of an audit, with its first leaks."""
         self.metrics.audit_leaks.set(found.leak_count)
         for leak in found.leaks[:MAX_LEAKS]:

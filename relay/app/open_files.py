@@ -2,7 +2,7 @@
 
 import resource
 
-from relay.acceptor import MAX_BEGINNINGS
+from relay.acceptor import MAX_PREAMBLES
 from relay.config import Settings
 from relay.log import Emit
 from relay.tracker.server import Limits
@@ -14,9 +14,9 @@ OTHERS = 256
 def needed_files(settings: Settings) -> int:
     """Return the files that are open when all limits of connections are reached."""
     accepting = sum(listener.tls == "implicit" or listener.proxy_protocol for listener in settings.listeners)
-    beginnings = MAX_BEGINNINGS * (accepting + settings.tracker.proxy_protocol)
+    preambles = MAX_PREAMBLES * (accepting + settings.tracker.proxy_protocol)
     tracker = Limits().connections if settings.tracker.address else 0
-    return settings.smtp.max_connections + beginnings + tracker + settings.delivery.max_connections + OTHERS
+    return settings.smtp.max_connections + preambles + tracker + settings.delivery.max_connections + OTHERS
 
 
 def possible_connections(wanted: int, settings: Settings) -> int:

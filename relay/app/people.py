@@ -3,12 +3,12 @@
 import secrets
 
 from relay.app.context import AppContext
-from relay.app.outbound_side import OutboundSide
-from relay.people.audit import Audit
+from relay.app.outbound_parts import OutboundParts
+from relay.people.audit_trail import AuditTrail
 from relay.people.login import People
 
 
-def open_people(context: AppContext, outbound: OutboundSide) -> People:
+def open_people(context: AppContext, outbound: OutboundParts) -> People:
     """Return the people. Secrets of apps are sealed with the tracker keys, which all nodes have."""
     return People(
         lambda: context.settings().console,
@@ -21,5 +21,5 @@ def open_people(context: AppContext, outbound: OutboundSide) -> People:
     )
 
 
-def _audit(context: AppContext) -> Audit:
-    return Audit(context.store.changes, context.log, context.clock, lambda: secrets.token_hex(12))
+def _audit(context: AppContext) -> AuditTrail:
+    return AuditTrail(context.store.changes, context.log, context.clock, lambda: secrets.token_hex(12))

@@ -5,14 +5,14 @@ from functools import partial
 
 from relay.admin.queue import QueueRoutes
 from relay.app.context import AppContext
-from relay.app.outbound_side import OutboundSide
+from relay.app.outbound_parts import OutboundParts
 from relay.queue.changes import Changed
 from relay.queue.due_dsns import dsn_sender
 from relay.queue.message import NewMessage
 from relay.queue.operator_actions import bounce_reports
 
 
-def queue_routes(context: AppContext, outbound: OutboundSide) -> QueueRoutes:
+def queue_routes(context: AppContext, outbound: OutboundParts) -> QueueRoutes:
     """Return the routes of the queue."""
 
     def reports(changed: Changed, content_of: Callable[[str], bytes]) -> Sequence[NewMessage]:

@@ -16,15 +16,15 @@ from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.event_sink import open_event_sink
-from relay.app.http_side import HttpSide
-from relay.app.inbound_side import InboundSide, open_inbound_side
+from relay.app.http_servers import HttpServers
 from relay.app.local_nodes import LocalNodes
 from relay.app.maintenance import depth_by_state
 from relay.app.node_answers import NodeAnswers
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
-from relay.app.outbound_side import OutboundSide, open_outbound_side
+from relay.app.outbound_parts import OutboundParts, open_outbound_parts
 from relay.app.reloader import Reloader
+from relay.app.smtp_listeners import SmtpListeners, open_smtp_listeners
 from relay.app.table_editor import open_table_editor
 from relay.app.tallies import open_tallies
 from relay.app.webhooks import open_webhooks
@@ -50,9 +50,9 @@ class _Parts:
     """The parts of a started relay."""
 
     store: Store
-    inbound: InboundSide
-    outbound: OutboundSide
-    http: HttpSide
+    inbound: SmtpListeners
+    outbound: OutboundParts
+    http: HttpServers
     webhooks: Webhooks
     sink: EventSink
     reloader: Reloader
@@ -86,12 +86,12 @@ class App:
         return self._started().store
 
     @property
-    def inbound(self) -> InboundSide:
+    def inbound(self) -> SmtpListeners:
         """The listeners and handlers of received mail."""
         return self._started().inbound
 
     @property
-    def outbound(self) -> OutboundSide:
+    def outbound(self) -> OutboundParts:
         """The parts that send mail."""
         return self._started().outbound
 
@@ -141,7 +141,7 @@ class App:
         tallies = open_tallies(context)
         await context.store.suppressions.limit(settings.bounces.suppression_lengths)
 
-        outbound = await open_outbound_side(
+        outbound = await open_outbound_parts(
             context,
             keys,
             time_left=lambda: self._stopped_by - asyncio.get_running_loop().time(),
@@ -149,9 +149,9 @@ class App:
         )
         self.observer.site_of = outbound.explainer.site_name
         self.observer.metrics.deliveries.profiles = {one.name for one in outbound.explainer.profiles()}
-        inbound = await open_inbound_side(context, outbound)
+        inbound = await open_smtp_listeners(context, outbound)
         webhooks = open_webhooks(context)
-        http = self._http_side(context, outbound, inbound, webhooks)
+        http = self._http_servers(context, outbound, inbound, webhooks)
         sink = await open_event_sink(context)
         reloader = Reloader(
             context=context,
@@ -180,13 +180,13 @@ class App:
         for fault in NATIVE_FAULTS:
             self.log("server.stale_code", reason=fault)
 
-    def _http_side(
-        self, context: AppContext, outbound: OutboundSide, inbound: InboundSide, webhooks: Webhooks
-    ) -> HttpSide:
+    def _http_servers(
+        self, context: AppContext, outbound: OutboundParts, inbound: SmtpListeners, webhooks: Webhooks
+    ) -> HttpServers:
         settings = self.settings()
         others = LocalNodes(settings.server.data_dir, settings.admin.socket) if self._node == 1 else None
         nodes = NodeAnswers(others, self.reload, self.status, self.observer.metrics.exposition)
-        return HttpSide(
+        return HttpServers(
             context,
             outbound,
             inbound,

@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
-from relay.app.inbound_side import InboundSide
-from relay.app.outbound_side import OutboundSide
+from relay.app.outbound_parts import OutboundParts
+from relay.app.smtp_listeners import SmtpListeners
 from relay.config import Settings
 from relay.domains.key_files import load_keys
 from relay.events.ports import StoreError
@@ -21,8 +21,8 @@ class Reloader:
 
     context: AppContext
     configuration: Configuration
-    inbound: InboundSide
-    outbound: OutboundSide
+    inbound: SmtpListeners
+    outbound: OutboundParts
     webhooks: Webhooks
     resume_changed: Callable[[Settings], Awaitable[None]]
     """Ends the pauses of providers that have other settings than these."""

@@ -5,14 +5,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 
 from relay.app.context import AppContext
-from relay.app.outbound_side import OutboundSide
+from relay.app.outbound_parts import OutboundParts
 from relay.app.people import open_people
 from relay.people.table_editor import TableEditor
 
 
 def open_table_editor(
     context: AppContext,
-    outbound: OutboundSide,
+    outbound: OutboundParts,
     config: Path | None,
     reload: Callable[[], Awaitable[Mapping[str, object]]],
 ) -> TableEditor:

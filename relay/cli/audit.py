@@ -12,8 +12,8 @@ from relay.cli.common import EX_UNAVAILABLE, config_option, json_option, printab
 from relay.clock import system_clock
 from relay.config import Settings
 from relay.events.ports import StoreError
-from relay.reports.audit import ACCEPTED, STATES, Audit, Leak
 from relay.reports.run_audit import run_audit
+from relay.reports.store_audit import ACCEPTED, STATES, Leak, StoreAudit
 from relay.storage.open import open_audit
 
 COLUMNS = (
@@ -52,7 +52,7 @@ def audit(path: Path, as_json: bool) -> None:
         sys.exit(1)
 
 
-async def _audit(settings: Settings) -> Audit:
+async def _audit(settings: Settings) -> StoreAudit:
     async def rest() -> None:
         await asyncio.sleep(0)
 
@@ -60,13 +60,13 @@ async def _audit(settings: Settings) -> Audit:
         return await run_audit(store, system_clock() - settings.queue.retention, rest)
 
 
-def _rows(found: Audit) -> Iterable[Mapping[str, object]]:
+def _rows(found: StoreAudit) -> Iterable[Mapping[str, object]]:
     for (day, identity), counts in sorted(found.rows.items()):
         numbers = {name: counts[name] for name in (ACCEPTED, *STATES)}
         yield {"day": day, "identity": identity, **numbers, "difference": found.difference(counts)}
 
 
-def _unnamed(found: Audit) -> int:
+def _unnamed(found: StoreAudit) -> int:
     """Return the number of leaks that are counted only."""
     return found.leak_count - len(found.leaks)
 
@@ -83,7 +83,7 @@ def leak_json(leak: Leak) -> dict[str, object]:
     }
 
 
-def _print(found: Audit) -> None:
+def _print(found: StoreAudit) -> None:
     show(_rows(found), COLUMNS, as_json=False)
     for leak in sorted(found.leaks):
         which = f"{leak.queue_id}/{leak.number}" if leak.number >= 0 else leak.queue_id

@@ -22,7 +22,7 @@ from relay.config.table_files import (
 )
 from relay.config.table_names import identity_table
 from relay.mail.address import AddressError, parse_address
-from relay.mail.address_of_name import free_address
+from relay.mail.address_from_name import free_address
 from relay.mail.canonical_address import canonical
 from relay.people.own_choices import credentials_in, opened_credentials
 

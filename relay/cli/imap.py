@@ -109,11 +109,11 @@ def _token(account: Imap) -> str:
     """Return an access token for an account with OAuth2, "" for one with a password; exit with 69 if there is none."""
     if account.oauth is None:
         return ""
-    from relay.oauth.token_endpoint import ask_endpoint  # Not at the top: it loads an HTTP client.
+    from relay.oauth.token_endpoint import request_token  # Not at the top: it loads an HTTP client.
     from relay.oauth.token_requests import app_request
 
     found = Account(IMAP_ACCOUNT, "imap", account.username, account.oauth)
-    answer = asyncio.run(ask_endpoint(*app_request(found, system_clock(), secrets.token_hex(16))))
+    answer = asyncio.run(request_token(*app_request(found, system_clock(), secrets.token_hex(16))))
     if isinstance(answer, Refusal):
         give_up(f"no access token: {printable(answer)}. {guidance_of(answer, found)}")
     return answer.access_token

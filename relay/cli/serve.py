@@ -13,8 +13,8 @@ from typing import Any, NoReturn
 
 import click
 
-from relay.app.allocator import return_large_blocks
 from relay.app.data_dir import prepare_node_dir
+from relay.app.malloc import return_large_blocks
 from relay.app.relay import App
 from relay.app.tracker import TrackerApp
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit

@@ -14,7 +14,7 @@ from relay.console.links import segment
 from relay.console.roles import Viewer, viewer_of
 from relay.console.table_forms import TableForm, TableForms
 from relay.mail.address import AddressError, parse_address
-from relay.mail.address_of_name import free_address
+from relay.mail.address_from_name import free_address
 from relay.mail.canonical_address import canonical, domain_of
 from relay.people.own_choices import credential_faults, own_credentials, own_providers
 

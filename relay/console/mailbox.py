@@ -15,7 +15,7 @@ from relay.console.tls_texts import TLS_TEXTS
 from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_folders import Folders
 from relay.inbound.imap_mailbox import with_prefix
-from relay.people.audit import Audit
+from relay.people.audit_trail import AuditTrail
 
 ReadFolders = Callable[[Imap], Awaitable[Folders]]
 """Logs in at a mailbox, and returns its folders. Raises MailboxError."""
@@ -73,7 +73,7 @@ class MailboxTest:
 
     page: MailboxPage
     read: ReadFolders
-    audit: Audit
+    audit: AuditTrail
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Log in at the mailbox of the configuration, and show its folders."""

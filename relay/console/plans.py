@@ -12,7 +12,7 @@ from relay.console.forms import form_of
 from relay.console.login import signed_in_of
 from relay.console.roles import Role, viewer_of
 from relay.console.shell import Shell
-from relay.people.audit import Audit
+from relay.people.audit_trail import AuditTrail
 from relay.people.ports import Plan, SessionStore
 
 KEPT = 900.0
@@ -66,7 +66,7 @@ class PlanPages:
 
     shell: Shell
     sessions: SessionStore
-    audit: Audit
+    audit: AuditTrail
     clock: Clock
     actions: dict[str, Action] = field(default_factory=dict)
     """By name, such as "queue.hold"."""

@@ -20,7 +20,7 @@ from relay.console.tls_texts import TLS_TEXTS
 from relay.delivery.login_check import LoginAnswer
 from relay.mail.lane import DIRECT
 from relay.oauth.service import AccountState
-from relay.people.audit import Audit
+from relay.people.audit_trail import AuditTrail
 
 CheckLogin = Callable[[Provider], Awaitable[LoginAnswer]]
 """Logs in at a provider, and sends nothing."""
@@ -76,7 +76,7 @@ class ProviderTests:
     page: ProviderPage
     routes: ProviderRoutes
     check: CheckLogin
-    audit: Audit
+    audit: AuditTrail
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """POST /providers/{name}/test: log in, and show the answer."""
@@ -101,7 +101,7 @@ class ProviderTests:
         raise web.HTTPSeeOther(f"/messages/{sent['queue_id']}")
 
 
-async def note_test(audit: Audit, viewer: Viewer, tested: LoginAnswer) -> None:
+async def note_test(audit: AuditTrail, viewer: Viewer, tested: LoginAnswer) -> None:
     """Record who had the relay log in where. Raises StoreError."""
     after = "works" if tested.works else f"{tested.phase or 'not asked'}: {tested.text}"
     await audit.note(

@@ -13,7 +13,7 @@ from relay.console.roles import viewer_of
 from relay.console.shell import Shell
 from relay.console.webhooks import WebhookPages, WebhookRow
 from relay.events.event import Kind
-from relay.people.audit import Audit
+from relay.people.audit_trail import AuditTrail
 from relay.webhooks.control import Tested, UnknownWebhookError
 
 POSTS = 20
@@ -69,7 +69,7 @@ class WebhookTest:
 
     page: WebhookPage
     routes: WebhookRoutes
-    audit: Audit
+    audit: AuditTrail
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Post a sample of the kind that the form names, and show the answer."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 from relay.content_file import head_of
-from relay.delivery.dot_stuffing import StuffedFile, outgoing_body
+from relay.delivery.outgoing_body import StuffedFile, outgoing_body
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry
 from relay.queue.message import Message

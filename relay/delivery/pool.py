@@ -11,7 +11,7 @@ from relay.delivery.connection_slots import ConnectionSlots
 from relay.delivery.idle_sessions import IdleKey, IdleSessions
 from relay.delivery.mx import MAX_HOSTS, Endpoint, failing_last
 from relay.delivery.next_hop import BuiltIn, NextHopResolver, Target, Upstream
-from relay.delivery.recent_parties import RecentParties
+from relay.delivery.recent_principals import RecentPrincipals
 from relay.delivery.server_history import ServerHistory
 from relay.delivery.session import Session
 from relay.delivery.sites import SiteTable
@@ -79,7 +79,7 @@ class Pool:
         self._slots = ConnectionSlots()
         self._idle = IdleSessions()
         self._sites = SiteTable(clock)
-        self._parties = RecentParties(clock)
+        self._parties = RecentPrincipals(clock)
         self.memory = ServerHistory(clock)
         self._closed = False
 

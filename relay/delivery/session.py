@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from relay.delivery.commands import Capabilities, TransactionCommands
-from relay.delivery.dot_stuffing import StuffedFile
+from relay.delivery.outgoing_body import StuffedFile
 from relay.delivery.stream import ClientStream, StreamError
 from relay.delivery.transaction import Next, TransactionReplies, is_expected
 from relay.mail.reply import Reply

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from relay.domains.every_domain import SELECTOR
+from relay.domains.dev_keys import SELECTOR
 from relay.domains.relay_keys import Keys
 from relay.mail.headers import fields, first_text
 from relay.mailauth.dkim_keys import dns_record

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from relay.clock import Clock
 from relay.config.settings import Settings
-from relay.domains.every_domain import EveryDomain
+from relay.domains.dev_keys import DevKeys
 from relay.domains.key_files import load_keys, replace_key
 from relay.domains.key_rotation import next_selector
 from relay.domains.ports import DomainWatchStore
@@ -57,7 +57,7 @@ class SigningKeys:
             alert=alert,
         )
         self._rotating = asyncio.Lock()
-        self._every: EveryDomain | None = None
+        self._every: DevKeys | None = None
 
     def keyring(self) -> Keyring:
         """Return the keys of links and signed addresses."""
@@ -69,7 +69,7 @@ class SigningKeys:
         if not self._settings().signs_for_all:
             return replace(self.keys, dkim=dkim)
         if self._every is None:  # It is empty by its length.
-            self._every = EveryDomain()
+            self._every = DevKeys()
         return replace(self.keys, dkim=self._every)
 
     async def start(self) -> None:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 from relay.dsn.mime_parts import Header, Part, is_closed, normal_lines, read_header, walk
 from relay.dsn.report_wordings import DAEMON, FAILURE_SUBJECT, SYSTEM, any_of
-from relay.dsn.text_report import Prose, read_prose
+from relay.dsn.text_report import TextReport, parse_text_report
 from relay.mail.subject import is_answer
 
 RETURNED_TYPES = frozenset(
@@ -107,9 +107,9 @@ class Received:
     """Whether it ends within a line, which is then ignored."""
 
     @cached_property
-    def prose(self) -> Prose:
+    def prose(self) -> TextReport:
         """The parsed text."""
-        return read_prose(self.text)
+        return parse_text_report(self.text)
 
     @cached_property
     def subject(self) -> str:

@@ -49,7 +49,7 @@ class _Reply:
 
 
 @dataclass(frozen=True)
-class Prose:
+class TextReport:
     """The lines of a report, and the failure replies in them."""
 
     lines: list[str]
@@ -160,7 +160,7 @@ class Prose:
         return " ".join(line.strip() for line in self.lines if line.strip())[:_MAX_DIAGNOSTIC]
 
 
-def read_prose(text: str) -> Prose:
+def parse_text_report(text: str) -> TextReport:
     """Parse the text of a report."""
     lines = [line[:_MAX_LINE] for line in text.split("\n")[:_MAX_LINES]]
     replies: list[_Reply] = []
@@ -170,7 +170,7 @@ def read_prose(text: str) -> Prose:
             before = _line_above(lines, number) if text_recipients.REPLIED.match(line) else []
             words = " ".join([*before, match[1], *_continued(lines, number)])
             replies.append(_Reply(words, " ".join([*lines[max(0, number - 2) : number + 1], words]).lower()))
-    return Prose(lines, replies)
+    return TextReport(lines, replies)
 
 
 def has_evidence(text: str) -> bool:

@@ -20,7 +20,7 @@ from relay.mail.domain_name import speaks_for
 from relay.mail.headers import fields, without
 from relay.mail.received import queue_id_in
 from relay.mailauth.dkim_verify import Signature, verify_signatures
-from relay.mailauth.signed_reading import settles_reading
+from relay.mailauth.signed_content_type import fixes_content_type
 from relay.mailauth.spf import check_host
 from relay.queue.entry import Entry
 from relay.resolver import Lookups
@@ -75,7 +75,7 @@ async def vouchers_of(dns: Lookups, mail: InboundMail) -> tuple[Voucher, ...]:
         Voucher(author, one.domain, "DKIM")
         for one in await verify_signatures(dns, mail.content)
         if one.result == "pass" and author and speaks_for(one.domain, domain_of(author))
-        if settles_reading(one, mail.content, _DECISIVE) and await _is_read_alike(one, mail)
+        if fixes_content_type(one, mail.content, _DECISIVE) and await _is_read_alike(one, mail)
     ]
     if mail.transaction is None:
         return tuple(found)

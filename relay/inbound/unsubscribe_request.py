@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from relay.dsn.auto_reply import unquoted
-from relay.inbound.unsubscribe_vocabulary import (
+from relay.inbound.unsubscribe_request_words import (
     CJK_FILLERS,
     CLOSINGS,
     DEVICE_LINE,

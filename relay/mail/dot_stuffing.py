@@ -1,4 +1,4 @@
-"""Decodes the content of a message: its end, dot-stuffing, line ends.
+"""Encodes and decodes the content of a message after DATA: its end, dot-stuffing, line ends (RFC 5321 section 4.5.2).
 
 DATA ends only at CRLF "." CRLF (RFC 5321 section 4.1.1.4). A bare CR or LF neither ends the content nor makes a dot
 special.
@@ -20,6 +20,19 @@ def normalise(content: bytes) -> bytes:
     if content.count(b"\n") == pairs and content.count(b"\r") == pairs:
         return content
     return content.replace(_CRLF, b"\n").replace(b"\r", b"\n").replace(b"\n", _CRLF)
+
+
+def stuffed(content: bytes) -> bytes:
+    """Return a whole content as it is sent."""
+    body = content.replace(b"\r\n.", b"\r\n..")
+    start = b"." if body.startswith(b".") else b""
+    end = b".\r\n" if body.endswith(b"\r\n") or not body else b"\r\n.\r\n"
+    return b"".join((start, body, end))
+
+
+def stuffed_piece(piece: bytes, last: bytes) -> bytes:
+    """Return a piece with its dots doubled; `last` are the two octets before it, a line end at the start."""
+    return (last + piece).replace(b"\r\n.", b"\r\n..")[len(last) :]
 
 
 class DotDecoder:

@@ -10,7 +10,7 @@ from relay.mail.domain_name import speaks_for
 from relay.mail.transaction import Transaction
 from relay.mailauth.dkim_verify import Signature, verify_signatures
 from relay.mailauth.evaluate import Authentication, evaluate
-from relay.mailauth.signed_reading import settles_reading
+from relay.mailauth.signed_content_type import fixes_content_type
 from relay.mailauth.spf import check_host
 from relay.resolver import Lookups
 
@@ -55,7 +55,7 @@ async def is_author_signed(dns: Lookups, content: bytes) -> bool:
 
 def _wrote(content: bytes, author: str, signatures: Sequence[Signature]) -> bool:
     return bool(author) and _is_signed(
-        [one for one in signatures if settles_reading(one, content, AUTHOR_FIELDS)], author
+        [one for one in signatures if fixes_content_type(one, content, AUTHOR_FIELDS)], author
     )
 
 

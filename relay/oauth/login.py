@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from relay.clock import Clock
 from relay.oauth.account import Account
-from relay.oauth.token_endpoint import Ask, ask_endpoint, post_form
+from relay.oauth.token_endpoint import RequestToken, post_form, request_token
 from relay.oauth.token_requests import Form, code_request, device_code_request, device_token_request
 from relay.oauth.token_responses import Grant, Refusal, parse_answer, unreachable
 
@@ -60,7 +60,7 @@ async def wait_for_device(
     *,
     clock: Clock,
     unique: Callable[[], str],
-    ask: Ask = ask_endpoint,
+    ask: RequestToken = request_token,
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
 ) -> Grant | Refusal:
     """Ask until the code was typed in, declined, or has expired (RFC 8628 section 3.4)."""
@@ -115,6 +115,6 @@ class BrowserLogin:
         code = values.get("code", [""])[0]
         return code or Refusal("the address has no code")
 
-    async def finish(self, code: str, now: float, unique: str, ask: Ask = ask_endpoint) -> Grant | Refusal:
+    async def finish(self, code: str, now: float, unique: str, ask: RequestToken = request_token) -> Grant | Refusal:
         """Exchange the code for tokens."""
         return await ask(*code_request(self.account, code, self.verifier, self.redirect, now, unique))

@@ -14,7 +14,7 @@ from relay.oauth.account import Account
 from relay.oauth.guidance import NO_LOGIN
 from relay.oauth.ports import RefreshTokenStore, StoredToken
 from relay.oauth.sealing import Key, SealError, is_sealed_with, seal, unseal
-from relay.oauth.token_endpoint import TIMEOUT, Ask
+from relay.oauth.token_endpoint import TIMEOUT, RequestToken
 from relay.oauth.token_requests import refresh_request
 from relay.oauth.token_responses import Grant, Refusal
 
@@ -36,7 +36,7 @@ class RefreshTokens:
         store: RefreshTokenStore,
         *,
         keys: Callable[[], Sequence[Key]],
-        ask: Ask,
+        ask: RequestToken,
         clock: Clock,
         random: Callable[[int], bytes],
         store_failed: Callable[[StoreError], None],

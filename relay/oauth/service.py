@@ -11,7 +11,7 @@ from relay.config.settings import Settings
 from relay.log import Emit
 from relay.oauth.account import Account, accounts_of
 from relay.oauth.rotation import RefreshTokens
-from relay.oauth.token_endpoint import Ask
+from relay.oauth.token_endpoint import RequestToken
 from relay.oauth.tokens import AccessToken, NoToken, TokenSource
 
 INTERVAL = 30.0
@@ -38,7 +38,7 @@ class OAuthService:
         self,
         settings: Callable[[], Settings],
         refresh_tokens: RefreshTokens,
-        ask: Ask,
+        ask: RequestToken,
         *,
         clock: Clock,
         steady: Clock,

@@ -23,14 +23,14 @@ _MAX_BODY = 65536
 """Octets of an answer that are read, at most."""
 
 
-class Ask(Protocol):
+class RequestToken(Protocol):
     """Posts a form to a URL, and returns the answer. Never raises for what the network or the endpoint does."""
 
     async def __call__(self, url: str, form: Form) -> Grant | Refusal:
         """Return the token, or why there is none."""
 
 
-async def ask_endpoint(url: str, form: Form) -> Grant | Refusal:
+async def request_token(url: str, form: Form) -> Grant | Refusal:
     """Post a form to a token endpoint, and return the token, or why there is none."""
     status, body = await post_form(url, form)
     secrets = [form[key] for key in SECRET_FIELDS if key in form]

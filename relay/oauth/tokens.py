@@ -10,7 +10,7 @@ from relay.events.ports import StoreError
 from relay.oauth.account import Account, host_of
 from relay.oauth.guidance import NO_LOGIN, guidance_of
 from relay.oauth.rotation import RefreshTokens
-from relay.oauth.token_endpoint import TIMEOUT, Ask
+from relay.oauth.token_endpoint import TIMEOUT, RequestToken
 from relay.oauth.token_requests import app_request, service_account_url
 from relay.oauth.token_responses import Grant, Refusal
 
@@ -71,7 +71,7 @@ class TokenSource:
         self,
         account: Account,
         refresh_tokens: RefreshTokens,
-        ask: Ask,
+        ask: RequestToken,
         *,
         clock: Clock,
         steady: Clock,

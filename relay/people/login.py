@@ -15,7 +15,7 @@ from relay.mail.canonical_address import canonical
 from relay.mail.transaction import network_of
 from relay.networks import plain_address
 from relay.oauth.sealing import Key, SealError, is_sealed_with, seal, unseal
-from relay.people.audit import Audit
+from relay.people.audit_trail import AuditTrail
 from relay.people.grants import SignedIn, code_mark, grant_of, has_password, stage_of
 from relay.people.passwords import MAX_PASSWORD, password_fault, typed_code
 from relay.people.ports import Account, AccountStore, Session, SessionStore
@@ -71,7 +71,7 @@ class People:
         console: Callable[[], Console],
         accounts: AccountStore,
         sessions: SessionStore,
-        audit: Audit,
+        audit: AuditTrail,
         *,
         keys: Callable[[], Sequence[Key]],
         clock: Clock,

@@ -37,7 +37,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A row of the audit: a person changed something, or logged in. Secrets are never in it."""
+    """A row of the audit trail: a person changed something, or logged in. Secrets are never in it."""
 
     id: str
     at: float
@@ -52,7 +52,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class ChangeQuery:
-    """A filter of the audit; empty fields match everything. `before` is time and id of the last row of a page."""
+    """A filter of the audit trail; empty fields match everything. `before` is time and id of the last row of a page."""
 
     person: str = ""
     action: str = ""
@@ -140,7 +140,7 @@ class SessionStore(Protocol):
 
 
 class ChangeStore(Protocol):
-    """Keeps the audit of what people changed."""
+    """Keeps the audit trail of what people changed."""
 
     async def record(self, changes: Sequence[Change]) -> None:
         """Add rows."""

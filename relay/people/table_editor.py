@@ -25,7 +25,7 @@ from relay.config.table_files import (
     undo_change,
 )
 from relay.config.values import Section
-from relay.people.audit import Audit
+from relay.people.audit_trail import AuditTrail
 
 CHANGED = "changed"
 """What the audit has in the place of a secret."""
@@ -87,7 +87,7 @@ class TableEditor:
     reload: Callable[[], Awaitable[Mapping[str, object]]]
     nodes: Callable[[], Awaitable[int]]
     """Returns the number of nodes that are alive."""
-    audit: Audit
+    audit: AuditTrail
     key: Callable[[], bytes]
     """Returns the key of versions."""
     lock: asyncio.Lock = field(default_factory=asyncio.Lock)

@@ -22,7 +22,7 @@ from relay.queue.shared_pauses import SharedPauses
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
+class IdleState:
     """What the runner found before it began to wait: no entry is due, apart from those that it may not claim."""
 
     until: float
@@ -68,22 +68,22 @@ class HandOver:
         self._pauses = pauses
         self._clock_guard = clock_guard
         self._wake = wake
-        self._rest: Rest | None = None
+        self._idle: IdleState | None = None
         self._storing = 0
         """Messages with entries for a claim that are being stored. Later mail must not overtake them."""
 
-    def begin_rest(self, rest: Rest) -> None:
+    def begin_idle(self, idle: IdleState) -> None:
         """Begin to hand over: the runner waits."""
-        self._rest = rest
+        self._idle = idle
 
-    def end_rest(self) -> None:
+    def end_idle(self) -> None:
         """Hand nothing over from now on: the runner claims."""
-        self._rest = None
+        self._idle = None
 
     def attempt_ended(self, lane: str) -> None:
         """Call for a claim if the capacity that became free is needed. Each share of a flow grows with it."""
-        rest = self._rest
-        if rest is None or rest.flows or not rest.is_clear(LaneFlow(lane)):
+        idle = self._idle
+        if idle is None or idle.flows or not idle.is_clear(LaneFlow(lane)):
             self._wake.set()
 
     async def enqueue(self, accepted: NewMessage) -> None:
@@ -116,8 +116,8 @@ class HandOver:
 
     def reserve(self, accepted: NewMessage) -> Sequence[ClaimedBatch]:
         """Return the entries of a new message that need no claim, by lane, and count them as in flight."""
-        now, rest = self._context.clock(), self._rest
-        if rest is None or now >= rest.until or self._wake.is_set() or self._storing:
+        now, idle = self._context.clock(), self._idle
+        if idle is None or now >= idle.until or self._wake.is_set() or self._storing:
             return ()
         if len(accepted.content) > LARGE or not self._context.store.can_lease:
             return ()
@@ -129,7 +129,7 @@ class HandOver:
 
         batches: list[ClaimedBatch] = []
         for waiting, entries in due.items():
-            if rest.is_clear(waiting) and self._fits(waiting, accepted, entries, now):
+            if idle.is_clear(waiting) and self._fits(waiting, accepted, entries, now):
                 active = tuple(move(entry, State.ACTIVE) for entry in entries)
                 batches.append(ClaimedBatch(accepted.message, accepted.content, active))
                 self._attempts.reserve(batches[-1])

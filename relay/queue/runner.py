@@ -13,7 +13,7 @@ from relay.queue.attempt import AttemptRunner
 from relay.queue.claim_limits import ClaimLimits
 from relay.queue.clock_guard import ClockGuard
 from relay.queue.context import QueueContext, pause_after
-from relay.queue.hand_over import HandOver, Rest
+from relay.queue.hand_over import HandOver, IdleState
 from relay.queue.in_flight import MAX_ENTRIES, AttemptTable, FlowTable
 from relay.queue.lanes import LaneTable
 from relay.queue.message import ClaimedBatch, NewMessage
@@ -181,7 +181,7 @@ class Runner:
             # Only the end of an attempt, which calls for a claim, makes one possible.
             wait = MAX_IDLE
         elif wait > 0:
-            self._hand_over.begin_rest(Rest(now + wait, frozenset((*full, *waiting)), flows, connections))
+            self._hand_over.begin_idle(IdleState(now + wait, frozenset((*full, *waiting)), flows, connections))
         await self._rest(max(wait, 0.001))
 
     async def _rest(self, seconds: float) -> None:
@@ -192,7 +192,7 @@ class Runner:
         except TimeoutError:
             return
         finally:
-            self._hand_over.end_rest()
+            self._hand_over.end_idle()
 
     def _attempt_ended(self, lane: str) -> None:
         self._hand_over.attempt_ended(lane)

@@ -37,7 +37,7 @@ class Servers:
 
 
 @dataclass(frozen=True, slots=True)
-class Circumstances:
+class WaitContext:
     """What holds for an entry now. Times are Unix seconds."""
 
     now: float
@@ -58,7 +58,7 @@ class Circumstances:
     """Whether this node takes part in deliveries."""
 
 
-def reasons(message: Message, entry: Entry, found: Circumstances) -> Iterator[Reason]:
+def reasons(message: Message, entry: Entry, found: WaitContext) -> Iterator[Reason]:
     """Yield what decides when an entry leaves, the strongest first; for a final one, what became of it."""
     reply = str(entry.last_reply) if entry.last_reply else ""
     match entry.state:
@@ -85,7 +85,7 @@ def reasons(message: Message, entry: Entry, found: Circumstances) -> Iterator[Re
     del message
 
 
-def _of_relay(found: Circumstances) -> Iterator[Reason]:
+def _of_relay(found: WaitContext) -> Iterator[Reason]:
     if found.store_fault:
         yield Reason("store", f"the store does not answer: {found.store_fault}", remedy="check disk and database")
     if not found.takes_part:
@@ -93,7 +93,7 @@ def _of_relay(found: Circumstances) -> Iterator[Reason]:
         yield Reason("node", text, remedy="relay nodes")
 
 
-def _of_waiting(entry: Entry, reply: str, found: Circumstances) -> Iterator[Reason]:
+def _of_waiting(entry: Entry, reply: str, found: WaitContext) -> Iterator[Reason]:
     provider, now = provider_of(entry.lane), found.now
     if (pause := found.pause) is not None:
         kind, _, value = pause.subject.partition(":")
@@ -113,7 +113,7 @@ def _of_waiting(entry: Entry, reply: str, found: Circumstances) -> Iterator[Reas
         yield Reason("lane full", text, remedy="it grows with each success")
 
 
-def _of_site(found: Circumstances) -> Iterator[Reason]:
+def _of_site(found: WaitContext) -> Iterator[Reason]:
     site, traffic = found.site, found.traffic
     if site is None:
         return

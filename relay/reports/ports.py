@@ -7,7 +7,7 @@ from typing import Protocol
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry
 from relay.queue.message import Message
-from relay.reports.audit import AuditedMessage
+from relay.reports.store_audit import AuditedMessage
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,16 +2,16 @@
 
 from collections.abc import Awaitable, Callable
 
-from relay.reports.audit import Audit
 from relay.reports.ports import AuditStore
+from relay.reports.store_audit import StoreAudit
 
 
-async def run_audit(store: AuditStore, retained_since: float, rest: Callable[[], Awaitable[None]]) -> Audit:
+async def run_audit(store: AuditStore, retained_since: float, rest: Callable[[], Awaitable[None]]) -> StoreAudit:
     """Compare all messages of the store. `rest` is awaited between two steps.
 
     Events from before `retained_since` (Unix time) may be deleted. Raises StoreError.
     """
-    audit = Audit(await store.complete_since(retained_since))
+    audit = StoreAudit(await store.complete_since(retained_since))
     after: str | None = ""
     while after is not None:
         messages, after = await store.step(after)

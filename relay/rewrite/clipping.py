@@ -16,12 +16,12 @@ class Fitted(NamedTuple):
     note: str = ""
 
 
-def is_pushed_over(size: int, widths: Sequence[int], texts: Sequence[bytes]) -> bool:
+def exceeds_limit_by_texts(size: int, widths: Sequence[int], texts: Sequence[bytes]) -> bool:
     """Whether HTML of that size would pass the limit only by these texts in place of ranges of these widths."""
     return size <= LIMIT < size + _growth(widths, texts)
 
 
-def pushes_over(before: bytes, after: bytes, *, quoted: bool) -> bool:
+def exceeds_limit_by_rewriting(before: bytes, after: bytes, *, quoted: bool) -> bool:
     """Whether a body of HTML passes the limit only by its rewriting. `quoted`: both are in quoted-printable."""
     if len(after) <= LIMIT:
         return False

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from relay.mail.native_loader import load_native
-from relay.rewrite.clipping import pushes_over
+from relay.rewrite.clipping import exceeds_limit_by_rewriting
 from relay.rewrite.eligibility import skip_message_reason, skip_part_reason, unsubscribe_values
 from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, base64_line, decode, encode_base64, has_long_line
 from relay.rewrite.html_tags import Tag
@@ -85,7 +85,7 @@ def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, 
         return None
 
     body, links, tracked = done
-    if pushes_over(plan.body, body, quoted=part.encoding == QUOTED_PRINTABLE):
+    if exceeds_limit_by_rewriting(plan.body, body, quoted=part.encoding == QUOTED_PRINTABLE):
         return None
     if part.encoding == BASE64:
         encoded = content[part.body : part.end]

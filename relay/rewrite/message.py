@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from relay.rewrite.clipping import Fitted, fit, is_pushed_over
+from relay.rewrite.clipping import Fitted, exceeds_limit_by_texts, fit
 from relay.rewrite.links import Reason
 from relay.rewrite.options import Tracking
 from relay.rewrite.plan import LinkDecision, Plan, analyse, why_not_tracked
@@ -116,7 +116,7 @@ class _Tokens:
 def _fit(plan: PartPlan, tokens: _Tokens) -> Fitted:
     """Return the texts of the part, as short as it takes to keep its HTML below the limit."""
     texts = tokens.texts(plan, short=False)
-    if plan.part.content_type != "text/html" or not is_pushed_over(plan.size, plan.widths, texts):
+    if plan.part.content_type != "text/html" or not exceeds_limit_by_texts(plan.size, plan.widths, texts):
         return Fitted(texts)
     is_link = [splice.target is not None for splice in plan.splices]
     return fit(plan.size, plan.widths, tokens.texts(plan, short=True), is_link)

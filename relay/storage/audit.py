@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
-from relay.reports.audit import COMPARED, AuditedEntry, AuditedMessage
+from relay.reports.store_audit import COMPARED, AuditedEntry, AuditedMessage
 from relay.storage.database import Connection, Operation
 
 T = TypeVar("T")

@@ -13,14 +13,14 @@ from relay.storage.rows import text
 from relay.storage.search_blocks import (
     INDEXED,
     LAST,
-    PLACES,
+    PARAMETERS,
     Part,
     SearchRow,
     candidates,
     extend,
     forget,
     full_terms,
-    in_places,
+    id_batches,
     rows,
 )
 
@@ -70,7 +70,7 @@ LATE = (
     "AND queue_id > ? AND queue_id < ? ORDER BY queue_id DESC LIMIT ?"
 )
 
-AMONG = f"SELECT queue_id FROM events INDEXED BY events_by_message WHERE queue_id IN ({PLACES}) AND "  # noqa: S608
+AMONG = f"SELECT queue_id FROM events INDEXED BY events_by_message WHERE queue_id IN ({PARAMETERS}) AND "  # noqa: S608
 
 _WAITING = frozenset({"created", "deferred", "processed", "held"})
 
@@ -146,7 +146,7 @@ class _Run:
             self.late = self._among(ids, IS_LATE)
 
     def _among(self, ids: Sequence[str], condition: str, *values: str) -> set[str]:
-        return {row[0] for some in in_places(ids) for row in self.raw.execute(AMONG + condition, [*some, *values])}
+        return {row[0] for some in id_batches(ids) for row in self.raw.execute(AMONG + condition, [*some, *values])}
 
     def _page(self, matching: Sequence[str], following: str, *, is_cut: bool = False) -> Found:
         return Found(timelines.listed_stories(self.raw, matching), following, is_cut)

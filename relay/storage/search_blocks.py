@@ -41,14 +41,14 @@ _FORGET = "DELETE FROM search_blocks WHERE last < (SELECT min(queue_id) FROM mes
 
 _AT_ONCE = 100
 
-PLACES = ", ".join("?" * _AT_ONCE)
+PARAMETERS = ", ".join("?" * _AT_ONCE)
 
 ROWS = (
     "SELECT queue_id, subject, header_from, domain, identity, campaign, tags, metadata, origin FROM messages "  # noqa: S608
-    f"WHERE queue_id IN ({PLACES})"
+    f"WHERE queue_id IN ({PARAMETERS})"
 )
 
-ENTRIES = f"SELECT queue_id, recipient_key, lane, state, attempts FROM entries WHERE queue_id IN ({PLACES})"  # noqa: S608
+ENTRIES = f"SELECT queue_id, recipient_key, lane, state, attempts FROM entries WHERE queue_id IN ({PARAMETERS})"  # noqa: S608
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +89,11 @@ class SearchRow:
 def rows(raw: Connection, ids: Sequence[str]) -> list[SearchRow]:
     """Return the messages with these ids that are there, in their order."""
     found: dict[str, SearchRow] = {}
-    for places in in_places(ids):
-        for name, subject, author, domain, identity, campaign, tags, metadata, origin in raw.execute(ROWS, places):
+    for batch in id_batches(ids):
+        for name, subject, author, domain, identity, campaign, tags, metadata, origin in raw.execute(ROWS, batch):
             senders = (author, domain, identity)
             found[name] = SearchRow(name, subject, senders, domain, campaign, tags, metadata, origin)
-        for name, recipient, lane, state, attempts in raw.execute(ENTRIES, places):
+        for name, recipient, lane, state, attempts in raw.execute(ENTRIES, batch):
             if (row := found.get(name)) is not None:
                 row.recipients.append(recipient)
                 row.providers.add(split_lane(lane)[0])
@@ -101,8 +101,8 @@ def rows(raw: Connection, ids: Sequence[str]) -> list[SearchRow]:
     return [found[one] for one in ids if one in found]
 
 
-def in_places(ids: Sequence[str]) -> Iterator[list[str]]:
-    """Yield the ids as values of statements with PLACES; the last one is filled up with ids again."""
+def id_batches(ids: Sequence[str]) -> Iterator[list[str]]:
+    """Yield the ids as values of statements with PARAMETERS; the last one is filled up with ids again."""
     for start in range(0, len(ids), _AT_ONCE):
         some = list(ids[start : start + _AT_ONCE])
         yield some + some[:1] * (_AT_ONCE - len(some))

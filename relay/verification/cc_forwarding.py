@@ -11,7 +11,7 @@ from relay.mail.canonical_address import domain_of
 from relay.queue.entry import State
 from relay.reports.ports import Story
 from relay.rewrite.tokens import Kind, Token, cc_address, sign_address_token
-from relay.verification.context import STEP_TIMEOUT, Tools, poll_until
+from relay.verification.context import STEP_TIMEOUT, VerificationContext, poll_until
 from relay.verification.messages import forwarder_mail
 from relay.verification.model import Verification
 from relay.verification.result import Remark, Result, failed
@@ -34,7 +34,7 @@ class _Seen:
         return self.copy is not None or bool(self.story and not is_in_flight(self.story, self.story.entries[0]))
 
 
-async def try_forwarder(tools: Tools, identity: str) -> Result:
+async def try_forwarder(tools: VerificationContext, identity: str) -> Result:
     """Mail the identity and wait for the copy; say what to set where no copy can come or none came. Raises StoreError.
 
     It passes also if mail to the identity comes to this relay without a forwarder.
@@ -60,7 +60,7 @@ async def try_forwarder(tools: Tools, identity: str) -> Result:
     return await _try_mailbox(tools, identity, where, ", ".join(exchanger.hosts))
 
 
-async def _try_mailbox(tools: Tools, identity: str, where: str, hosts: str) -> Result:
+async def _try_mailbox(tools: VerificationContext, identity: str, where: str, hosts: str) -> Result:
     queue_id = tools.new_id(tools.clock())
     token = sign_address_token(tools.keyring(), Token(Kind.TEST, queue_id, 0))
     content = forwarder_mail(queue_id, identity, f"{token}@{domain_of(where)}", tools.settings().server.hostname)

@@ -6,13 +6,13 @@ from relay.events.event import Kind
 from relay.mail.canonical_address import domain_of
 from relay.reports.ports import Story
 from relay.verification.codes import send_code
-from relay.verification.context import STEP_TIMEOUT, Tools, poll_until
+from relay.verification.context import STEP_TIMEOUT, VerificationContext, poll_until
 from relay.verification.messages import response_mail
 from relay.verification.reply_delivery import answers_remark
 from relay.verification.result import Remark, Result
 
 
-async def try_receiving(tools: Tools, identity: str) -> Result:
+async def try_receiving(tools: VerificationContext, identity: str) -> Result:
     """Check where answers to the identity go; try one if they come to this relay; then send a code to its readers.
 
     No code is sent if this relay would lose the answers. Raises StoreError.
@@ -32,7 +32,7 @@ async def try_receiving(tools: Tools, identity: str) -> Result:
     return replace(result, remarks=(*remarks, *result.remarks))
 
 
-async def try_sender(tools: Tools, identity: str, limit: int) -> Result:
+async def try_sender(tools: VerificationContext, identity: str, limit: int) -> Result:
     """Send a code to the address itself, unless this relay, as its MX, would refuse the mail.
 
     `limit` as in `send_code`. Raises StoreError.
@@ -44,20 +44,20 @@ async def try_sender(tools: Tools, identity: str, limit: int) -> Result:
     return await send_code(tools, identity, "sender", limit)
 
 
-async def test_mail_of(tools: Tools, identity: str) -> Story | None:
+async def test_mail_of(tools: VerificationContext, identity: str) -> Story | None:
     """Return the timeline of the last test mail of the identity, None before the first."""
     sent = next((one for one in await tools.store.find(identity) if one.step == "sending"), None)
     return await tools.story(sent.queue_id) if sent and sent.queue_id else None
 
 
-async def _answer(tools: Tools, identity: str, story: Story | None) -> Remark:
+async def _answer(tools: VerificationContext, identity: str, story: Story | None) -> Remark:
     if story is None:
         fix = f"relay identity verify {identity} --step sending"
         return Remark("warning", "no answer was tried, as there is no test mail yet", fix)
     return await send_response(tools, identity, identity, story)
 
 
-async def send_response(tools: Tools, identity: str, to: str, story: Story) -> Remark:
+async def send_response(tools: VerificationContext, identity: str, to: str, story: Story) -> Remark:
     """Send a test response to that address, and wait for the REPLY event in the timeline."""
     home, started = domain_of(to), tools.clock()
     queue_id = tools.new_id(started)

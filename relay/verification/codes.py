@@ -19,7 +19,7 @@ from relay.verification.challenge import (
     issue,
     try_code,
 )
-from relay.verification.context import Tools, readers_of
+from relay.verification.context import VerificationContext, readers_of
 from relay.verification.messages import code_mail
 from relay.verification.model import Decision, Verification
 from relay.verification.result import Remark, Result, failed
@@ -33,7 +33,7 @@ PER_ADDRESS = 10
 """Codes that are sent to one address within an hour, at most: several identities may have the same readers."""
 
 
-async def send_code(tools: Tools, identity: str, step: CodeStep, limit: int = PER_HOUR) -> Result:
+async def send_code(tools: VerificationContext, identity: str, step: CodeStep, limit: int = PER_HOUR) -> Result:
     """Send a code, unless `limit` were sent within an hour; `enter_code` or `confirm_link` confirm it.
 
     The step is pending until then. Raises StoreError.
@@ -69,7 +69,7 @@ async def send_code(tools: Tools, identity: str, step: CodeStep, limit: int = PE
     return Result(step, "pending", remarks, queue_id)
 
 
-async def _delays(tools: Tools, queue_id: str, now: float) -> tuple[Remark, ...]:
+async def _delays(tools: VerificationContext, queue_id: str, now: float) -> tuple[Remark, ...]:
     """Return a warning when rate limits delay the mail with the code."""
     story = await tools.story(queue_id)
     late = max((entry.release_at for entry in story.entries), default=0.0) if story else 0.0
@@ -79,7 +79,7 @@ async def _delays(tools: Tools, queue_id: str, now: float) -> tuple[Remark, ...]
     return (Remark("warning", f"the sending limit is used up: the mail leaves at {time_json(late)}", fix),)
 
 
-async def enter_code(tools: Tools, identity: str, code: str) -> Result:
+async def enter_code(tools: VerificationContext, identity: str, code: str) -> Result:
     """Try to confirm the identity by a code. Raises StoreError."""
     step, answer = await tools.store.decide(identity, entering(tools, identity, code))
     if not isinstance(answer, Confirmed):
@@ -92,7 +92,9 @@ async def enter_code(tools: Tools, identity: str, code: str) -> Result:
     return Result("receiving", "passed", (confirmed, Remark("warning", text, f"relay identity verify {identity}")))
 
 
-def entering(tools: Tools, identity: str, code: str) -> Callable[[Challenge | None], Decision[tuple[CodeStep, Answer]]]:
+def entering(
+    tools: VerificationContext, identity: str, code: str
+) -> Callable[[Challenge | None], Decision[tuple[CodeStep, Answer]]]:
     """Return the decision about a code that was entered now for an identity."""
     key, now = tools.keyring().keys[0][1], tools.clock()
 
@@ -103,14 +105,14 @@ def entering(tools: Tools, identity: str, code: str) -> Callable[[Challenge | No
     return decide
 
 
-async def pending_link(tools: Tools, queue_id: str) -> Challenge | None:
+async def pending_link(tools: VerificationContext, queue_id: str) -> Challenge | None:
     """Return the challenge that the link of that mail confirms or has confirmed, None if none. Raises StoreError."""
     challenge = await tools.store.challenge_by(queue_id)
     _, answer = follow_link(challenge, queue_id, tools.clock())
     return challenge if isinstance(answer, Confirmed) else None
 
 
-async def confirm_link(tools: Tools, queue_id: str) -> Challenge | None:
+async def confirm_link(tools: VerificationContext, queue_id: str) -> Challenge | None:
     """Confirm by the link of that mail; return the challenge it confirms, None if none. Raises StoreError."""
     challenge = await tools.store.challenge_by(queue_id)
     if challenge is None:

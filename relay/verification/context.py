@@ -44,7 +44,7 @@ _PAUSE = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class VerificationContext:
     """Dependencies of the verification steps."""
 
     settings: Callable[[], Settings]

@@ -8,13 +8,13 @@ from relay.domains.key_files import read_keys
 from relay.domains.records import DkimKey, records, sending_domain
 from relay.mail.canonical_address import domain_of
 from relay.mailauth.dkim_keys import KeyFaultError, dns_record
-from relay.verification.context import Tools
+from relay.verification.context import VerificationContext
 from relay.verification.result import Remark, Result, Status, failed
 
 _STATUS: dict[str, Status] = {"ok": "ok", "warning": "warning", "wrong": "warning", "unknown": "warning"}
 
 
-async def check_records(tools: Tools, identity: str) -> Result:
+async def check_records(tools: VerificationContext, identity: str) -> Result:
     """Check that DNS has a DKIM key of the identity's domain that signs here."""
     settings, domain = tools.settings(), domain_of(identity)
     if domain not in settings.domains:

@@ -11,7 +11,7 @@ from relay.reports.ports import Story
 from relay.reports.serialize import time_json
 from relay.rewrite.tokens import Keyring, Token, sign_address_token
 from relay.rewrite.tokens import Kind as TokenKind
-from relay.verification.context import Tools, poll_until, readers_of
+from relay.verification.context import VerificationContext, poll_until, readers_of
 from relay.verification.messages import test_mail
 from relay.verification.model import Verification
 from relay.verification.received_copies import remarks_of
@@ -29,7 +29,7 @@ class _Seen:
     copy: Verification | None
 
 
-async def try_sending(tools: Tools, identity: str, to: tuple[str, ...]) -> Result:
+async def try_sending(tools: VerificationContext, identity: str, to: tuple[str, ...]) -> Result:
     """Send a test mail to the readers of the identity, or to the addresses given, and wait for its delivery."""
     settings, keyring = tools.settings(), tools.keyring()
     readers = to or readers_of(settings, identity)

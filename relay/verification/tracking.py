@@ -18,7 +18,7 @@ from relay.rewrite.tokens import Keyring, Token, cc_address, sign_address_token,
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.tracker.canary import Canary, link_fault, pixel_fault
 from relay.verification.code_steps import send_response, test_mail_of
-from relay.verification.context import Tools, poll_until
+from relay.verification.context import VerificationContext, poll_until
 from relay.verification.result import Remark, Result, evaluated, failed
 from relay.verification.sending import test_link
 
@@ -137,7 +137,7 @@ RECORDED = 15.0
 """Seconds until a fetch must be recorded; a spool is stored within five."""
 
 
-async def try_tracking(tools: Tools, identity: str) -> Result:
+async def try_tracking(tools: VerificationContext, identity: str) -> Result:
     """Fetch pixel and link of the last test mail, answer it, and wait for the events."""
     story = await test_mail_of(tools, identity)
     if story is None:
@@ -147,7 +147,7 @@ async def try_tracking(tools: Tools, identity: str) -> Result:
     return evaluated("tracking", tuple(remarks), story.message.queue_id)
 
 
-async def _pixel_and_link(tools: Tools, identity: str, story: Story) -> list[Remark]:
+async def _pixel_and_link(tools: VerificationContext, identity: str, story: Story) -> list[Remark]:
     """Fetch pixel and link and wait for their events."""
     settings, domain = tools.settings(), domain_of(identity)
     switches = settings.tracking_for(identity)
@@ -188,7 +188,7 @@ def _is_ours(event: Event, started: float) -> bool:
     return event.at >= started and event.data.get("user_agent") == AGENT
 
 
-async def _response(tools: Tools, identity: str, story: Story) -> list[Remark]:
+async def _response(tools: VerificationContext, identity: str, story: Story) -> list[Remark]:
     """Send a test response to the test mail and wait for the REPLY event."""
     known = tools.settings().identity_for(identity)
     if known is not None and known.reply_to:

@@ -13,7 +13,7 @@ from relay.verification.cc_forwarding import try_forwarder
 from relay.verification.challenge import PER_HOUR, withdraw
 from relay.verification.code_steps import try_receiving, try_sender
 from relay.verification.codes import enter_code
-from relay.verification.context import Tools
+from relay.verification.context import VerificationContext
 from relay.verification.dns_check import check_records
 from relay.verification.model import Decision, Step, TestStep, Verification, is_proven
 from relay.verification.result import Result, as_verification, is_complete, result_json
@@ -58,7 +58,7 @@ class VerifiedSenders:
 class Verifier:
     """Runs steps and stores their results; reloads `proven` when a verification changes."""
 
-    tools: Tools
+    tools: VerificationContext
     proven: VerifiedSenders
     log: Emit
 

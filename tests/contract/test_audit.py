@@ -10,8 +10,8 @@ from relay.queue.entry import State, move
 from relay.queue.message import Settlement
 from relay.queue.operator_actions import delete, hold
 from relay.queue.ports import EntryQuery
-from relay.reports.audit import Audit
 from relay.reports.run_audit import run_audit
+from relay.reports.store_audit import StoreAudit
 from relay.storage import audit
 from relay.storage.database import Connection
 from relay.storage.store import Store
@@ -21,7 +21,7 @@ from tests.contract.values import NOW, ROOMY, accepted
 WEEK = 7 * 86400.0
 
 
-async def audited(store: Store, retained_since: float = 0.0) -> Audit:
+async def audited(store: Store, retained_since: float = 0.0) -> StoreAudit:
     async def rest() -> None:
         await asyncio.sleep(0)
 

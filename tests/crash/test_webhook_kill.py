@@ -8,8 +8,8 @@ from pathlib import Path
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.waiting import until
+from tests.servers.webhook_harness import SECRET
 from tests.servers.webhook_receiver import Receiver, Reply
-from tests.servers.webhook_side import SECRET
 
 MESSAGES = 60
 

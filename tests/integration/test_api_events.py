@@ -25,7 +25,7 @@ from relay.submission.credential_keys import find_credential
 from tests.contract.values import NOW
 from tests.ports import free_port
 from tests.servers.waiting import PATIENCE, until
-from tests.servers.webhook_side import enqueue, invoice
+from tests.servers.webhook_harness import enqueue, invoice
 
 KEY = new_key("keyed", b"k" * 32)
 

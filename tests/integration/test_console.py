@@ -14,7 +14,7 @@ from aiohttp.test_utils import TestServer
 from tests.integration.page_checks import CONTRAST
 from tests.servers.actions import Say
 from tests.servers.chromium import Chromium
-from tests.servers.console_side import ConsoleRelay
+from tests.servers.console_harness import ConsoleRelay
 from tests.servers.sink import Sink
 
 SECRET = "correct horse battery"

@@ -10,7 +10,7 @@ import pytest
 from tests.servers import axe
 from tests.servers.actions import Say
 from tests.servers.chromium import Chromium
-from tests.servers.console_side import ConsoleRelay
+from tests.servers.console_harness import ConsoleRelay
 from tests.servers.sink import Sink
 from tests.servers.waiting import PATIENCE
 

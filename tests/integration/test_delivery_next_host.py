@@ -17,7 +17,7 @@ from tests.servers import Drop, Hang, Say, Sink
 from tests.servers.actions import Action
 from tests.servers.dns_server import DnsServer
 from tests.servers.jobs import job
-from tests.servers.relay_side import delivering, settings, timing_out
+from tests.servers.relay_harness import delivering, settings, timing_out
 
 
 @dataclass

@@ -11,7 +11,7 @@ from relay.queue.outcome import Deferred, Delivered
 from tests.servers import DnsServer, Drop, Hang, Say, Sink, raw_server
 from tests.servers.actions import Action
 from tests.servers.jobs import job
-from tests.servers.relay_side import delivering, settings, timing_out
+from tests.servers.relay_harness import delivering, settings, timing_out
 from tests.servers.waiting import PATIENCE
 
 ZONE = "example.test. MX 10 mx.example.test.\nmx.example.test. A 127.0.0.1"

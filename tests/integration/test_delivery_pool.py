@@ -22,7 +22,7 @@ from relay.resolver import Resolver
 from tests.servers import DnsServer, Drop, Hang, Say, Sink, Wait
 from tests.servers.actions import Action
 from tests.servers.jobs import job
-from tests.servers.relay_side import Notes, delivering, make_delivery, settings, timing_out
+from tests.servers.relay_harness import Notes, delivering, make_delivery, settings, timing_out
 from tests.servers.waiting import until
 
 

@@ -9,7 +9,7 @@ from relay.queue.outcome import Deferred, Delivered, Refused
 from tests.servers import Dribble, Drop, Hang, Reset, Say, Sink, Wait, raw_server
 from tests.servers.actions import Action
 from tests.servers.jobs import job
-from tests.servers.relay_side import delivering, settings, timing_out
+from tests.servers.relay_harness import delivering, settings, timing_out
 
 WITHOUT_PIPELINING = ("8BITMIME", "SIZE 50000000")
 

@@ -7,7 +7,7 @@ from relay.queue.outcome import Deferred, Delivered, Refused
 from tests.servers import DnsServer, Sink
 from tests.servers.dns_server import Trouble
 from tests.servers.jobs import job
-from tests.servers.relay_side import delivering, make_delivery, settings
+from tests.servers.relay_harness import delivering, make_delivery, settings
 
 
 @pytest.mark.parametrize(

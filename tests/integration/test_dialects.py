@@ -38,7 +38,7 @@ SENDGRID = (
 )
 
 
-class Side(Relay):
+class Harness(Relay):
     """A relay, and what its sink got of one message."""
 
     async def got(self, fields: bytes) -> tuple[Received, dict[str, Any]]:
@@ -52,16 +52,16 @@ class Side(Relay):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def side(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Side]:
+async def harness(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Harness]:
     async with Sink() as sink:
-        relay = Side(tmp_path_factory.mktemp("dialects"), sink)
+        relay = Harness(tmp_path_factory.mktemp("dialects"), sink)
         relay.config.write_text(relay.config.read_text() + COMPAT)
         async with relay:
             yield relay
 
 
-async def test_the_field_of_sendgrid_is_followed_and_removed(side: Side) -> None:
-    got, story = await side.got(SENDGRID)
+async def test_the_field_of_sendgrid_is_followed_and_removed(harness: Harness) -> None:
+    got, story = await harness.got(SENDGRID)
     assert b"X-SMTPAPI" not in got.content
     assert b"%opens%" not in got.content
     assert b"[leave]" not in got.content
@@ -74,15 +74,15 @@ async def test_the_field_of_sendgrid_is_followed_and_removed(side: Side) -> None
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
-async def test_an_example_of_the_documentation_is_followed_and_removed(side: Side, name: str) -> None:
+async def test_an_example_of_the_documentation_is_followed_and_removed(harness: Harness, name: str) -> None:
     example = DOCUMENTED[name]
     given = example["fields"].strip().replace("\n", "\r\n").encode() + b"\r\n"
     if "refused" in example:
         with pytest.raises(AssertionError, match=re.escape(example["refused"])):
-            await side.send(body=given + BODY)
+            await harness.send(body=given + BODY)
         return
 
-    got, story = await side.got(given)
+    got, story = await harness.got(given)
     assert (b"/o/" in got.content, b"/c/" in got.content) == (example.get("opens", True), example.get("clicks", True))
     assert (story["tags"], story["metadata"]) == (example.get("tags", []), example.get("metadata", {}))
     assert (story["campaign"] or "") == example.get("campaign", "")
@@ -95,22 +95,22 @@ async def test_each_dialect_has_a_documented_example() -> None:
     assert {name.partition(":")[0] for name in DOCUMENTED} == set(DIALECTS)
 
 
-async def test_fields_that_servers_of_a_service_add_stay(side: Side) -> None:
+async def test_fields_that_servers_of_a_service_add_stay(harness: Harness) -> None:
     added = b"X-Mailgun-Sid: WyI3\r\nX-SES-Outgoing: 2026.12.01-192.0.2.1\r\n"
-    got, story = await side.got(added)
+    got, story = await harness.got(added)
     assert added in got.content
     assert "ignored_fields" not in story["created"]
 
 
-async def test_fields_of_the_application_stay_and_become_metadata(side: Side) -> None:
-    got, story = await side.got(b"X-Invoice-Number: 1042\r\n")
+async def test_fields_of_the_application_stay_and_become_metadata(harness: Harness) -> None:
+    got, story = await harness.got(b"X-Invoice-Number: 1042\r\n")
     assert b"X-Invoice-Number: 1042\r\n" in got.content
     assert story["metadata"] == {"X-Invoice-Number": "1042"}
 
 
-async def test_a_template_is_refused_at_once(side: Side) -> None:
+async def test_a_template_is_refused_at_once(harness: Harness) -> None:
     with pytest.raises(AssertionError, match="X-MC-Template: relay does not fill in templates"):
-        await side.send(body=b"X-MC-Template: welcome\r\n" + BODY)
+        await harness.send(body=b"X-MC-Template: welcome\r\n" + BODY)
 
 
 async def test_a_provider_may_keep_the_fields_it_reads(tmp_path: Path) -> None:
@@ -125,27 +125,27 @@ async def test_a_provider_may_keep_the_fields_it_reads(tmp_path: Path) -> None:
     assert b"X-PM-Tag" not in got.content
 
 
-async def test_a_sandbox_message_is_recorded_and_reaches_nobody(side: Side) -> None:
-    before = len(side.sink.messages)
-    delivered = await side.fate(await side.send(body=b"X-Mailgun-Drop-Message: yes\r\n" + BODY), "delivered")
+async def test_a_sandbox_message_is_recorded_and_reaches_nobody(harness: Harness) -> None:
+    before = len(harness.sink.messages)
+    delivered = await harness.fate(await harness.send(body=b"X-Mailgun-Drop-Message: yes\r\n" + BODY), "delivered")
     assert delivered["reply"] == "250 2.0.0 Sandbox"
-    await side.got(b"")
-    assert len(side.sink.messages) == before + 1
+    await harness.got(b"")
+    assert len(harness.sink.messages) == before + 1
 
 
-async def test_a_message_that_needs_tls_waits_at_a_server_without(side: Side) -> None:
-    queue_id = await side.send(body=b"X-Mailgun-Require-TLS: yes\r\n" + BODY)
-    await side.fate(queue_id, "deferred")
-    (story,) = await side.json("trace", queue_id)
+async def test_a_message_that_needs_tls_waits_at_a_server_without(harness: Harness) -> None:
+    queue_id = await harness.send(body=b"X-Mailgun-Require-TLS: yes\r\n" + BODY)
+    await harness.fate(queue_id, "deferred")
+    (story,) = await harness.json("trace", queue_id)
     assert "requires TLS" in str(story["events"])
-    await side.run("queue", "delete", queue_id)
+    await harness.run("queue", "delete", queue_id)
 
 
-async def test_a_copy_is_a_recipient_of_its_own(side: Side) -> None:
-    count = len(side.sink.messages)
-    queue_id = await side.send(body=b"X-MC-BccAddress: archive@acme.test\r\n" + BODY)
-    got = (await side.sink.received(count + 2))[count:]
+async def test_a_copy_is_a_recipient_of_its_own(harness: Harness) -> None:
+    count = len(harness.sink.messages)
+    queue_id = await harness.send(body=b"X-MC-BccAddress: archive@acme.test\r\n" + BODY)
+    got = (await harness.sink.received(count + 2))[count:]
     assert sorted(one.recipients for one in got) == [["archive@acme.test"], ["u@rcpt.test"]]
-    (story,) = await side.json("trace", queue_id)
+    (story,) = await harness.json("trace", queue_id)
     assert [one["recipient"] for one in story["recipients"]] == ["u@rcpt.test", "archive@acme.test"]
     assert not any(b"archive@acme.test" in one.content for one in got)

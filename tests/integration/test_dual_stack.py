@@ -11,7 +11,7 @@ from relay.app.start_check import find_address_faults
 from relay.config.bind_addresses import bind_hosts
 from relay.config.settings import Settings
 from tests.ports import free_port
-from tests.servers.smtp_in_side import serving
+from tests.servers.smtp_in_harness import serving
 
 
 def has_ipv6() -> bool:

@@ -19,7 +19,7 @@ from tests.servers.asgi_server import serving
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Say, Sink
 from tests.servers.waiting import until
-from tests.servers.webhook_side import SECRET
+from tests.servers.webhook_harness import SECRET
 
 FOLDER = Path(__file__).parents[2] / "examples" / "invoices"
 

@@ -17,7 +17,7 @@ from relay.inbound.mail_effects import ProcessResult
 from relay.metrics import Metrics
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.service import OAuthService
-from relay.oauth.token_endpoint import ask_endpoint
+from relay.oauth.token_endpoint import request_token
 from tests.servers.dovecot import USER, Dovecot, need_dovecot
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
@@ -78,12 +78,12 @@ class Mailbox:
             RefreshTokens(
                 MemoryTokens(),
                 keys=lambda: KEYS,
-                ask=ask_endpoint,
+                ask=request_token,
                 clock=time.time,
                 random=os.urandom,
                 store_failed=lambda _: None,
             ),
-            ask_endpoint,
+            request_token,
             clock=time.time,
             steady=Moments(0.0),
             random=os.urandom,

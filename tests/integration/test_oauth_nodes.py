@@ -11,7 +11,7 @@ import pytest
 
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.sealing import unseal
-from relay.oauth.token_endpoint import ask_endpoint
+from relay.oauth.token_endpoint import request_token
 from relay.oauth.tokens import AccessToken, TokenSource
 from relay.storage.postgres.store import PostgresStore
 from tests.integration.mail_helpers import send
@@ -31,7 +31,7 @@ class Node:
         self.refresh = RefreshTokens(
             store.oauth_tokens,
             keys=lambda: KEYS,
-            ask=ask_endpoint,
+            ask=request_token,
             clock=time.time,
             random=os.urandom,
             store_failed=lambda _: None,
@@ -41,7 +41,7 @@ class Node:
         self.source = TokenSource(
             account,
             self.refresh,
-            ask_endpoint,
+            request_token,
             clock=time.time,
             steady=Moments(0.0),
             random=os.urandom,

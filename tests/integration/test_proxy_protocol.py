@@ -13,7 +13,7 @@ from relay.mail.transaction import Session
 from relay.smtp_in import tls_context
 from tests.integration.uvloop_run import run
 from tests.servers.haproxy import HAProxy
-from tests.servers.smtp_in_side import Client, Side, base64, serving
+from tests.servers.smtp_in_harness import Client, Harness, base64, serving
 from tests.servers.waiting import until
 
 BEHIND_PROXY = {"proxy_protocol": True, "trusted_proxies": ["127.0.0.1/32"]}
@@ -52,18 +52,18 @@ def client_context(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture
-async def side(tmp_path: Path) -> AsyncIterator[Side]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     async with serving(tmp_path, listener=BEHIND_PROXY) as running:
         yield running
 
 
-async def session_of(side: Side, client: Client) -> Session:
+async def session_of(harness: Harness, client: Client) -> Session:
     """Send a mail, and return the session it arrived in."""
     assert (await client.reply()).startswith("220 ")
     await client.say("EHLO client.test", "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>", "DATA")
     client.send(b"Subject: x\r\n\r\nx\r\n.\r\n")
     assert (await client.reply()).startswith("250 ")
-    return side.handler.taken[-1].session
+    return harness.handler.taken[-1].session
 
 
 async def through(port: int, context: ssl.SSLContext | None = None) -> Client:
@@ -76,13 +76,13 @@ async def through(port: int, context: ssl.SSLContext | None = None) -> Client:
 
 
 @pytest.mark.parametrize("send", HEADERS)
-async def test_the_client_behind_haproxy_is_the_client(side: Side, tmp_path: Path, send: str) -> None:
-    async with HAProxy(tmp_path, side.server.port, send) as proxy:
+async def test_the_client_behind_haproxy_is_the_client(harness: Harness, tmp_path: Path, send: str) -> None:
+    async with HAProxy(tmp_path, harness.server.port, send) as proxy:
         client = await through(proxy.port)
-        session = await session_of(side, client)
+        session = await session_of(harness, client)
         await client.close()
     assert (session.client, session.client_known) == (CLIENT, True)
-    assert side.logged("smtp.connected")[-1]["client"] == CLIENT
+    assert harness.logged("smtp.connected")[-1]["client"] == CLIENT
 
 
 @pytest.mark.parametrize("send", HEADERS)
@@ -102,11 +102,11 @@ async def over_implicit_tls(
     folder: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext, send: str
 ) -> None:
     async with (
-        serving(folder, server_context, listener={**BEHIND_PROXY, "tls": "implicit"}) as side,
-        HAProxy(folder, side.server.port, send) as proxy,
+        serving(folder, server_context, listener={**BEHIND_PROXY, "tls": "implicit"}) as harness,
+        HAProxy(folder, harness.server.port, send) as proxy,
     ):
         client = await through(proxy.port, client_context)
-        session = await session_of(side, client)
+        session = await session_of(harness, client)
         await client.close()
         assert (session.client, session.tls[:3]) == (CLIENT, "TLS")
 
@@ -114,31 +114,31 @@ async def over_implicit_tls(
 async def test_starttls_follows_the_header(
     tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
-    async with serving(tmp_path, server_context, listener={**BEHIND_PROXY, "tls": "starttls"}) as side:
-        client = await side.connect()
+    async with serving(tmp_path, server_context, listener={**BEHIND_PROXY, "tls": "starttls"}) as harness:
+        client = await harness.connect()
         client.send(V1)
         assert (await client.reply()).startswith("220 ")
         await client.say("EHLO client.test")
         await client.start_tls(client_context)
         assert "AUTH" in await client.say("EHLO client.test")
-        assert side.logged("smtp.connected")[-1]["client"] == "192.0.2.9"
+        assert harness.logged("smtp.connected")[-1]["client"] == "192.0.2.9"
 
 
-async def test_health_checks_of_haproxy_need_no_client(tmp_path: Path, side: Side) -> None:
+async def test_health_checks_of_haproxy_need_no_client(tmp_path: Path, harness: Harness) -> None:
     check = "send-proxy-v2 check check-send-proxy inter 50ms"
-    async with HAProxy(tmp_path, side.server.port, check):
-        await until(lambda: side.logged("smtp.connected"))
-    assert not side.logged("proxy.refused")
+    async with HAProxy(tmp_path, harness.server.port, check):
+        await until(lambda: harness.logged("smtp.connected"))
+    assert not harness.logged("proxy.refused")
 
 
 @pytest.mark.parametrize("header", [V2_LOCAL, b"PROXY UNKNOWN\r\n"])
-async def test_a_header_without_a_client_gives_no_rights_of_the_proxy(side: Side, header: bytes) -> None:
-    client = await side.connect()
+async def test_a_header_without_a_client_gives_no_rights_of_the_proxy(harness: Harness, header: bytes) -> None:
+    client = await harness.connect()
     client.send(header)
-    session = await session_of(side, client)
+    session = await session_of(harness, client)
     assert (session.client, session.client_known) == ("127.0.0.1", False)
     assert "AUTH" not in await client.say("EHLO client.test")
-    assert next(iter(side.server._connections)).is_stranger
+    assert next(iter(harness.server._connections)).is_stranger
 
 
 @pytest.mark.parametrize(
@@ -151,50 +151,52 @@ async def test_a_header_without_a_client_gives_no_rights_of_the_proxy(side: Side
     ],
 )
 async def test_a_connection_without_a_valid_header_is_closed_with_a_log_line(
-    side: Side, data: bytes, reason: str
+    harness: Harness, data: bytes, reason: str
 ) -> None:
-    client = await side.connect()
+    client = await harness.connect()
     client.send(data)
     client.writer.write_eof()
     assert await client.ended()
-    ((fields),) = await until(lambda: side.logged("proxy.refused"))
+    ((fields),) = await until(lambda: harness.logged("proxy.refused"))
     assert (fields["client"], fields["listener"]) == ("127.0.0.1", "in")
     assert fields["error"].startswith(reason)
-    assert not side.logged("smtp.connected")
+    assert not harness.logged("smtp.connected")
 
 
-async def test_a_client_that_sends_no_header_is_closed_in_time(side: Side, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_client_that_sends_no_header_is_closed_in_time(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(acceptor, "PROXY_HEADER_TIME", 0.01)
-    client = await side.connect()
+    client = await harness.connect()
     client.send(V1[:10])
     assert await client.ended()
-    ((fields),) = await until(lambda: side.logged("proxy.refused"))
+    ((fields),) = await until(lambda: harness.logged("proxy.refused"))
     assert fields["error"].startswith("no whole PROXY header within")
 
 
 async def test_a_header_of_another_peer_is_refused(tmp_path: Path) -> None:
     listener = {"proxy_protocol": True, "trusted_proxies": ["192.0.2.0/24", "::1/128"]}
-    async with serving(tmp_path, listener=listener) as side:
-        client = await side.connect()
+    async with serving(tmp_path, listener=listener) as harness:
+        client = await harness.connect()
         client.send(V1)
         assert await client.ended()
-        ((fields),) = await until(lambda: side.logged("proxy.refused"))
+        ((fields),) = await until(lambda: harness.logged("proxy.refused"))
         assert fields["error"] == "the peer is not in trusted_proxies"
 
 
 async def test_without_proxy_protocol_a_header_is_an_unknown_command(tmp_path: Path) -> None:
-    async with serving(tmp_path, listener={"trusted_proxies": ["127.0.0.1/32"]}) as side:
-        client = await side.connect()
+    async with serving(tmp_path, listener={"trusted_proxies": ["127.0.0.1/32"]}) as harness:
+        client = await harness.connect()
         await client.reply()
         client.send(V1)
         assert (await client.reply()).startswith("500 ")
 
 
 async def test_clients_behind_one_proxy_are_limited_each_for_itself(tmp_path: Path) -> None:
-    async with serving(tmp_path, listener=BEHIND_PROXY, smtp={"max_connections_per_client": 1}) as side:
+    async with serving(tmp_path, listener=BEHIND_PROXY, smtp={"max_connections_per_client": 1}) as harness:
         replies = []
         for source in (b"192.0.2.9", b"192.0.2.10", b"192.0.2.9"):
-            client = await side.connect()
+            client = await harness.connect()
             client.send(V1.replace(b"192.0.2.9", source))
             replies.append((await client.reply())[:9])
         assert replies == ["220 relay", "220 relay", "421 4.7.0"]
@@ -205,22 +207,22 @@ async def test_a_failed_login_is_logged_with_the_client(
 ) -> None:
     listener = {**BEHIND_PROXY, "tls": "implicit"}
     async with (
-        serving(tmp_path, server_context, listener=listener) as side,
-        HAProxy(tmp_path, side.server.port, "send-proxy-v2") as proxy,
+        serving(tmp_path, server_context, listener=listener) as harness,
+        HAProxy(tmp_path, harness.server.port, "send-proxy-v2") as proxy,
     ):
         client = await through(proxy.port, client_context)
         await client.reply()
         wrong = base64("\0ann\0guess")
         assert (await client.say("EHLO client.test", f"AUTH PLAIN {wrong}")).startswith("535 ")
         await client.close()
-        assert side.logged("smtp.auth_failed")[0]["client"] == CLIENT
+        assert harness.logged("smtp.auth_failed")[0]["client"] == CLIENT
 
 
 async def test_a_failed_handshake_behind_a_proxy_is_logged_with_the_client(
     tmp_path: Path, server_context: ssl.SSLContext
 ) -> None:
-    async with serving(tmp_path, server_context, listener={**BEHIND_PROXY, "tls": "implicit"}) as side:
-        client = await side.connect()
+    async with serving(tmp_path, server_context, listener={**BEHIND_PROXY, "tls": "implicit"}) as harness:
+        client = await harness.connect()
         client.send(V1 + b"EHLO client.test\r\n")
-        ((fields),) = await until(lambda: side.logged("smtp.tls_failed"))
+        ((fields),) = await until(lambda: harness.logged("smtp.tls_failed"))
         assert fields["client"] == "192.0.2.9"

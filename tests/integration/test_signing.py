@@ -15,7 +15,7 @@ from relay.mailauth.dkim_keys import dns_record, generate_key, load_key, zone_li
 from relay.storage.database import Connection, Database
 from relay.storage.sqlite.store import SqliteStore
 from tests.servers.dns_server import DnsServer
-from tests.servers.signing_side import SigningSide
+from tests.servers.signing_harness import SigningHarness
 
 T = TypeVar("T")
 
@@ -82,16 +82,16 @@ async def test_of_nodes_that_share_a_store_one_looks_and_all_sign_alike(tmp_path
     made(tmp_path, "s1")
     async with DnsServer(ZONE + made(tmp_path, "s2")) as dns:
         told = settings(tmp_path, dns)
-        sides = [SigningSide(store.database, told, lambda: NOW, keys_of(told)) for _ in range(2)]
-        nodes = [side.build() for side in sides]
+        sides = [SigningHarness(store.database, told, lambda: NOW, keys_of(told)) for _ in range(2)]
+        nodes = [harness.build() for harness in sides]
         for node in nodes:
             await node.start()
             assert signs(node.in_force()) == ["s1"]
         await nodes[0].watch.round()
         await nodes[1].watch.round()
         assert [signs(node.in_force()) for node in nodes] == [["s2"], ["s2"]]
-        assert [signs(side.used[-1]) for side in sides] == [["s2"], ["s2"]]
-        assert [len(side.lines) for side in sides] == [2, 0]
+        assert [signs(harness.used[-1]) for harness in sides] == [["s2"], ["s2"]]
+        assert [len(harness.lines) for harness in sides] == [2, 0]
         assert sum(name == "s2._domainkey.acme.test." for name, kind in dns.questions if kind == "TXT") == 1
 
 
@@ -101,8 +101,8 @@ async def test_a_store_that_is_away_changes_nothing_and_is_reported_later(tmp_pa
         told = settings(tmp_path, dns)
         database = Away(store.database)
         database.away = True
-        side = SigningSide(database, told, lambda: NOW, keys_of(told))
-        node = side.build()
+        harness = SigningHarness(database, told, lambda: NOW, keys_of(told))
+        node = harness.build()
         await node.start()
         assert signs(node.in_force()) == ["s1"]
         with pytest.raises(StoreError):
@@ -117,20 +117,20 @@ async def test_the_operator_is_alerted_of_a_domain_that_fails_after_passing(tmp_
     clock = [NOW]
     async with DnsServer(ZONE) as dns:
         told = settings(tmp_path, dns)
-        side = SigningSide(store.database, told, lambda: clock[0], keys_of(told))
-        node = side.build()
+        harness = SigningHarness(store.database, told, lambda: clock[0], keys_of(told))
+        node = harness.build()
         await node.start()
         await node.watch.round()
-        assert (node.watch.watched()[0].health, side.alerts) == ("failing", [])
+        assert (node.watch.watched()[0].health, harness.alerts) == ("failing", [])
         dns.add(line)
         clock[0] += 200
         await node.watch.round()
-        assert (node.watch.watched()[0].health, side.alerts) == ("passing", [])
+        assert (node.watch.watched()[0].health, harness.alerts) == ("passing", [])
         dns.trouble = {next(name for name, _ in dns._records if name.to_text().startswith("s1.")): "NXDOMAIN"}
         for _ in range(2):
             clock[0] += 200
             await node.watch.round()
-        ((cause, subject, text),) = side.alerts
+        ((cause, subject, text),) = harness.alerts
         assert (cause, subject) == ("domain acme.test", "the DNS of acme.test is not as it should be")
         assert "TXT s1._domainkey.acme.test" in text
         assert "relay domain check acme.test" in text
@@ -141,7 +141,7 @@ async def test_a_rotation_under_way_is_not_overtaken_by_another(tmp_path: Path, 
     clock = [NOW]
     async with DnsServer(ZONE) as dns:
         told = settings(tmp_path, dns)
-        node = SigningSide(store.database, told, lambda: clock[0], keys_of(told)).build()
+        node = SigningHarness(store.database, told, lambda: clock[0], keys_of(told)).build()
         await node.start()
         clock[0] += 60
         key = await node.rotate("acme.test", "rsa-sha256", 1024)

@@ -9,8 +9,8 @@ import pytest
 from relay.queue.site_rate import SiteRate
 from tests.servers import DnsServer, Say, Sink
 from tests.servers.actions import Action
-from tests.servers.relay_side import make_delivery
-from tests.servers.relay_side import settings as delivery_settings
+from tests.servers.relay_harness import make_delivery
+from tests.servers.relay_harness import settings as delivery_settings
 from tests.unit.queue_harness import Harness, running
 from tests.unit.receivers import FixedWindow
 

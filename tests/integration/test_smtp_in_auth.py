@@ -11,7 +11,7 @@ from relay import acceptor
 from relay.config.settings import Listener, Settings
 from relay.smtp_in import SmtpServer, tls_context
 from tests.integration.uvloop_run import run
-from tests.servers.smtp_in_side import Client, RecordingHandler, Side, base64, serving
+from tests.servers.smtp_in_harness import Client, Harness, RecordingHandler, base64, serving
 from tests.servers.waiting import until
 
 MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"
@@ -44,7 +44,7 @@ def client_context(authority: trustme.CA) -> ssl.SSLContext:
 
 
 @pytest.fixture
-async def side(tmp_path: Path) -> AsyncIterator[Side]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     async with serving(tmp_path, smtp={"max_errors": 100}) as running:
         yield running
 
@@ -56,8 +56,8 @@ async def send_one(client: Client) -> None:
 
 
 async def over_starttls(folder: Path, server: ssl.SSLContext, context: ssl.SSLContext) -> None:
-    async with serving(folder, server, listener={"tls": "starttls"}) as side:
-        client = await side.greeted()
+    async with serving(folder, server, listener={"tls": "starttls"}) as harness:
+        client = await harness.greeted()
         assert "AUTH" not in await client.say("EHLO client.test")
         assert (await client.say(RIGHT)).startswith("538 5.7.11 ")
         await client.say(MAIL)
@@ -69,7 +69,7 @@ async def over_starttls(folder: Path, server: ssl.SSLContext, context: ssl.SSLCo
         assert "STARTTLS" not in offered
         assert "AUTH PLAIN LOGIN" in offered
         await send_one(client)
-        assert side.handler.taken[0].session.tls.startswith("TLSv1.3 TLS_")
+        assert harness.handler.taken[0].session.tls.startswith("TLSv1.3 TLS_")
         assert await client.say("QUIT") == "221 2.0.0 Bye"
 
 
@@ -88,43 +88,43 @@ def test_starttls_works_under_uvloop(
 async def test_implicit_tls_begins_before_the_greeting(
     tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext
 ) -> None:
-    async with serving(tmp_path, server_context, listener={"tls": "implicit"}) as side:
-        client = await side.connect(client_context)
+    async with serving(tmp_path, server_context, listener={"tls": "implicit"}) as harness:
+        client = await harness.connect(client_context)
         assert await client.reply() == "220 relay.test ESMTP"
         assert "STARTTLS" not in await client.say("EHLO client.test")
         await send_one(client)
-        assert side.handler.taken[0].session.tls
+        assert harness.handler.taken[0].session.tls
 
 
 async def over_implicit_tls_beside_silent_clients(
     folder: Path, server: ssl.SSLContext, context: ssl.SSLContext
 ) -> None:
-    async with serving(folder, server, listener={"tls": "implicit"}) as side:
-        silent = [await side.connect() for _ in range(3)]
+    async with serving(folder, server, listener={"tls": "implicit"}) as harness:
+        silent = [await harness.connect() for _ in range(3)]
         assert await silent[0].ended()
-        no_tls = await side.connect()
+        no_tls = await harness.connect()
         no_tls.send(b"EHLO client.test\r\n")
         assert await no_tls.ended() or await no_tls.ended()
 
-        client = await side.connect(context)
+        client = await harness.connect(context)
         assert await client.reply() == "220 relay.test ESMTP"
         await client.say("EHLO client.test")
         await send_one(client)
         assert await client.say("QUIT") == "221 2.0.0 Bye"
-        assert len(side.resources.connections) <= 1
+        assert len(harness.resources.connections) <= 1
 
 
 async def test_clients_without_a_handshake_give_way_to_others(
     tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acceptor, "MAX_BEGINNINGS", 2)
+    monkeypatch.setattr(acceptor, "MAX_PREAMBLES", 2)
     await over_implicit_tls_beside_silent_clients(tmp_path, server_context, client_context)
 
 
 def test_implicit_tls_under_uvloop(
     tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(acceptor, "MAX_BEGINNINGS", 2)
+    monkeypatch.setattr(acceptor, "MAX_PREAMBLES", 2)
     run(over_implicit_tls_beside_silent_clients(tmp_path, server_context, client_context))
 
 
@@ -132,8 +132,8 @@ def test_implicit_tls_under_uvloop(
 async def test_what_is_sent_before_the_handshake_is_never_obeyed(
     tmp_path: Path, server_context: ssl.SSLContext, client_context: ssl.SSLContext, injected: bytes
 ) -> None:
-    async with serving(tmp_path, server_context, listener={"tls": "starttls"}) as side:
-        client = await side.greeted()
+    async with serving(tmp_path, server_context, listener={"tls": "starttls"}) as harness:
+        client = await harness.greeted()
         client.send(b"STARTTLS\r\n" + injected)
         assert (await client.reply()).startswith("220 ")
         await client.writer.start_tls(client_context, server_hostname="relay.test")
@@ -142,13 +142,13 @@ async def test_what_is_sent_before_the_handshake_is_never_obeyed(
 
 
 async def test_a_failed_handshake_ends_one_session_only(tmp_path: Path, server_context: ssl.SSLContext) -> None:
-    async with serving(tmp_path, server_context, listener={"tls": "starttls"}) as side:
-        client = await side.greeted()
+    async with serving(tmp_path, server_context, listener={"tls": "starttls"}) as harness:
+        client = await harness.greeted()
         client.send(b"STARTTLS\r\n")
         await client.reply()
         client.send(b"GET / HTTP/1.0\r\n\r\n")
-        await until(lambda: len(side.resources.connections) == 0)
-        assert await (await side.greeted()).say("NOOP") == "250 2.0.0 Ok"
+        await until(lambda: len(harness.resources.connections) == 0)
+        assert await (await harness.greeted()).say("NOOP") == "250 2.0.0 Ok"
 
 
 def test_old_tls_is_not_spoken(server_context: ssl.SSLContext) -> None:
@@ -167,7 +167,7 @@ def test_tls_without_a_certificate_and_the_other_way_round_is_a_mistake(
         )
 
 
-async def test_a_right_secret_names_the_credential(side: Side) -> None:
+async def test_a_right_secret_names_the_credential(harness: Harness) -> None:
     for exchange in (
         [RIGHT],
         [RIGHT.replace("AUTH PLAIN", "auth plain")],
@@ -175,13 +175,13 @@ async def test_a_right_secret_names_the_credential(side: Side) -> None:
         ["AUTH LOGIN", base64("ann"), base64("secret")],
         [f"AUTH login {base64('ann')}", base64("secret")],
     ):
-        client = await side.greeted()
+        client = await harness.greeted()
         assert await client.say(*exchange) == "235 2.7.0 Authentication successful"
         assert (await client.say(RIGHT)).startswith("503 5.5.1 ")
         await client.say(MAIL, RCPT, "DATA")
         client.send(b".\r\n")
         await client.reply()
-        assert side.handler.taken.pop().session.credential == "ann"
+        assert harness.handler.taken.pop().session.credential == "ann"
 
 
 @pytest.mark.parametrize(
@@ -205,17 +205,19 @@ async def test_a_right_secret_names_the_credential(side: Side) -> None:
         (["AUTH LOGIN", base64("ann"), base64("guess")], DENIED),
     ],
 )
-async def test_what_goes_wrong_has_its_code_and_gives_no_rights(side: Side, exchange: list[str], reply: str) -> None:
-    client = await side.greeted()
+async def test_what_goes_wrong_has_its_code_and_gives_no_rights(
+    harness: Harness, exchange: list[str], reply: str
+) -> None:
+    client = await harness.greeted()
     assert (await client.say(*exchange)).startswith(reply)
     await client.say(MAIL, RCPT, "DATA")
     client.send(b".\r\n")
     await client.reply()
-    assert side.handler.taken[0].session.credential == ""
+    assert harness.handler.taken[0].session.credential == ""
 
 
-async def test_auth_needs_ehlo_and_a_submission_listener(tmp_path: Path, side: Side) -> None:
-    client = await side.connect()
+async def test_auth_needs_ehlo_and_a_submission_listener(tmp_path: Path, harness: Harness) -> None:
+    client = await harness.connect()
     await client.reply()
     assert (await client.say(RIGHT)).startswith("503 5.5.1 ")
     async with serving(tmp_path, listener={"kind": "inbound"}) as inbound:
@@ -224,33 +226,33 @@ async def test_auth_needs_ehlo_and_a_submission_listener(tmp_path: Path, side: S
         assert (await client.say(RIGHT)).startswith("502 5.5.1 ")
 
 
-async def test_a_session_ends_after_a_few_failures(side: Side) -> None:
-    client = await side.greeted()
+async def test_a_session_ends_after_a_few_failures(harness: Harness) -> None:
+    client = await harness.greeted()
     assert await client.say(WRONG, WRONG) == DENIED
     assert await client.say(WRONG) == "421 4.7.0 Too many failed logins, try again later"
     assert await client.ended()
-    assert [line["credential"] for line in side.logged("smtp.auth_failed")] == ["ann"] * 3
+    assert [line["credential"] for line in harness.logged("smtp.auth_failed")] == ["ann"] * 3
 
 
-async def test_failures_slow_down_the_next_attempts_over_connections(side: Side) -> None:
+async def test_failures_slow_down_the_next_attempts_over_connections(harness: Harness) -> None:
     for _ in range(5):
-        await (await side.greeted()).say(WRONG)
-    assert side.time.pauses == sorted(side.time.pauses)
-    assert len(side.time.pauses) == 4
+        await (await harness.greeted()).say(WRONG)
+    assert harness.time.pauses == sorted(harness.time.pauses)
+    assert len(harness.time.pauses) == 4
     for _ in range(5):
-        await (await side.greeted()).say(WRONG)
-    client = await side.greeted()
-    failed = len(side.logged("smtp.auth_failed"))
+        await (await harness.greeted()).say(WRONG)
+    client = await harness.greeted()
+    failed = len(harness.logged("smtp.auth_failed"))
     assert await client.say(RIGHT) == "421 4.7.0 Too many failed logins, try again later"
     assert await client.ended()
-    assert len(side.logged("smtp.auth_failed")) == failed
-    side.time.now += 40
-    assert await (await side.greeted()).say(RIGHT) == "235 2.7.0 Authentication successful"
+    assert len(harness.logged("smtp.auth_failed")) == failed
+    harness.time.now += 40
+    assert await (await harness.greeted()).say(RIGHT) == "235 2.7.0 Authentication successful"
 
 
-async def test_secrets_are_never_logged(side: Side) -> None:
-    client = await side.greeted(WRONG, "AUTH LOGIN", base64("ann"), base64("guess"))
+async def test_secrets_are_never_logged(harness: Harness) -> None:
+    client = await harness.greeted(WRONG, "AUTH LOGIN", base64("ann"), base64("guess"))
     await client.say("AUTH FROB", base64("guess"))
-    assert "guess" not in repr(side.lines)
-    assert base64("guess") not in repr(side.lines)
-    assert WRONG.split()[2] not in repr(side.lines)
+    assert "guess" not in repr(harness.lines)
+    assert base64("guess") not in repr(harness.lines)
+    assert WRONG.split()[2] not in repr(harness.lines)

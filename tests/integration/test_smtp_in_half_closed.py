@@ -12,7 +12,7 @@ import trustme
 
 from relay.smtp_in import tls_context
 from tests.integration.uvloop_run import run
-from tests.servers.smtp_in_side import Side, serving
+from tests.servers.smtp_in_harness import Harness, serving
 from tests.servers.waiting import PATIENCE, until
 
 BEGIN = b"EHLO x\r\nMAIL FROM:<a@b.test>\r\nRCPT TO:<c@d.test>\r\n"
@@ -141,8 +141,8 @@ def trusting(authority: trustme.CA) -> ssl.SSLContext:
     return context
 
 
-def client_of(side: Side, tls: str, trusting: ssl.SSLContext) -> Plain:
-    return Plain(side.server.port) if tls == "none" else Encrypted(side.server.port, trusting, tls)
+def client_of(harness: Harness, tls: str, trusting: ssl.SSLContext) -> Plain:
+    return Plain(harness.server.port) if tls == "none" else Encrypted(harness.server.port, trusting, tls)
 
 
 def context_for(tls: str, context: ssl.SSLContext) -> ssl.SSLContext | None:
@@ -173,18 +173,18 @@ async def replies_follow(
     folder: Path, context: ssl.SSLContext, trusting: ssl.SSLContext, tls: str, farewell: str, name: str
 ) -> None:
     content = CONTENTS[name]
-    async with serving(folder, context_for(tls, context), listener={"tls": tls}, smtp={"max_errors": 100}) as side:
-        client = await asyncio.to_thread(client_of, side, tls, trusting)
+    async with serving(folder, context_for(tls, context), listener={"tls": tls}, smtp={"max_errors": 100}) as harness:
+        client = await asyncio.to_thread(client_of, harness, tls, trusting)
         with closing(client.raw):
             await asyncio.to_thread(client.begin)
             await asyncio.to_thread(client.send, content, farewell)
             said = await asyncio.to_thread(client.rest)
         messages = content.count(b"MAIL FROM")
-        assert said.count("queued as") == messages == len(side.handler.taken)
+        assert said.count("queued as") == messages == len(harness.handler.taken)
         assert said.endswith("221 2.0.0 Bye\r\n") == content.endswith(b"QUIT\r\n")
         if isinstance(client, Encrypted):
             assert client.closed_by_server
-        await until(lambda: side.server.connections == 0)
+        await until(lambda: harness.server.connections == 0)
 
 
 @pytest.mark.parametrize("kind", ["submission", "inbound"])
@@ -201,17 +201,17 @@ async def test_a_side_that_ends_while_the_message_is_stored_gets_the_reply(
     kind: str,
 ) -> None:
     trusting.maximum_version = maximum
-    async with serving(tmp_path, server_context, listener={"tls": tls, "kind": kind}) as side:
-        side.handler.gate = asyncio.Event()
-        client = await asyncio.to_thread(client_of, side, tls, trusting)
+    async with serving(tmp_path, server_context, listener={"tls": tls, "kind": kind}) as harness:
+        harness.handler.gate = asyncio.Event()
+        client = await asyncio.to_thread(client_of, harness, tls, trusting)
         with closing(client.raw):
             await asyncio.to_thread(client.begin)
             client.send(CONTENTS["DATA"])
-            await side.handler.begun.wait()
+            await harness.handler.begun.wait()
             client.send(b"", farewell)
-            side.handler.gate.set()
+            harness.handler.gate.set()
             assert "queued as" in await asyncio.to_thread(client.rest)
-        assert len(side.handler.taken) == 1
+        assert len(harness.handler.taken) == 1
 
 
 @pytest.mark.parametrize("content", ["DATA", "BDAT"])
@@ -219,49 +219,49 @@ async def test_a_side_that_ends_while_the_message_is_stored_gets_the_reply(
 async def test_a_client_that_reset_the_connection_keeps_its_message(
     tmp_path: Path, server_context: ssl.SSLContext, trusting: ssl.SSLContext, tls: str, content: str
 ) -> None:
-    async with serving(tmp_path, context_for(tls, server_context), listener={"tls": tls}) as side:
-        client = await asyncio.to_thread(client_of, side, tls, trusting)
+    async with serving(tmp_path, context_for(tls, server_context), listener={"tls": tls}) as harness:
+        client = await asyncio.to_thread(client_of, harness, tls, trusting)
         await asyncio.to_thread(client.begin)
         # The event loop waits here: the content and the reset arrive together.
         client.send(CONTENTS[content])
         client.reset()
-        await until(lambda: side.server.connections == 0)
-        assert side.handler.taken == []
-        assert "smtp.lost" in [line for line, _ in side.lines]
+        await until(lambda: harness.server.connections == 0)
+        assert harness.handler.taken == []
+        assert "smtp.lost" in [line for line, _ in harness.lines]
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
 async def test_a_side_that_ends_within_the_handshake_or_the_content_ends_the_session(
     tmp_path: Path, server_context: ssl.SSLContext, trusting: ssl.SSLContext, tls: str
 ) -> None:
-    async with serving(tmp_path, server_context, listener={"tls": tls}) as side:
-        client = await asyncio.to_thread(client_of, side, tls, trusting)
+    async with serving(tmp_path, server_context, listener={"tls": tls}) as harness:
+        client = await asyncio.to_thread(client_of, harness, tls, trusting)
         with closing(client.raw):
             client.raw.sendall(b"STARTTLS\r\n\x16\x03\x01" if tls == "starttls" else b"\x16\x03\x01")
             client.raw.shutdown(socket.SHUT_WR)
-            await until(lambda: side.logged("smtp.tls_failed"))
-        await until(lambda: side.server.connections == 0)
+            await until(lambda: harness.logged("smtp.tls_failed"))
+        await until(lambda: harness.server.connections == 0)
 
-        client = await asyncio.to_thread(client_of, side, tls, trusting)
+        client = await asyncio.to_thread(client_of, harness, tls, trusting)
         with closing(client.raw):
             await asyncio.to_thread(client.begin)
             client.send(BEGIN + b"DATA\r\nSubject: x\r\n\r\nhalf", "both")
             said = await asyncio.to_thread(client.rest)
             assert said.rstrip().endswith("End data with <CR><LF>.<CR><LF>")
-        await until(lambda: side.server.connections == 0)
-        assert side.handler.taken == []
+        await until(lambda: harness.server.connections == 0)
+        assert harness.handler.taken == []
 
 
 @pytest.mark.parametrize("tls", ["starttls", "implicit"])
 async def test_a_client_that_never_closes_is_aborted_after_the_last_reply(
     tmp_path: Path, server_context: ssl.SSLContext, trusting: ssl.SSLContext, tls: str
 ) -> None:
-    async with serving(tmp_path, server_context, listener={"tls": tls}) as side:
-        client = await asyncio.to_thread(client_of, side, tls, trusting)
+    async with serving(tmp_path, server_context, listener={"tls": tls}) as harness:
+        client = await asyncio.to_thread(client_of, harness, tls, trusting)
         with closing(client.raw):
             await asyncio.to_thread(client.begin)
             client.send(b"QUIT\r\n")
             assert "221 2.0.0 Bye" in await asyncio.to_thread(client.rest)
-            side.time.now += 11
-            side.server.sweep(side.time.now)
-            await until(lambda: side.server.connections == 0)
+            harness.time.now += 11
+            harness.server.sweep(harness.time.now)
+            await until(lambda: harness.server.connections == 0)

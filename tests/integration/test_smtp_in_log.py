@@ -10,19 +10,19 @@ import pytest
 import trustme
 
 from relay.smtp_in import tls_context
-from tests.servers.smtp_in_side import Client, Side, base64, serving
+from tests.servers.smtp_in_harness import Client, Harness, base64, serving
 from tests.servers.waiting import until
 
 
 @pytest.fixture
-async def side(tmp_path: Path) -> AsyncIterator[Side]:
+async def harness(tmp_path: Path) -> AsyncIterator[Harness]:
     async with serving(tmp_path, smtp={"max_errors": 100}) as running:
         yield running
 
 
-async def connected(side: Side) -> Client:
+async def connected(harness: Harness) -> Client:
     """Return a client that has read its greeting."""
-    client = await side.connect()
+    client = await harness.connect()
     assert (await client.reply()).startswith("220 ")
     return client
 
@@ -47,12 +47,12 @@ WRONG = base64("\0ann\0guess")
     ],
 )
 async def test_a_refused_command_leaves_one_line(
-    side: Side, commands: tuple[str, ...], line: str, command: str | None
+    harness: Harness, commands: tuple[str, ...], line: str, command: str | None
 ) -> None:
-    client = await connected(side)
+    client = await connected(harness)
     reply = await client.say(*commands)
     assert reply[0] in "45"
-    ((name, fields),) = [one for one in side.lines if one[0] in ("smtp.refused", "smtp.auth_failed")]
+    ((name, fields),) = [one for one in harness.lines if one[0] in ("smtp.refused", "smtp.auth_failed")]
     assert name == line
     assert fields["client"] == "127.0.0.1"
     assert fields.get("command") == command
@@ -61,30 +61,30 @@ async def test_a_refused_command_leaves_one_line(
         assert fields["reply"] == reply
 
 
-async def test_the_same_refusal_twice_leaves_two_lines(side: Side) -> None:
-    client = await connected(side)
+async def test_the_same_refusal_twice_leaves_two_lines(harness: Harness) -> None:
+    client = await connected(harness)
     await client.say("DATA", "DATA")
-    assert [fields["command"] for fields in side.logged("smtp.refused")] == ["DATA", "DATA"]
+    assert [fields["command"] for fields in harness.logged("smtp.refused")] == ["DATA", "DATA"]
 
 
 @pytest.mark.parametrize("content", [b"", b"Subject: x\r\n\r\nhalf of"])
-async def test_a_client_lost_within_a_transaction_leaves_a_line(side: Side, content: bytes) -> None:
-    client = await connected(side)
+async def test_a_client_lost_within_a_transaction_leaves_a_line(harness: Harness, content: bytes) -> None:
+    client = await connected(harness)
     await client.say("EHLO x", "MAIL FROM:<a@b.test>", "RCPT TO:<c@d.test>", "DATA")
     client.send(content)
     await client.close()
-    await until(lambda: side.logged("smtp.lost"))
-    ((fields),) = side.logged("smtp.lost")
+    await until(lambda: harness.logged("smtp.lost"))
+    ((fields),) = harness.logged("smtp.lost")
     assert (fields["client"], fields["command"], fields["reverse_path"]) == ("127.0.0.1", "DATA", "a@b.test")
-    assert not side.handler.taken
+    assert not harness.handler.taken
 
 
-async def test_a_client_that_leaves_between_transactions_leaves_none(side: Side) -> None:
-    client = await connected(side)
+async def test_a_client_that_leaves_between_transactions_leaves_none(harness: Harness) -> None:
+    client = await connected(harness)
     await client.say("EHLO x", "MAIL FROM:<a@b.test>", "RSET")
     await client.close()
-    await until(lambda: not side.server.connections)
-    assert not side.logged("smtp.lost")
+    await until(lambda: not harness.server.connections)
+    assert not harness.logged("smtp.lost")
 
 
 @pytest.mark.filterwarnings("ignore:ssl.TLSVersion.TLSv1 is deprecated")
@@ -94,10 +94,10 @@ async def test_a_failed_handshake_leaves_a_line_with_its_reason(tmp_path: Path, 
     file = tmp_path / "relay.pem"
     trustme.CA().issue_cert("relay.test").private_key_and_cert_chain_pem.write_to_path(str(file))
     listener = {"tls": tls, "certificate": str(file)}
-    async with serving(tmp_path, tls_context(file), listener=listener) as side:
-        await asyncio.to_thread(handshake, side.server.port, fault, starttls=tls == "starttls")
-        await until(lambda: side.logged("smtp.tls_failed"))
-        (fields,) = side.logged("smtp.tls_failed")
+    async with serving(tmp_path, tls_context(file), listener=listener) as harness:
+        await asyncio.to_thread(handshake, harness.server.port, fault, starttls=tls == "starttls")
+        await until(lambda: harness.logged("smtp.tls_failed"))
+        (fields,) = harness.logged("smtp.tls_failed")
         assert fields["client"] == "127.0.0.1"
         assert fault == "closed" or "SSL" in fields["error"]
         assert fields["error"]

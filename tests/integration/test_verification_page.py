@@ -23,7 +23,7 @@ from relay.storage.sqlite.store import SqliteStore
 from relay.tracker import pages, verification_pages
 from relay.verification.challenge import LIFETIME, LINK_LIFETIME, PAGE_PER_HOUR, TRIES
 from relay.verification.owner_verification import CLIENT_PER_HOUR, CLIENT_TRIES
-from tests.servers.verification_side import RING, VerificationSide
+from tests.servers.verification_harness import RING, VerificationHarness
 from tests.servers.waiting import until
 
 NOW = 1_800_000_000.0
@@ -64,8 +64,8 @@ class Answer:
 class Site:
     """A tracker over a verifier whose mails are kept, and a browser without pictures."""
 
-    def __init__(self, side: VerificationSide, session: aiohttp.ClientSession) -> None:
-        self.side = side
+    def __init__(self, harness: VerificationHarness, session: aiohttp.ClientSession) -> None:
+        self.harness = harness
         self._session = session
         self.now = NOW
         self.client = "192.0.2.1"
@@ -81,8 +81,8 @@ class Site:
 
     async def sent_to(self, *addresses: str) -> None:
         """Wait until codes were sent to these addresses, one after another."""
-        await until(lambda: len(self.side.sent) >= len(addresses))
-        sent = [one.envelope.recipients[0].address for one in self.side.sent.values()]
+        await until(lambda: len(self.harness.sent) >= len(addresses))
+        sent = [one.envelope.recipients[0].address for one in self.harness.sent.values()]
         assert sent == list(addresses)
 
     def link(self) -> str:
@@ -92,15 +92,15 @@ class Site:
 @asynccontextmanager
 async def serving(folder: Path, settings: Settings = SETTINGS) -> AsyncIterator[Site]:
     store = await SqliteStore.open(folder / "relay.db", now=NOW)
-    side = VerificationSide(store, settings, lambda: opened.now)
+    harness = VerificationHarness(store, settings, lambda: opened.now)
     sink = EventSink(None, Spool(folder / "spool"), lambda events: None)
     trusted = [ip_network("127.0.0.0/8")]
-    tracker = Tracker(lambda: RING, sink, trusted_proxies=trusted, clock=lambda: opened.now, verification=side.owner)
+    tracker = Tracker(lambda: RING, sink, trusted_proxies=trusted, clock=lambda: opened.now, verification=harness.owner)
     await tracker.start(("127.0.0.1",), 0)
-    sending = asyncio.create_task(side.owner.run())
+    sending = asyncio.create_task(harness.owner.run())
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{tracker.port}") as session:
-            opened = Site(side, session)
+            opened = Site(harness, session)
             yield opened
     finally:
         sending.cancel()
@@ -116,33 +116,33 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
 
 class TestLink:
     async def test_only_the_button_confirms_and_both_pages_name_the_address(self, site: Site) -> None:
-        await site.side.verifier.prove(JANE)
+        await site.harness.verifier.prove(JANE)
         path = site.link()
         for asked in (await site.ask("GET", path), await site.ask("GET", f"{path}?utm=1")):
             assert (asked.status, asked.title) == (200, "Confirm your address")
             assert f"mail may be sent as <strong>{JANE}</strong>?" in asked.text
             assert '<form method="post">' in asked.text
         assert (await site.ask("HEAD", path)).status == 200
-        assert not site.side.proven(JANE)
+        assert not site.harness.proven(JANE)
         done = await site.ask("POST", path)
         assert (done.status, done.title) == (200, "Your address is verified")
         assert re.search(f"{JANE}</strong><br>verified, <time [^>]*>2027-01-15 08:00:00 UTC</time>", done.text)
-        assert site.side.proven(JANE)
+        assert site.harness.proven(JANE)
         site.now += 2 * LINK_LIFETIME
         assert await site.ask("GET", path) == await site.ask("POST", path) == done
         assert (await site.ask("PUT", path)).status == 405
 
     async def test_a_code_of_the_readers_confirms_that_answers_arrive(self, site: Site) -> None:
-        await site.side.verifier.run(JANE, "receiving")
+        await site.harness.verifier.run(JANE, "receiving")
         asked = await site.ask("GET", site.link())
         assert f"answers to <strong>{JANE}</strong> are read here, at <strong>owner@x.test</strong>?" in asked.text
         done = await site.ask("POST", site.link())
         assert (done.title, "does not verify the address" in done.text) == ("Answers arrive", True)
-        assert not site.side.proven(JANE)
+        assert not site.harness.proven(JANE)
 
     async def test_tokens_of_other_kinds_confirm_nothing(self, site: Site) -> None:
-        await site.side.verifier.prove(JANE)
-        (queue_id,) = site.side.sent
+        await site.harness.verifier.prove(JANE)
+        (queue_id,) = site.harness.sent
         foreign = sign_token(Keyring((("k1", b"l" * 32),)), Token(Kind.VERIFY, queue_id, 0))
         other = sign_token(RING, Token(Kind.UNSUBSCRIBE, queue_id, 0))
         for token in (foreign, other, site.link()[3:-1], ""):
@@ -151,20 +151,20 @@ class TestLink:
                 assert (answer.status, answer.text) == (404, pages.INVALID)
 
     async def test_an_old_link_leads_to_the_page(self, site: Site) -> None:
-        await site.side.verifier.prove(JANE)
+        await site.harness.verifier.prove(JANE)
         site.now += LINK_LIFETIME + 1
         for method in ("GET", "POST"):
             answer = await site.ask(method, site.link())
             assert (answer.status, 'href="../verify"' in answer.text) == (410, True)
 
     async def test_a_store_that_is_away_confirms_nothing(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        await site.side.verifier.prove(JANE)
+        await site.harness.verifier.prove(JANE)
 
         async def away(*_: object) -> None:
             raise StoreError("database is locked")
 
         for name in ("challenge_by", "decide", "decide_within", "spend"):
-            monkeypatch.setattr(site.side.table, name, away)
+            monkeypatch.setattr(site.harness.table, name, away)
         for method in ("GET", "POST"):
             answer = await site.ask(method, site.link())
             assert (answer.status, answer.text) == (503, verification_pages.TRY_LATER)
@@ -186,17 +186,17 @@ class TestPage:
         done = await site.post("Jane@ACME.test", code="000 001")
         assert (done.status, done.title) == (200, "Your address is verified")
         assert f"{JANE}</strong><br>verified, <time" in done.text
-        assert site.side.proven(JANE)
+        assert site.harness.proven(JANE)
         assert ("identity.verified", "sender", "passed") in [
-            (line, fields["step"], fields["state"]) for line, fields in site.side.lines if isinstance(fields, dict)
+            (line, fields["step"], fields["state"]) for line, fields in site.harness.lines if isinstance(fields, dict)
         ]
 
     async def test_the_code_of_an_operator_can_be_typed_in(self, site: Site) -> None:
-        await site.side.verifier.prove("u@elsewhere.test")
+        await site.harness.verifier.prove("u@elsewhere.test")
         asked = await site.post("u@elsewhere.test", have="yes")
-        assert (asked.status, len(site.side.sent)) == (200, 1)
+        assert (asked.status, len(site.harness.sent)) == (200, 1)
         assert (await site.post("u@elsewhere.test", code="000001")).title == "Your address is verified"
-        await site.side.verifier.run(JANE, "receiving")
+        await site.harness.verifier.run(JANE, "receiving")
         assert (await site.post(JANE, code="000002")).title == "Answers arrive"
 
     async def test_unknown_addresses_get_the_same_answers_and_no_mail(self, site: Site) -> None:
@@ -213,7 +213,7 @@ class TestPage:
         await site.sent_to(*[known] * PAGE_PER_HOUR)
 
     async def test_an_address_gets_three_codes_an_hour(self, site: Site) -> None:
-        await site.side.verifier.run(JANE, "receiving")
+        await site.harness.verifier.run(JANE, "receiving")
         for number in range(PAGE_PER_HOUR):
             site.client = f"192.0.2.{number}"
             site.now += 60
@@ -259,7 +259,7 @@ class TestPage:
         await site.sent_to(JANE, JANE)
         site.now += LIFETIME + 1
         assert (await site.post(JANE, code="000002")).fault == verification_pages.wrong_code()
-        assert not site.side.proven(JANE)
+        assert not site.harness.proven(JANE)
 
     async def test_a_client_has_fifty_tries_an_hour(self, site: Site) -> None:
         answers = await asyncio.gather(*(site.post(OTHER, code="999999") for _ in range(CLIENT_TRIES + 5)))
@@ -320,14 +320,14 @@ class TestPage:
         await site.sent_to(JANE)
 
     async def test_the_page_can_be_switched_off(self, site: Site) -> None:
-        await site.side.verifier.prove(JANE)
-        assert b"/verify, within 10 minutes" in list(site.side.sent.values())[-1].content
-        off = site.side.settings.verification.model_copy(update={"page": False})
-        site.side.settings = site.side.settings.model_copy(update={"verification": off})
+        await site.harness.verifier.prove(JANE)
+        assert b"/verify, within 10 minutes" in list(site.harness.sent.values())[-1].content
+        off = site.harness.settings.verification.model_copy(update={"page": False})
+        site.harness.settings = site.harness.settings.model_copy(update={"verification": off})
         for method in ("GET", "POST"):
             assert (await site.ask(method, "/verify", f"address={JANE}")).status == 404
-        await site.side.verifier.prove(JANE)
-        assert b"/verify" not in list(site.side.sent.values())[-1].content
+        await site.harness.verifier.prove(JANE)
+        assert b"/verify" not in list(site.harness.sent.values())[-1].content
         assert (await site.ask("GET", site.link())).status == 200
 
     async def test_a_full_line_of_waiting_codes_is_refused(
@@ -340,7 +340,7 @@ class TestPage:
             async def slow(*_: object) -> None:
                 await blocked.wait()
 
-            monkeypatch.setattr(type(site.side.verifier), "prove", slow)
+            monkeypatch.setattr(type(site.harness.verifier), "prove", slow)
             for number, status in enumerate((200, 200, 429)):
                 answer = await site.post(JANE)
                 assert (answer.status, number) == (status, number)

@@ -13,7 +13,7 @@ from relay.cli import main
 from relay.clock import system_clock
 from relay.webhooks.signing import new_secret, parse_key, sendgrid_key, sendgrid_public, standard_headers
 from tests.servers.waiting import PATIENCE
-from tests.servers.webhook_side import SECRET
+from tests.servers.webhook_harness import SECRET
 
 PRIVATE = f"whsk_{base64.b64encode(b'p' * 32).decode()}"
 

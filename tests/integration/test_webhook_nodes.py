@@ -16,8 +16,8 @@ from relay.webhooks.report import WebhookReport
 from relay.webhooks.service import Webhooks
 from tests.contract.values import NOW
 from tests.servers.waiting import until
+from tests.servers.webhook_harness import enqueue, invoice, webhook_settings
 from tests.servers.webhook_receiver import Receiver
-from tests.servers.webhook_side import enqueue, invoice, webhook_settings
 
 _LATE = (
     b"INSERT INTO events (at, kind, queue_id, number, address, data) VALUES (%s, 'open', 'QLATE', 0, 'late@x.test', '')"

@@ -15,8 +15,8 @@ from relay.resolver import Resolver
 from relay.webhooks.operator_events import OPERATOR_LINES, OperatorPosts, operator_body, wanted_types
 from relay.webhooks.receiver_client import ReceiverClient
 from tests.contract.values import NOW
+from tests.servers.webhook_harness import webhook_settings
 from tests.servers.webhook_receiver import Receiver, Reply
-from tests.servers.webhook_side import webhook_settings
 
 
 @asynccontextmanager

@@ -14,8 +14,8 @@ from relay.webhooks.feed import FeedPage, Position
 from relay.webhooks.progress import Replay
 from relay.webhooks.signing import parse_key, verify_standard
 from tests.contract.values import NOW
+from tests.servers.webhook_harness import SECRET, WebhookHarness, enqueue, invoice
 from tests.servers.webhook_receiver import Receiver, Reply
-from tests.servers.webhook_side import SECRET, WebhookSide, enqueue, invoice
 
 
 @pytest.fixture
@@ -33,10 +33,10 @@ async def receiver() -> AsyncIterator[Receiver]:
 
 
 async def test_each_event_is_posted_once_in_order_and_signed(store: SqliteStore, receiver: Receiver) -> None:
-    async with WebhookSide(store, receiver.url).posting() as side:
-        await side.store_events(Kind.DELIVERED, Kind.OPEN, reply="250 2.0.0 OK", status="2.0.0", attempt=1)
-        await side.rounds()
-        await side.rounds()
+    async with WebhookHarness(store, receiver.url).posting() as harness:
+        await harness.store_events(Kind.DELIVERED, Kind.OPEN, reply="250 2.0.0 OK", status="2.0.0", attempt=1)
+        await harness.rounds()
+        await harness.rounds()
     assert receiver.types() == ["message.delivered", "message.open"]
     for post in receiver.posts:
         headers = {name.lower(): value for name, value in post.headers.items()}
@@ -47,15 +47,15 @@ async def test_each_event_is_posted_once_in_order_and_signed(store: SqliteStore,
 
 
 async def test_a_new_webhook_begins_now_and_one_that_ran_goes_on(store: SqliteStore, receiver: Receiver) -> None:
-    side = WebhookSide(store, receiver.url)
-    async with side.posting():
-        await side.rounds()
-        await side.store_events(Kind.OPEN)
-        await side.rounds()
-        await side.sender.cursor.sync()
-    await side.store_events(Kind.CLICK, target="https://acme.test/")
-    async with side.posting():
-        await side.rounds()
+    harness = WebhookHarness(store, receiver.url)
+    async with harness.posting():
+        await harness.rounds()
+        await harness.store_events(Kind.OPEN)
+        await harness.rounds()
+        await harness.sender.cursor.sync()
+    await harness.store_events(Kind.CLICK, target="https://acme.test/")
+    async with harness.posting():
+        await harness.rounds()
     assert receiver.types() == ["message.open", "message.click"]
 
 
@@ -68,14 +68,14 @@ async def test_filters_choose_by_kind_label_sender_and_machine(store: SqliteStor
         "type": "campaign",
         "machines": "none",
     }
-    async with WebhookSide(store, receiver.url, domains=["acme.test"], **keys).posting() as side:
-        await side.store_events(Kind.OPEN, queue_id="Q1")
-        await side.store_events(Kind.CLICK, queue_id="Q2")
-        await side.store_events(Kind.OPEN, queue_id="Q2", machine=True)
-        await side.store_events(Kind.OPEN, queue_id="Q2", proxied=True)
-        side.now += 1
-        await side.store_events(Kind.OPEN, queue_id="Q2")
-        await side.rounds()
+    async with WebhookHarness(store, receiver.url, domains=["acme.test"], **keys).posting() as harness:
+        await harness.store_events(Kind.OPEN, queue_id="Q1")
+        await harness.store_events(Kind.CLICK, queue_id="Q2")
+        await harness.store_events(Kind.OPEN, queue_id="Q2", machine=True)
+        await harness.store_events(Kind.OPEN, queue_id="Q2", proxied=True)
+        harness.now += 1
+        await harness.store_events(Kind.OPEN, queue_id="Q2")
+        await harness.rounds()
     (post,) = receiver.posts
     assert post.json["data"]["campaign"] == "spring"
     assert post.json["timestamp"].endswith("01.000Z")
@@ -87,11 +87,11 @@ async def test_mail_of_the_relay_copies_and_unproven_reports_are_not_posted(
     await enqueue(store, invoice("Q2", origin="alert"))
     policy = replace(invoice().policy, copies=(0,))
     await enqueue(store, invoice("Q3", policy=policy))
-    async with WebhookSide(store, receiver.url).posting() as side:
-        await side.store_events(Kind.DELIVERED, queue_id="Q2")
-        await side.store_events(Kind.DELIVERED, queue_id="Q3")
-        await side.store_events(Kind.COMPLAINT, queue_id="Q1", unproven="no DKIM signature")
-        await side.rounds()
+    async with WebhookHarness(store, receiver.url).posting() as harness:
+        await harness.store_events(Kind.DELIVERED, queue_id="Q2")
+        await harness.store_events(Kind.DELIVERED, queue_id="Q3")
+        await harness.store_events(Kind.COMPLAINT, queue_id="Q1", unproven="no DKIM signature")
+        await harness.rounds()
     assert receiver.posts == []
 
 
@@ -99,34 +99,34 @@ async def test_a_receiver_that_is_down_is_tested_by_one_post_and_gets_all_afterw
     store: SqliteStore, receiver: Receiver
 ) -> None:
     receiver.rule = lambda _: Reply(503)
-    side = WebhookSide(store, receiver.url)
-    async with side.posting():
+    harness = WebhookHarness(store, receiver.url)
+    async with harness.posting():
         for number in range(20):
-            side.now += 0.01
-            await side.store_events(Kind.OPEN, queue_id=f"Q{number}")
-        await side.rounds()
+            harness.now += 0.01
+            await harness.store_events(Kind.OPEN, queue_id=f"Q{number}")
+        await harness.rounds()
         assert 1 <= len(receiver.posts) <= 4  # The lanes that were under way.
         for wait in (5, 300, 1800):
             before = len(receiver.posts)
-            await side.later(wait + 1)
+            await harness.later(wait + 1)
             assert len(receiver.posts) == before + 1
-        (failing,) = side.logged("webhook.failing")
+        (failing,) = harness.logged("webhook.failing")
         assert (failing["webhook"], failing["status"]) == ("crm", 503)
-        assert side.alerts == ["webhook crm"]
+        assert harness.alerts == ["webhook crm"]
         assert await store.webhooks.failures("crm", 100) == []
 
         receiver.posts.clear()
         receiver.rule = lambda _: Reply(204)
-        await side.later(7200)
+        await harness.later(7200)
     assert len({post.id for post in receiver.posts}) == len(receiver.posts) == 20
-    assert len(side.logged("webhook.recovered")) == 1
+    assert len(harness.logged("webhook.recovered")) == 1
 
 
 async def test_while_a_receiver_is_left_alone_no_event_is_read(
     store: SqliteStore, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     receiver.rule = lambda _: Reply(503)
-    side = WebhookSide(store, receiver.url)
+    harness = WebhookHarness(store, receiver.url)
     reads: list[Position] = []
     read = store.feed.read
 
@@ -134,14 +134,14 @@ async def test_while_a_receiver_is_left_alone_no_event_is_read(
         reads.append(after)
         return await read(after, limit)
 
-    async with side.posting():
-        await side.store_events(Kind.OPEN)
-        await side.rounds()
+    async with harness.posting():
+        await harness.store_events(Kind.OPEN)
+        await harness.rounds()
         monkeypatch.setattr(store.feed, "read", counted)
         for number in range(50):
-            await side.store_events(Kind.OPEN, queue_id=f"Q{number}")
-            side.sender.wake()
-            assert await side.sender.round() > 0
+            await harness.store_events(Kind.OPEN, queue_id=f"Q{number}")
+            harness.sender.wake()
+            assert await harness.sender.round() > 0
         assert reads == []
         assert len(receiver.posts) == 1
 
@@ -150,20 +150,20 @@ async def test_an_event_at_which_a_receiver_fails_is_tried_again_later_and_other
     store: SqliteStore, receiver: Receiver
 ) -> None:
     receiver.rule = lambda post: Reply(500, text="bug") if post.json["type"] == "message.open" else Reply()
-    side = WebhookSide(store, receiver.url)
-    async with side.posting():
-        await side.store_events(Kind.DELIVERED, Kind.OPEN, Kind.CLICK, Kind.REPLY)
-        await side.rounds()
+    harness = WebhookHarness(store, receiver.url)
+    async with harness.posting():
+        await harness.store_events(Kind.DELIVERED, Kind.OPEN, Kind.CLICK, Kind.REPLY)
+        await harness.rounds()
         assert receiver.types() == ["message.delivered", "message.open", "message.click", "message.reply"]
-        await side.sender.cursor.sync()
+        await harness.sender.cursor.sync()
         (failure,) = await store.webhooks.failures("crm", 10)
         assert (failure.type, failure.status, failure.answer, failure.attempts) == ("message.open", 500, "bug", 1)
         assert failure.next_at == NOW + 5
 
-        await side.later(5)
+        await harness.later(5)
         assert receiver.types()[4:] == ["message.open"]
         receiver.rule = lambda _: Reply()
-        await side.later(301)
+        await harness.later(301)
         assert receiver.types()[5:] == ["message.open"]
         assert len({post.id for post in receiver.posts if post.json["type"] == "message.open"}) == 1
         assert await store.webhooks.failures("crm", 10) == []
@@ -173,25 +173,25 @@ async def test_an_event_that_fails_at_every_attempt_is_given_up_and_kept_for_a_r
     store: SqliteStore, receiver: Receiver
 ) -> None:
     receiver.rule = lambda post: Reply(500) if post.json["type"] == "message.open" else Reply()
-    side = WebhookSide(store, receiver.url, retry=["5s", "5m"])
-    async with side.posting():
+    harness = WebhookHarness(store, receiver.url, retry=["5s", "5m"])
+    async with harness.posting():
         for _ in range(6):
-            await side.store_events(Kind.CLICK)
-            await side.later(0)
-            await side.store_events(Kind.OPEN) if side.now == NOW else None
-            await side.later(400)
+            await harness.store_events(Kind.CLICK)
+            await harness.later(0)
+            await harness.store_events(Kind.OPEN) if harness.now == NOW else None
+            await harness.later(400)
         assert receiver.types().count("message.open") == 3
-        await side.sender.cursor.sync()
+        await harness.sender.cursor.sync()
         (failure,) = await store.webhooks.failures("crm", 10)
         assert (failure.next_at, failure.attempts) == (0, 3)
-        (given_up,) = side.logged("webhook.given_up")
+        (given_up,) = harness.logged("webhook.given_up")
         assert (given_up["type"], given_up["status"]) == ("message.open", 500)
-        assert side.sender.cursor.progress.given_up == 1
+        assert harness.sender.cursor.progress.given_up == 1
 
         receiver.rule = lambda _: Reply()
-        assert await store.webhooks.retry_all("crm", side.now) == 1
-        side.sender.cursor.aside = 1
-        await side.later(1)
+        assert await store.webhooks.retry_all("crm", harness.now) == 1
+        harness.sender.cursor.aside = 1
+        await harness.later(1)
         assert receiver.types().count("message.open") == 4
         assert await store.webhooks.failures("crm", 10) == []
 
@@ -200,76 +200,76 @@ async def test_a_type_that_is_refused_for_good_is_stopped_and_others_go_on(
     store: SqliteStore, receiver: Receiver
 ) -> None:
     receiver.rule = lambda post: Reply(400, text="unknown type") if post.json["type"] == "message.reply" else Reply()
-    side = WebhookSide(store, receiver.url)
-    async with side.posting():
+    harness = WebhookHarness(store, receiver.url)
+    async with harness.posting():
         for number in range(6):
-            side.now += 1
-            await side.store_events(Kind.OPEN, Kind.REPLY, queue_id=f"Q{number}")
-            await side.rounds()
+            harness.now += 1
+            await harness.store_events(Kind.OPEN, Kind.REPLY, queue_id=f"Q{number}")
+            await harness.rounds()
         assert receiver.types().count("message.reply") == 3
         assert receiver.types().count("message.open") == 6
-        (stopped,) = side.logged("webhook.type_stopped")
+        (stopped,) = harness.logged("webhook.type_stopped")
         assert (stopped["type"], stopped["status"], stopped["answer"]) == ("message.reply", 400, "unknown type")
-        progress = side.sender.cursor.progress
+        progress = harness.sender.cursor.progress
         assert progress.stopped == {"message.reply"}
         assert (progress.skipped, progress.given_up) == (3, 3)
-        assert side.logged("webhook.failing") == []
-        assert len(side.logged("webhook.given_up")) == 3
+        assert harness.logged("webhook.failing") == []
+        assert len(harness.logged("webhook.given_up")) == 3
 
 
 async def test_a_type_of_bounces_that_is_refused_stops_no_other_bounces(store: SqliteStore, receiver: Receiver) -> None:
     receiver.rule = lambda post: Reply(400) if post.json["Type"] == "Blocked" else Reply()
-    side = WebhookSide(store, receiver.url, format="postmark")
-    async with side.posting():
+    harness = WebhookHarness(store, receiver.url, format="postmark")
+    async with harness.posting():
         for number in range(6):
-            side.now += 1
-            await side.store_events(Kind.BOUNCED, queue_id=f"B{number}", category="policy")
-            await side.store_events(Kind.BOUNCED, queue_id=f"H{number}", category="bad_mailbox")
-            await side.rounds()
+            harness.now += 1
+            await harness.store_events(Kind.BOUNCED, queue_id=f"B{number}", category="policy")
+            await harness.store_events(Kind.BOUNCED, queue_id=f"H{number}", category="bad_mailbox")
+            await harness.rounds()
         types = [post.json["Type"] for post in receiver.posts]
         assert (types.count("Blocked"), types.count("HardBounce")) == (3, 6)
-        assert side.sender.cursor.progress.stopped == {"message.bounced as Blocked"}
+        assert harness.sender.cursor.progress.stopped == {"message.bounced as Blocked"}
 
 
 async def test_a_receiver_that_refuses_everything_counts_as_failing_and_no_type_is_stopped(
     store: SqliteStore, receiver: Receiver
 ) -> None:
     receiver.rule = lambda _: Reply(400, text="bad signature")
-    side = WebhookSide(store, receiver.url, concurrency=1)
-    async with side.posting():
+    harness = WebhookHarness(store, receiver.url, concurrency=1)
+    async with harness.posting():
         for number in range(30):
-            side.now += 0.01
-            await side.store_events(Kind.OPEN, Kind.CLICK, queue_id=f"Q{number}")
-        await side.rounds()
+            harness.now += 0.01
+            await harness.store_events(Kind.OPEN, Kind.CLICK, queue_id=f"Q{number}")
+        await harness.rounds()
         assert len(receiver.posts) == 10
-        assert side.sender.cursor.progress.stopped == frozenset()
-        assert side.sender.cursor.progress.next_at > side.now
+        assert harness.sender.cursor.progress.stopped == frozenset()
+        assert harness.sender.cursor.progress.next_at > harness.now
 
 
 async def test_a_receiver_that_is_gone_pauses_the_webhook_until_it_is_resumed(
     store: SqliteStore, receiver: Receiver
 ) -> None:
     receiver.next.append(Reply(410))
-    side = WebhookSide(store, receiver.url)
-    async with side.posting():
-        await side.store_events(Kind.OPEN)
-        assert await side.sender.round() == 0
-        await side.later(10**5)
+    harness = WebhookHarness(store, receiver.url)
+    async with harness.posting():
+        await harness.store_events(Kind.OPEN)
+        assert await harness.sender.round() == 0
+        await harness.later(10**5)
         assert len(receiver.posts) == 1
-        assert "410" in side.logged("webhook.paused")[0]["why"]
+        assert "410" in harness.logged("webhook.paused")[0]["why"]
         await store.webhooks.resume("crm")
-        await side.later(10)
+        await harness.later(10)
         assert receiver.types() == ["message.open", "message.open"]
 
 
 async def test_a_webhook_without_success_for_too_long_is_paused(store: SqliteStore, receiver: Receiver) -> None:
     receiver.rule = lambda _: Reply(404)
-    side = WebhookSide(store, receiver.url, give_up="1d")
-    async with side.posting():
-        await side.store_events(Kind.OPEN)
+    harness = WebhookHarness(store, receiver.url, give_up="1d")
+    async with harness.posting():
+        await harness.store_events(Kind.OPEN)
         for _ in range(30):
-            await side.later(3700)
-        (paused,) = side.logged("webhook.paused")
+            await harness.later(3700)
+        (paused,) = harness.logged("webhook.paused")
         assert "404" in paused["why"]
         assert len(receiver.posts) < 30
         assert (await store.webhooks.states())[0].paused_at > 0
@@ -277,13 +277,13 @@ async def test_a_webhook_without_success_for_too_long_is_paused(store: SqliteSto
 
 async def test_retry_after_is_respected(store: SqliteStore, receiver: Receiver) -> None:
     receiver.next.append(Reply(429, {"Retry-After": "120"}))
-    side = WebhookSide(store, receiver.url)
-    async with side.posting():
-        await side.store_events(Kind.OPEN)
-        await side.rounds()
-        await side.later(119)
+    harness = WebhookHarness(store, receiver.url)
+    async with harness.posting():
+        await harness.store_events(Kind.OPEN)
+        await harness.rounds()
+        await harness.later(119)
         assert len(receiver.posts) == 1
-        await side.later(1)
+        await harness.later(1)
         assert len(receiver.posts) == 2
 
 
@@ -300,14 +300,14 @@ async def test_a_receiver_that_redirects_resets_sleeps_or_refuses_the_login_is_t
     store: SqliteStore, receiver: Receiver, reply: Reply, reason: str
 ) -> None:
     receiver.next.append(reply)
-    side = WebhookSide(store, receiver.url, timeout="200ms")
-    async with side.posting():
-        await side.store_events(Kind.OPEN)
-        await side.rounds()
-        last = side.sender.cursor.progress.last
+    harness = WebhookHarness(store, receiver.url, timeout="200ms")
+    async with harness.posting():
+        await harness.store_events(Kind.OPEN)
+        await harness.rounds()
+        last = harness.sender.cursor.progress.last
         assert last is not None
         assert reason in last.text
-        await side.later(6)
+        await harness.later(6)
     assert len(receiver.posts) == 2
     assert receiver.posts[0].id == receiver.posts[1].id
     assert {post.path for post in receiver.posts} == {"/hook"}
@@ -317,11 +317,11 @@ async def test_an_endless_answer_is_cut_and_its_control_characters_are_not_kept(
     store: SqliteStore, receiver: Receiver
 ) -> None:
     receiver.next.append(Reply(500, text="\x1b[31mred\r\nforged: line " + "x" * 10**6))
-    side = WebhookSide(store, receiver.url)
-    async with side.posting():
-        await side.store_events(Kind.OPEN)
-        await side.rounds()
-        await side.sender.cursor.sync()
+    harness = WebhookHarness(store, receiver.url)
+    async with harness.posting():
+        await harness.store_events(Kind.OPEN)
+        await harness.rounds()
+        await harness.sender.cursor.sync()
     (failure,) = await store.webhooks.failures("crm", 10)
     assert len(failure.answer) == 512
     assert failure.answer.isprintable()
@@ -329,20 +329,20 @@ async def test_an_endless_answer_is_cut_and_its_control_characters_are_not_kept(
 
 async def test_a_slow_receiver_gets_at_most_so_many_posts_at_once(store: SqliteStore, receiver: Receiver) -> None:
     receiver.rule = lambda _: Reply(wait=0.02)
-    side = WebhookSide(store, receiver.url, concurrency=3)
-    async with side.posting():
+    harness = WebhookHarness(store, receiver.url, concurrency=3)
+    async with harness.posting():
         for number in range(30):
-            await side.store_events(Kind.OPEN, queue_id=f"Q{number}")
-        await side.rounds()
+            await harness.store_events(Kind.OPEN, queue_id=f"Q{number}")
+        await harness.rounds()
     assert len(receiver.posts) == 30
     assert 1 < receiver.most_at_once <= 3
 
 
 async def test_header_fields_and_login_of_the_configuration_are_sent(store: SqliteStore, receiver: Receiver) -> None:
     keys: dict[str, Any] = {"username": "hook", "password": "gehe\u00efm", "headers": {"X-Api-Key": "k1"}}
-    async with WebhookSide(store, receiver.url, **keys).posting() as side:
-        await side.store_events(Kind.OPEN)
-        await side.rounds()
+    async with WebhookHarness(store, receiver.url, **keys).posting() as harness:
+        await harness.store_events(Kind.OPEN)
+        await harness.rounds()
     (post,) = receiver.posts
     assert post.headers["X-Api-Key"] == "k1"
     assert post.headers["Authorization"] == "Basic aG9vazpnZWhlw69t"
@@ -351,12 +351,12 @@ async def test_header_fields_and_login_of_the_configuration_are_sent(store: Sqli
 
 async def test_a_hundred_failures_hold_the_cursor(store: SqliteStore, receiver: Receiver) -> None:
     receiver.rule = lambda post: Reply(500) if post.json["type"] == "message.open" else Reply()
-    side = WebhookSide(store, receiver.url)
-    async with side.posting():
+    harness = WebhookHarness(store, receiver.url)
+    async with harness.posting():
         for number in range(150):
-            await side.store_events(Kind.OPEN, Kind.CLICK, queue_id=f"Q{number}")
-        await side.rounds()
-        await side.sender.cursor.sync()
+            await harness.store_events(Kind.OPEN, Kind.CLICK, queue_id=f"Q{number}")
+        await harness.rounds()
+        await harness.sender.cursor.sync()
         failures = await store.webhooks.failures("crm", 1000)
     assert 90 <= len(failures) <= 200
 
@@ -364,8 +364,8 @@ async def test_a_hundred_failures_hold_the_cursor(store: SqliteStore, receiver: 
 async def test_events_that_were_stored_while_the_store_was_read_are_not_missed(
     store: SqliteStore, receiver: Receiver
 ) -> None:
-    side = WebhookSide(store, receiver.url)
-    async with side.posting():
+    harness = WebhookHarness(store, receiver.url)
+    async with harness.posting():
 
         async def store_many() -> None:
             for number in range(300):
@@ -374,23 +374,23 @@ async def test_events_that_were_stored_while_the_store_was_read_are_not_missed(
 
         storing = asyncio.create_task(store_many())
         while not storing.done():
-            await side.rounds()
+            await harness.rounds()
             await asyncio.sleep(0.01)
-        await side.rounds()
+        await harness.rounds()
     assert len({post.id for post in receiver.posts}) == len(receiver.posts) == 300
 
 
 async def test_a_replay_goes_on_by_its_times_after_the_database_was_replaced(
     store: SqliteStore, receiver: Receiver
 ) -> None:
-    side = WebhookSide(store, receiver.url)
-    async with side.posting():
-        await side.store_events(Kind.OPEN)
-        await side.rounds()
+    harness = WebhookHarness(store, receiver.url)
+    async with harness.posting():
+        await harness.store_events(Kind.OPEN)
+        await harness.rounds()
         beyond = Position(0, 10**6)
         await store.webhooks.replay("crm", Replay(beyond, beyond, NOW - 60, NOW + 60))
-        await side.later(2)
-        await side.rounds()
+        await harness.later(2)
+        await harness.rounds()
         assert receiver.types().count("message.open") == 2
         state = await store.webhooks.state("crm")
         assert state is not None
@@ -401,19 +401,19 @@ async def test_an_event_that_is_stored_during_a_round_is_posted_by_the_next_one(
     store: SqliteStore, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("relay.webhooks.sender.POLL", 3600.0)
-    side = WebhookSide(store, receiver.url)
+    harness = WebhookHarness(store, receiver.url)
     read = store.feed.read
     late = [Kind.OPEN]
 
     async def read_then_store(after: Position, limit: int) -> FeedPage:
         page = await read(after, limit)
-        if side.sender.began and late and not page.events:
-            await side.store_events(late.pop())
-            side.sender.wake()
+        if harness.sender.began and late and not page.events:
+            await harness.store_events(late.pop())
+            harness.sender.wake()
         return page
 
     monkeypatch.setattr(store.feed, "read", read_then_store)
-    running = asyncio.create_task(side.sender.run())
+    running = asyncio.create_task(harness.sender.run())
     async with asyncio.timeout(30):
         while not receiver.posts:
             await asyncio.sleep(0.01)

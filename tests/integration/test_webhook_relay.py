@@ -15,8 +15,8 @@ from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Say, Sink
 from tests.servers.vendor_readers import Anymail, sendgrid_verifies, standard_webhooks
 from tests.servers.waiting import until
+from tests.servers.webhook_harness import SECRET
 from tests.servers.webhook_receiver import Posted, Receiver
-from tests.servers.webhook_side import SECRET
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 

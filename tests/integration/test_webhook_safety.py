@@ -14,8 +14,8 @@ from relay.webhooks.receiver_client import ReceiverClient
 from tests.contract.values import NOW
 from tests.servers.dns_server import DnsServer
 from tests.servers.waiting import PATIENCE
+from tests.servers.webhook_harness import WebhookHarness, enqueue, invoice
 from tests.servers.webhook_receiver import Receiver, Reply
-from tests.servers.webhook_side import WebhookSide, enqueue, invoice
 
 
 @pytest.fixture
@@ -26,12 +26,12 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
     await opened.close()
 
 
-async def answer_of(side: WebhookSide) -> str:
+async def answer_of(harness: WebhookHarness) -> str:
     """Post one event, and return what came of it: "" if it was accepted."""
-    async with side.posting():
-        await side.store_events(Kind.OPEN)
-        await side.rounds()
-        last = side.sender.cursor.progress.last
+    async with harness.posting():
+        await harness.store_events(Kind.OPEN)
+        await harness.rounds()
+        last = harness.sender.cursor.progress.last
         assert last is not None
         return "" if last.status == 200 else last.text
 
@@ -41,8 +41,8 @@ async def test_a_name_that_leads_to_a_private_address_is_refused(store: SqliteSt
     async with Receiver() as receiver, DnsServer() as dns:
         dns.add(f"crm.test. {'AAAA' if ':' in address else 'A'} {address}")
         url = f"https://crm.test:{receiver.port}/hook"
-        side = WebhookSide(store, url, dns.resolver(), allow_networks=[])
-        assert "is not public" in await answer_of(side)
+        harness = WebhookHarness(store, url, dns.resolver(), allow_networks=[])
+        assert "is not public" in await answer_of(harness)
         assert receiver.posts == []
 
 
@@ -50,21 +50,21 @@ async def test_a_name_that_changes_to_a_private_address_after_it_was_judged_is_n
     store: SqliteStore,
 ) -> None:
     async with Receiver() as receiver, DnsServer("crm.test. A 127.0.0.1") as dns:
-        side = WebhookSide(store, f"http://crm.test:{receiver.port}/hook", dns.resolver(cache_size=1))
-        async with side.posting():
-            await side.store_events(Kind.OPEN)
-            await side.rounds()
+        harness = WebhookHarness(store, f"http://crm.test:{receiver.port}/hook", dns.resolver(cache_size=1))
+        async with harness.posting():
+            await harness.store_events(Kind.OPEN)
+            await harness.rounds()
             assert len(receiver.posts) == 1
             assert receiver.posts[0].host == f"crm.test:{receiver.port}"
             dns._records.clear()
             dns.add("crm.test. A 10.9.8.7")
-            side._lookups.forget()  # type: ignore[attr-defined]
-            await side.sender._context.client.__aexit__()
-            await side.sender._context.client.__aenter__()
-            side.now += 1
-            await side.store_events(Kind.CLICK)
-            await side.rounds()
-            last = side.sender.cursor.progress.last
+            harness._lookups.forget()  # type: ignore[attr-defined]
+            await harness.sender._context.client.__aexit__()
+            await harness.sender._context.client.__aenter__()
+            harness.now += 1
+            await harness.store_events(Kind.CLICK)
+            await harness.rounds()
+            last = harness.sender.cursor.progress.last
             assert last is not None
             assert "allow_networks" in last.text
             assert len(receiver.posts) == 1
@@ -73,15 +73,15 @@ async def test_a_name_that_changes_to_a_private_address_after_it_was_judged_is_n
 @pytest.mark.parametrize("url", ["https://127.0.0.1:{}/", "https://[::1]:{}/", "http://127.0.0.1:{}/"])
 async def test_an_address_in_the_url_is_judged_too(store: SqliteStore, url: str) -> None:
     async with Receiver() as receiver:
-        side = WebhookSide(store, url.format(receiver.port), allow_networks=[])
-        assert "allow_networks" in await answer_of(side)
+        harness = WebhookHarness(store, url.format(receiver.port), allow_networks=[])
+        assert "allow_networks" in await answer_of(harness)
         assert receiver.posts == []
 
 
 async def test_samples_for_a_receiver_that_does_not_answer_have_one_deadline(store: SqliteStore) -> None:
     async with Receiver() as receiver:
         receiver.rule = lambda _: Reply(wait=PATIENCE)
-        webhook = WebhookSide(store, receiver.url, timeout=3600).sender.webhook
+        webhook = WebhookHarness(store, receiver.url, timeout=3600).sender.webhook
         async with ReceiverClient(webhook, Resolver()) as client:
             tested = await post_samples(client, webhook, list(Kind), "acme.test", NOW, seconds=0.2)
         assert {(one.response.status, one.accepted) for one in tested} == {(0, False)}
@@ -93,8 +93,8 @@ async def test_samples_for_a_receiver_that_does_not_answer_have_one_deadline(sto
 async def test_another_form_of_an_address_is_never_connected_to(store: SqliteStore, host: str) -> None:
     """Settings refuse it. This is about what some versions of aiohttp would take for an address all the same."""
     async with Receiver() as receiver:
-        side = WebhookSide(store, f"https://127.0.0.1:{receiver.port}/", allow_networks=[])
-        webhook = side.sender.webhook.model_copy(update={"url": f"https://{host}:{receiver.port}/"})
+        harness = WebhookHarness(store, f"https://127.0.0.1:{receiver.port}/", allow_networks=[])
+        webhook = harness.sender.webhook.model_copy(update={"url": f"https://{host}:{receiver.port}/"})
         async with ReceiverClient(webhook, Resolver()) as client:
             answer = await client.post(b"{}", {})
         assert (answer.status, "neither a name nor an address" in answer.text) == (0, True), answer
@@ -103,8 +103,8 @@ async def test_another_form_of_an_address_is_never_connected_to(store: SqliteSto
 
 async def test_a_host_without_an_address_or_a_name_server_is_a_failure_with_its_reason(store: SqliteStore) -> None:
     async with DnsServer("", {"down.test.": "SERVFAIL"}) as dns:
-        assert "has no address" in await answer_of(WebhookSide(store, "https://none.test/", dns.resolver()))
-        assert "SERVFAIL" in await answer_of(WebhookSide(store, "https://down.test/", dns.resolver()))
+        assert "has no address" in await answer_of(WebhookHarness(store, "https://none.test/", dns.resolver()))
+        assert "SERVFAIL" in await answer_of(WebhookHarness(store, "https://down.test/", dns.resolver()))
 
 
 async def test_certificates_are_verified(store: SqliteStore, tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ async def test_certificates_are_verified(store: SqliteStore, tmp_path: Path) -> 
         signer.issue_cert(name).configure_cert(context)
         async with Receiver(context) as receiver, DnsServer("crm.test. A 127.0.0.1") as dns:
             url = f"https://crm.test:{receiver.port}/hook"
-            return await answer_of(WebhookSide(store, url, dns.resolver(), ca_file=str(file)))
+            return await answer_of(WebhookHarness(store, url, dns.resolver(), ca_file=str(file)))
 
     assert await try_certificate("crm.test", authority) == ""
     await store.webhooks.resume("crm")
@@ -130,5 +130,5 @@ async def test_certificates_are_verified(store: SqliteStore, tmp_path: Path) -> 
 
 async def test_a_receiver_that_speaks_no_tls_is_a_failure(store: SqliteStore) -> None:
     async with Receiver() as receiver:
-        side = WebhookSide(store, receiver.url.replace("http:", "https:"))
-        assert await answer_of(side) != ""
+        harness = WebhookHarness(store, receiver.url.replace("http:", "https:"))
+        assert await answer_of(harness) != ""

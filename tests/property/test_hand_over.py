@@ -163,7 +163,7 @@ class Checked:
 
     @property
     def _rests(self) -> bool:
-        return self.table.entries_left <= 0 or self.runner()._hand_over._rest is not None
+        return self.table.entries_left <= 0 or self.runner()._hand_over._idle is not None
 
     async def step(self, step: New | End | Pass) -> None:
         match step:

@@ -4,8 +4,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.delivery.dot_stuffing import stuffed, stuffed_piece
-from relay.mail.dot_stuffing import DotDecoder, LineEndDecoder, normalise
+from relay.mail.dot_stuffing import DotDecoder, LineEndDecoder, normalise, stuffed, stuffed_piece
 
 NASTY = st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"\r\n.", b"\r\n.\r\n", b"a", b"\0", b"\xff"])).map(
     b"".join

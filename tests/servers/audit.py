@@ -8,13 +8,13 @@ from pathlib import Path
 from relay.config import Settings
 from relay.config.load import check
 from relay.events.ports import StoreError
-from relay.reports.audit import Audit
 from relay.reports.ports import AuditStore
 from relay.reports.run_audit import run_audit
+from relay.reports.store_audit import StoreAudit
 from relay.storage.open import open_audit
 
 
-async def audited(store: AuditStore, retained_since: float = 0.0) -> Audit:
+async def audited(store: AuditStore, retained_since: float = 0.0) -> StoreAudit:
     """Audit an open store."""
 
     async def rest() -> None:

@@ -10,7 +10,7 @@ import aiohttp
 
 from relay.config.secret_hash import hash_password
 from tests.ports import free_port
-from tests.servers.console_side import ConsoleRelay
+from tests.servers.console_harness import ConsoleRelay
 from tests.servers.sink import Sink
 
 CODE = "4k7q-9x2m-aaaa-bbbb"

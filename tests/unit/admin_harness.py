@@ -21,7 +21,7 @@ from relay.config.console import Console
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
 from relay.mail.queue_id import queue_id
-from relay.people.audit import Audit
+from relay.people.audit_trail import AuditTrail
 from relay.people.login import People
 from relay.queue.entry import Entry
 from relay.queue.message import Message, NewMessage
@@ -31,8 +31,8 @@ from relay.rewrite.tokens import new_key, parse_keyring
 from relay.storage.sqlite.store import SqliteStore
 from relay.storage.store import Store
 from relay.tracker.link_blocks import BlockParser
-from tests.servers.signing_side import SigningSide
-from tests.servers.verification_side import VerificationSide
+from tests.servers.signing_harness import SigningHarness
+from tests.servers.verification_harness import VerificationHarness
 
 NOW = 1_700_000_000.0
 
@@ -80,8 +80,10 @@ class AdminHarness:
                     readiness=lambda: {"store": True, "listeners": True},
                 ).table(),
                 self.queue_routes(store).table(),
-                DomainRoutes(SigningSide(store.database, Settings(), lambda: NOW).build(), Settings).table(),
-                IdentityRoutes(VerificationSide(store, Settings(), lambda: NOW).verifier, store.limits, dict).table(),
+                DomainRoutes(SigningHarness(store.database, Settings(), lambda: NOW).build(), Settings).table(),
+                IdentityRoutes(
+                    VerificationHarness(store, Settings(), lambda: NOW).verifier, store.limits, dict
+                ).table(),
                 NodeRoutes(store.nodes).table(),
                 self.people_routes(store).table(),
                 self.provider_routes(store).table(),
@@ -98,7 +100,9 @@ class AdminHarness:
         )
 
     def people_routes(self, store: Store) -> PeopleRoutes:
-        audit = Audit(store.changes, lambda line, **fields: self.lines.append((line, fields)), lambda: NOW, lambda: "c")
+        audit = AuditTrail(
+            store.changes, lambda line, **fields: self.lines.append((line, fields)), lambda: NOW, lambda: "c"
+        )
         people = People(
             Console,
             store.accounts,

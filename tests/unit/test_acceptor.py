@@ -1,4 +1,4 @@
-"""Connections in their beginning: a flood from one network ends no handshake of another."""
+"""Connections in their preamble: a flood from one network ends no handshake of another."""
 
 import asyncio
 import ssl
@@ -7,16 +7,16 @@ import pytest
 import trustme
 
 from relay import acceptor
-from relay.acceptor import Acceptor, Beginning
+from relay.acceptor import Acceptor, Preamble
 from tests.servers.waiting import PATIENCE
 
 
-async def test_the_network_with_most_beginnings_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(acceptor, "MAX_BEGINNINGS", 5)
+async def test_the_network_with_most_preambles_gives_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(acceptor, "MAX_PREAMBLES", 5)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("relay.test").configure_cert(context)
     serving = await Acceptor.open(
-        ["127.0.0.1"], 0, Beginning(tls=context), lambda _: asyncio.Protocol(), lambda *_: None
+        ["127.0.0.1"], 0, Preamble(tls=context), lambda _: asyncio.Protocol(), lambda *_: None
     )
     port = serving.sockets[0].getsockname()[1]
 

@@ -17,7 +17,7 @@ from relay.limits.window import windows
 from relay.queue.pause import Pause, identity_subject
 from relay.storage.sqlite.store import SqliteStore
 from relay.verification.model import Verification
-from tests.servers.verification_side import VerificationSide
+from tests.servers.verification_harness import VerificationHarness
 
 NOW = 1_800_000_000.0
 
@@ -34,11 +34,11 @@ SETTINGS = Settings.model_validate(
 class IdentityApi:
     def __init__(self, store: SqliteStore, socket: Path) -> None:
         self.store = store
-        self.side = VerificationSide(store, SETTINGS, lambda: NOW)
+        self.harness = VerificationHarness(store, SETTINGS, lambda: NOW)
         self.socket = socket
         self.pauses: dict[str, Pause] = {}
         app = web.Application()
-        app.add_routes(IdentityRoutes(self.side.verifier, store.limits, lambda: self.pauses).table())
+        app.add_routes(IdentityRoutes(self.harness.verifier, store.limits, lambda: self.pauses).table())
         pausing = IdentityPauseRoutes(
             settings=lambda: SETTINGS,
             pause=self.pause,
@@ -80,10 +80,10 @@ async def test_the_list_has_limits_usage_and_steps_of_configured_and_tested_addr
     limits = {f"identity:{JANE}": windows(2, 9)}
     for number in range(2):
         assert await api.store.limits.acquire(Slot("Q1", number, limits), NOW - 10) == NOW - 10
-    await api.side.table.verify(Verification(JANE, "sending", "passed", NOW - 5, "taken", "Q1"))
-    await api.side.table.verify(Verification("x@other.test", "sender", "passed", NOW))
-    await api.side.table.verify(Verification("acme.test", "dns", "failed", NOW))
-    await api.side.proven.load()
+    await api.harness.table.verify(Verification(JANE, "sending", "passed", NOW - 5, "taken", "Q1"))
+    await api.harness.table.verify(Verification("x@other.test", "sender", "passed", NOW))
+    await api.harness.table.verify(Verification("acme.test", "dns", "failed", NOW))
+    await api.harness.proven.load()
     status, answer = await api.ask("GET", "/identities")
     assert status == 200
     jane, bob, other = answer["identities"]
@@ -118,7 +118,7 @@ async def test_codes_are_sent_and_entered(api: IdentityApi) -> None:
     status, answer = await api.ask("POST", f"/identities/{JANE}/code", {"code": "000001"})
     assert (status, answer["state"], answer["verdict"]) == (200, "passed", "")
     for step in ("sending", "tracking"):
-        await api.side.table.verify(Verification(JANE, step, "passed", NOW))
+        await api.harness.table.verify(Verification(JANE, step, "passed", NOW))
     await api.ask("POST", f"/identities/{JANE}/test/receiving")
     _, answer = await api.ask("POST", f"/identities/{JANE}/code", {"code": "000002"})
     assert answer["verdict"] == "Email identity seems to be correctly set up"

@@ -15,10 +15,10 @@ from relay.admin.application import admin_application
 from relay.admin.pauses import PauseRoutes
 from relay.admin.server import AdminServer
 from relay.admin.sites import SiteRoutes
-from relay.admin.why import WhyRoutes
+from relay.admin.wait_reasons import WaitReasonRoutes
 from relay.app.identity_pauses import IdentityPauses
 from relay.app.operator_pauses import OperatorPauses
-from relay.app.why import Explainer
+from relay.app.wait_explainer import WaitExplainer
 from relay.cli import main
 from relay.config.sites import merge_sites, shipped_sites
 from relay.delivery.connect import TlsContexts
@@ -55,7 +55,7 @@ class Zone(Resolver):
 
 
 @dataclass
-class Side:
+class Operator:
     """A running queue, and the admin server over it."""
 
     harness: Harness
@@ -97,11 +97,11 @@ class Side:
 
 
 @pytest.fixture
-async def side(tmp_path: Path) -> AsyncIterator[Side]:
+async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
     config = tmp_path / "relay.toml"
     config.write_text(f'[server]\nhostname = "relay.test"\ndata_dir = "{tmp_path}"\n')
     async with running(tmp_path, SETTINGS) as harness:
-        found = Side(harness, config, [])
+        found = Operator(harness, config, [])
         server = AdminServer(admin_application(*tables(found)))
         await server.start_unix(tmp_path / SETTINGS.admin.socket)
         yield found
@@ -118,9 +118,9 @@ class Identities:
         return await self._harness.runner.shared_pauses.resume(f"identity:{address}")
 
 
-def tables(side: Side) -> list[Any]:
-    harness = side.harness
-    explainer = Explainer(
+def tables(operator: Operator) -> list[Any]:
+    harness = operator.harness
+    explainer = WaitExplainer(
         lanes=harness.runner.lanes,
         pauses=harness.runner.shared_pauses,
         rates=harness.context.rates,
@@ -134,7 +134,7 @@ def tables(side: Side) -> list[Any]:
     pauses = OperatorPauses(
         harness.runner.shared_pauses,
         cast("IdentityPauses", Identities(harness)),
-        lambda line, **fields: side.lines.append((line, fields)),
+        lambda line, **fields: operator.lines.append((line, fields)),
         lambda: harness.now,
     )
     return [
@@ -147,7 +147,7 @@ def tables(side: Side) -> list[Any]:
             resume=pauses.resume,
             resume_of_application=pauses.resume_of_application,
         ).table(),
-        WhyRoutes(
+        WaitReasonRoutes(
             store=harness.store.queue,
             explain=explainer.explain,
             sites=explainer.sites,
@@ -166,39 +166,43 @@ def tables(side: Side) -> list[Any]:
         (["big"], "its site big is paused: an operator paused it: wait"),
     ],
 )
-async def test_a_pause_holds_what_comes_and_resuming_releases_it(side: Side, subject: list[str], reason: str) -> None:
-    side.harness.context.rates.admit("mx:x.test", BIG, None, NOW)
-    assert "is paused" in await side.output("site", "pause", *subject, "--reason", "wait")
-    await side.enqueue("0000000000000A", "u@x.test", campaign="spring")
-    assert await side.reason() == reason
-    assert side.harness.delivery.jobs == []
-    assert reason in await side.output("why", "0000000000000A/0")
-    assert "resume" in await side.output("why", "u@x.test")
+async def test_a_pause_holds_what_comes_and_resuming_releases_it(
+    operator: Operator, subject: list[str], reason: str
+) -> None:
+    operator.harness.context.rates.admit("mx:x.test", BIG, None, NOW)
+    assert "is paused" in await operator.output("site", "pause", *subject, "--reason", "wait")
+    await operator.enqueue("0000000000000A", "u@x.test", campaign="spring")
+    assert await operator.reason() == reason
+    assert operator.harness.delivery.jobs == []
+    assert reason in await operator.output("why", "0000000000000A/0")
+    assert "resume" in await operator.output("why", "u@x.test")
 
-    told = await side.output("site", "resume", *subject)
+    told = await operator.output("site", "resume", *subject)
     assert "1 waiting recipients are due now" in told
-    assert await side.states() == {"A": "delivered"}
-    assert "is not paused" in await side.output("site", "resume", *subject)
+    assert await operator.states() == {"A": "delivered"}
+    assert "is not paused" in await operator.output("site", "resume", *subject)
 
 
-async def test_a_pause_ends_by_its_time_and_other_mail_leaves(side: Side) -> None:
-    await side.output("site", "pause", "--campaign", "spring", "--for", "10m")
-    assert "is paused already" in await side.output("site", "pause", "--campaign", "spring", "--for", "5m")
-    await side.enqueue("0000000000000A", "u@x.test", campaign="spring")
-    await side.enqueue("0000000000000B", "u@x.test", campaign="autumn")
-    await side.enqueue("0000000000000C", "u@x.test")
-    assert await side.states() == {"A": "waiting", "B": "delivered", "C": "delivered"}
-    side.harness.now += 601
-    assert await side.states() == {"A": "delivered", "B": "delivered", "C": "delivered"}
-    assert [line for line, _ in side.lines] == ["pause.begun", "pause.begun"]
-    assert len({fields["until"] for _, fields in side.lines}) == 1, "the end in force, not that of the shorter pause"
+async def test_a_pause_ends_by_its_time_and_other_mail_leaves(operator: Operator) -> None:
+    await operator.output("site", "pause", "--campaign", "spring", "--for", "10m")
+    assert "is paused already" in await operator.output("site", "pause", "--campaign", "spring", "--for", "5m")
+    await operator.enqueue("0000000000000A", "u@x.test", campaign="spring")
+    await operator.enqueue("0000000000000B", "u@x.test", campaign="autumn")
+    await operator.enqueue("0000000000000C", "u@x.test")
+    assert await operator.states() == {"A": "waiting", "B": "delivered", "C": "delivered"}
+    operator.harness.now += 601
+    assert await operator.states() == {"A": "delivered", "B": "delivered", "C": "delivered"}
+    assert [line for line, _ in operator.lines] == ["pause.begun", "pause.begun"]
+    assert len({fields["until"] for _, fields in operator.lines}) == 1, (
+        "the end in force, not that of the shorter pause"
+    )
 
 
-async def test_a_held_provider_takes_no_fallback(side: Side) -> None:
-    await side.output("site", "pause", "--provider", "newsletter")
-    await side.enqueue("0000000000000A", "u@x.test", provider="newsletter")
-    assert (await side.reason()).startswith("its provider newsletter is paused")
-    assert "newsletter" in await side.output("site", "list")
+async def test_a_held_provider_takes_no_fallback(operator: Operator) -> None:
+    await operator.output("site", "pause", "--provider", "newsletter")
+    await operator.enqueue("0000000000000A", "u@x.test", provider="newsletter")
+    assert (await operator.reason()).startswith("its provider newsletter is paused")
+    assert "newsletter" in await operator.output("site", "list")
 
 
 @pytest.mark.parametrize(
@@ -215,49 +219,51 @@ async def test_a_held_provider_takes_no_fallback(side: Side) -> None:
         (["why", "0000000000000Z"], "there is no message"),
     ],
 )
-async def test_bad_input_gets_an_error_that_says_what_is_right(side: Side, arguments: list[str], problem: str) -> None:
-    result = await side.run(*arguments)
+async def test_bad_input_gets_an_error_that_says_what_is_right(
+    operator: Operator, arguments: list[str], problem: str
+) -> None:
+    result = await operator.run(*arguments)
     assert result.exit_code != 0
     assert problem in result.output
 
 
-async def test_the_list_shows_sites_in_use_and_all_profiles_on_request(side: Side) -> None:
-    rates = side.harness.context.rates
+async def test_the_list_shows_sites_in_use_and_all_profiles_on_request(operator: Operator) -> None:
+    rates = operator.harness.context.rates
     rates.admit("mx:x.test", BIG, None, NOW)
     for _ in range(20):
         rates.accepted("mx:x.test", NOW, NOW)
     rates.slowed("mx:x.test", NOW, NOW, "421 slow down")
-    listed = await side.output("site", "list")
+    listed = await operator.output("site", "list")
     assert "limited" in listed
     assert "421 slow down" in listed
     assert "google" not in listed
-    assert "google" in await side.output("site", "list", "--all")
-    (shown,) = (json.loads(line) for line in (await side.output("site", "show", "x.test", "--json")).splitlines())
+    assert "google" in await operator.output("site", "list", "--all")
+    (shown,) = (json.loads(line) for line in (await operator.output("site", "show", "x.test", "--json")).splitlines())
     assert (shown["site"], shown["rate_found"], shown["rate"], shown["lanes"]) == ("big", 20.0, 10.0, ["mx:x.test"])
-    shown = await side.output("site", "show", "big")
+    shown = await operator.output("site", "show", "big")
     assert "10 messages a minute" in shown
     assert "slowed to 10 messages a minute: 421 slow down" in shown
 
 
-async def test_why_names_the_back_off_the_lane_and_the_rate(side: Side) -> None:
-    side.harness.delivery.answers = [BUSY]
-    await side.enqueue("0000000000000A", "u@x.test")
-    rates = side.harness.context.rates
+async def test_why_names_the_back_off_the_lane_and_the_rate(operator: Operator) -> None:
+    operator.harness.delivery.answers = [BUSY]
+    await operator.enqueue("0000000000000A", "u@x.test")
+    rates = operator.harness.context.rates
     rates.admit("mx:x.test", BIG, None, NOW)
     rates.slowed("mx:x.test", NOW, NOW, "421 slow down")
-    answer = json.loads(await side.output("why", "x.test", "--json"))
+    answer = json.loads(await operator.output("why", "x.test", "--json"))
     assert (answer["kind"], [one["site"] for one in answer["sites"]]) == ("domain", ["big"])
     (entry,) = answer["entries"]
     assert [reason["cause"] for reason in entry["reasons"]] == ["back-off", "site rate"]
     assert "451 4.3.2 busy" in entry["reasons"][0]["text"]
     assert entry["reasons"][0]["remedy"] == "relay queue flush 0000000000000A"
     assert answer["servers"] == [{"lane": "mx:x.test", "endpoints": ["mx1.big.test[8.8.8.8]:25"], "problem": ""}]
-    told = await side.output("why", "x.test")
+    told = await operator.output("why", "x.test")
     assert "servers of mx:x.test  mx1.big.test[8.8.8.8]:25" in told
     assert "slowed to" in told
-    assert "none: 550 5.1.2 domain gone.test does not exist" in await side.output("why", "gone.test")
-    assert json.loads(await side.output("why", "big", "--json"))["kind"] == "site"
-    assert "nothing waits for provider" in await side.output("why", "provider:newsletter")
+    assert "none: 550 5.1.2 domain gone.test does not exist" in await operator.output("why", "gone.test")
+    assert json.loads(await operator.output("why", "big", "--json"))["kind"] == "site"
+    assert "nothing waits for provider" in await operator.output("why", "provider:newsletter")
 
 
 @pytest.mark.parametrize(
@@ -271,58 +277,58 @@ async def test_why_names_the_back_off_the_lane_and_the_rate(side: Side) -> None:
         ("0000000000000a/0", "entry"),
     ],
 )
-async def test_why_takes_targets_as_logs_and_lists_show_them(side: Side, target: str, kind: str) -> None:
-    side.harness.delivery.answers = [BUSY]
-    await side.enqueue("0000000000000A", "u@x.test")
-    side.harness.context.rates.admit("mx:x.test", BIG, None, NOW)
-    answer = json.loads(await side.output("why", target, "--json"))
+async def test_why_takes_targets_as_logs_and_lists_show_them(operator: Operator, target: str, kind: str) -> None:
+    operator.harness.delivery.answers = [BUSY]
+    await operator.enqueue("0000000000000A", "u@x.test")
+    operator.harness.context.rates.admit("mx:x.test", BIG, None, NOW)
+    answer = json.loads(await operator.output("why", target, "--json"))
     assert (answer["kind"], len(answer["entries"])) == (kind, 1)
 
 
 async def test_why_says_that_it_is_cut_where_one_lane_has_more_than_its_part(
-    side: Side, monkeypatch: pytest.MonkeyPatch
+    operator: Operator, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("relay.admin.why.MAX_ENTRIES", 4)
-    side.harness.delivery.answers = [BUSY] * 9
+    monkeypatch.setattr("relay.admin.wait_reasons.MAX_ENTRIES", 4)
+    operator.harness.delivery.answers = [BUSY] * 9
     for number, recipient in enumerate(("a@x.test", "b@x.test", "c@x.test", "d@y.test")):
-        side.harness.context.rates.admit(f"mx:{recipient[2:]}", BIG, None, NOW)
-        await side.enqueue(f"0000000000000{'ABCD'[number]}", recipient)
+        operator.harness.context.rates.admit(f"mx:{recipient[2:]}", BIG, None, NOW)
+        await operator.enqueue(f"0000000000000{'ABCD'[number]}", recipient)
     for target, shown, more in (("big", 3, True), ("x.test", 3, False), ("0000000000000A/0", 1, False)):
-        answer = json.loads(await side.output("why", target, "--json"))
+        answer = json.loads(await operator.output("why", target, "--json"))
         assert (len(answer["entries"]), answer["more"]) == (shown, more), target
 
 
-async def test_why_says_what_became_of_a_message(side: Side) -> None:
-    await side.enqueue("0000000000000A", "u@x.test")
-    assert "accepted it: 250 2.0.0 ok" in await side.output("why", "0000000000000a")
+async def test_why_says_what_became_of_a_message(operator: Operator) -> None:
+    await operator.enqueue("0000000000000A", "u@x.test")
+    assert "accepted it: 250 2.0.0 ok" in await operator.output("why", "0000000000000a")
 
 
-async def test_three_domains_that_block_us_pause_their_site_which_is_probed_afterwards(side: Side) -> None:
-    harness, rates = side.harness, side.harness.context.rates
+async def test_three_domains_that_block_us_pause_their_site_which_is_probed_afterwards(operator: Operator) -> None:
+    harness, rates = operator.harness, operator.harness.context.rates
     blocked = Deferred(Reply(451, "4.7.1", "Your host is listed at sbl.spamhaus.org, blocked"), "mx[192.0.2.1]:25")
     for number, name in enumerate("xyz"):
         rates.admit(f"mx:{name}.test", BIG, None, NOW)
         harness.delivery.answers = [blocked]
-        await side.enqueue(f"0000000000000{'ABC'[number]}", f"u@{name}.test")
+        await operator.enqueue(f"0000000000000{'ABC'[number]}", f"u@{name}.test")
     assert ("site:big", "blocked") in harness.raised
     rates.admit("mx:w.test", BIG, None, NOW)
-    await side.enqueue("0000000000000D", "u@w.test")
-    assert (await side.states())["D"] == "waiting"
-    assert "its site big is paused: 451 4.7.1 Your host is listed" in await side.output("why", "0000000000000D")
-    assert "paused" in await side.output("site", "show", "big")
+    await operator.enqueue("0000000000000D", "u@w.test")
+    assert (await operator.states())["D"] == "waiting"
+    assert "its site big is paused: 451 4.7.1 Your host is listed" in await operator.output("why", "0000000000000D")
+    assert "paused" in await operator.output("site", "show", "big")
 
     harness.now += 901
     assert rates.connections("big", 5) == 1
-    assert (await side.states())["D"] == "delivered"
+    assert (await operator.states())["D"] == "delivered"
 
 
-async def test_two_domains_that_block_us_pause_themselves_only(side: Side) -> None:
-    harness, rates = side.harness, side.harness.context.rates
+async def test_two_domains_that_block_us_pause_themselves_only(operator: Operator) -> None:
+    harness, rates = operator.harness, operator.harness.context.rates
     blocked = Deferred(Reply(451, "4.7.1", "Your host is listed at sbl.spamhaus.org, blocked"), "mx[192.0.2.1]:25")
     for number, name in enumerate("xy"):
         rates.admit(f"mx:{name}.test", BIG, None, NOW)
         harness.delivery.answers = [blocked]
-        await side.enqueue(f"0000000000000{'AB'[number]}", f"u@{name}.test")
+        await operator.enqueue(f"0000000000000{'AB'[number]}", f"u@{name}.test")
     rates.admit("mx:w.test", BIG, None, NOW)
-    await side.enqueue("0000000000000D", "u@w.test")
-    assert (await side.states())["D"] == "delivered"
+    await operator.enqueue("0000000000000D", "u@w.test")
+    assert (await operator.states())["D"] == "delivered"

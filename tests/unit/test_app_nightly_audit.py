@@ -12,7 +12,7 @@ from relay.app.observer import Observer
 from relay.config.settings import Settings
 from relay.events.ports import StoreError
 from relay.queue.nodes import NodeShare, NodeState
-from relay.reports.audit import AuditedEntry, AuditedMessage
+from relay.reports.store_audit import AuditedEntry, AuditedMessage
 
 NOON = datetime(2030, 1, 15, 12).astimezone().timestamp()
 

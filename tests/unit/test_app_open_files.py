@@ -4,7 +4,7 @@ import resource
 
 import pytest
 
-from relay.acceptor import MAX_BEGINNINGS
+from relay.acceptor import MAX_PREAMBLES
 from relay.app.open_files import OTHERS, needed_files, possible_connections, raise_file_limit
 from relay.config.settings import Settings
 from relay.tracker.server import Limits
@@ -17,7 +17,7 @@ def test_every_connection_needs_a_file() -> None:
 
     listener = {"name": "a", "address": "127.0.0.1:0", "tls": "implicit"}
     secure = Settings.model_validate({"listener": [listener], "tracker": {"address": ""}})
-    assert needed_files(secure) == 1000 + MAX_BEGINNINGS + 200 + OTHERS
+    assert needed_files(secure) == 1000 + MAX_PREAMBLES + 200 + OTHERS
 
 
 @pytest.mark.parametrize(

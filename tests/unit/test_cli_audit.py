@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from relay.cli import main
-from relay.reports import audit
+from relay.reports import store_audit
 from relay.storage.sqlite.store import SqliteStore
 from tests.contract.values import NOW, accepted
 
@@ -70,7 +70,7 @@ def test_a_leak_is_listed_and_the_exit_code_is_1(tmp_path: Path) -> None:
 
 
 def test_leaks_beyond_the_most_that_are_named_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(audit, "MAX_LEAKS", 2)
+    monkeypatch.setattr(store_audit, "MAX_LEAKS", 2)
     config = prepared(tmp_path, "A", "B")
     with closing(sqlite3.connect(tmp_path / "relay.db")) as raw:
         raw.execute("DELETE FROM entries")

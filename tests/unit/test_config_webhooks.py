@@ -8,7 +8,7 @@ import pytest
 from relay.config import check
 from relay.config.settings import Settings
 from relay.config.show import plain
-from tests.servers.webhook_side import SECRET
+from tests.servers.webhook_harness import SECRET
 
 
 def faults(folder: Path, text: str) -> str:

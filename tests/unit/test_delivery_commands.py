@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.delivery.commands import Capabilities, build_commands, message_fault, recipient_fault
-from relay.delivery.dot_stuffing import stuffed
+from relay.mail.dot_stuffing import stuffed
 from relay.queue.entry import Entry
 from relay.queue.message import Message
 from relay.queue.ports import Rendered

@@ -3,7 +3,7 @@
 from prometheus_client.parser import text_string_to_metric_families
 
 from relay.limits.ports import Usage
-from relay.limits.use import used_ratios
+from relay.limits.utilization import used_ratios
 from relay.limits.window import windows
 from relay.metrics import Metrics, QueueFigures, SiteFigures
 from relay.metrics.domain_figures import DomainFigures

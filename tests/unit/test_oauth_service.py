@@ -11,7 +11,7 @@ from tests.unit.oauth_parts import KEYS, MICROSOFT, Endpoint, MemoryTokens, Mome
 EXPIRED = "AADSTS7000222: The provided client secret keys are expired. Trace ID: {0} Timestamp: 2027-03-01 10:00:{0}Z"
 
 
-class Side:
+class Harness:
     """A service with an endpoint and clocks in memory. `lines` are the log lines, and "alert"."""
 
     def __init__(self) -> None:
@@ -54,13 +54,13 @@ def refused(trace: int, code: str = "AADSTS7000222") -> Refusal:
 
 
 async def test_a_failure_is_reported_once_though_its_text_has_an_id_of_the_request() -> None:
-    side = Side()
-    assert await side.ask(*map(refused, range(10))) == ["oauth.failed", "alert"]
-    assert await side.ask(refused(11, "AADSTS700016"), refused(12, "AADSTS700016")) == ["oauth.failed", "alert"]
+    harness = Harness()
+    assert await harness.ask(*map(refused, range(10))) == ["oauth.failed", "alert"]
+    assert await harness.ask(refused(11, "AADSTS700016"), refused(12, "AADSTS700016")) == ["oauth.failed", "alert"]
 
 
 async def test_another_failure_and_one_after_a_token_are_reported() -> None:
-    side = Side()
-    lines = await side.ask(refused(1), unreachable("no route"), unreachable("reset"), refused(2))
+    harness = Harness()
+    lines = await harness.ask(refused(1), unreachable("no route"), unreachable("reset"), refused(2))
     assert lines == ["oauth.failed", "alert", "oauth.failed", "oauth.failed", "alert"]
-    assert await side.ask(Grant("a", 60.0), refused(3)) == ["oauth.token", "oauth.failed", "alert"]
+    assert await harness.ask(Grant("a", 60.0), refused(3)) == ["oauth.token", "oauth.failed", "alert"]

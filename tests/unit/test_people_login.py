@@ -11,7 +11,7 @@ import pytest
 
 from relay.config.console import Console
 from relay.config.secret_hash import PASSWORD_COST, hash_password
-from relay.people.audit import Audit
+from relay.people.audit_trail import AuditTrail
 from relay.people.files import add_person
 from relay.people.grants import SignedIn, Stage
 from relay.people.login import FIRST_SESSION, LoggedIn, People, Refused, TooSoon, hash_of
@@ -51,7 +51,7 @@ class World:
             self.console,
             self.store.accounts,
             self.store.sessions,
-            Audit(self.store.changes, self.log, lambda: self.now, lambda: f"c{next(numbers)}"),
+            AuditTrail(self.store.changes, self.log, lambda: self.now, lambda: f"c{next(numbers)}"),
             keys=lambda: self.keys,
             clock=lambda: self.now,
             random=lambda octets: sha256(str(next(numbers)).encode()).digest()[:octets],

@@ -84,7 +84,7 @@ async def test_a_clock_step_between_the_reply_and_the_attempt_keeps_the_lifetime
         harness.delivery.answers = [BUSY] * 9
 
         async def resting() -> bool:
-            return harness.runner._hand_over._rest is not None
+            return harness.runner._hand_over._idle is not None
 
         await harness.until(resting)
         await harness.runner.enqueue(harness.new("a@x.test"))

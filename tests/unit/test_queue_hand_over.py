@@ -14,7 +14,7 @@ from relay.limits.priority import Flow, Priority
 from relay.queue import in_flight
 from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import LaneFlow, State
-from relay.queue.hand_over import Rest
+from relay.queue.hand_over import IdleState
 from relay.queue.message import ClaimedBatch, NewMessage
 from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections, NodeShare
 from relay.queue.operator_actions import hold
@@ -49,7 +49,7 @@ async def rests(harness: Harness) -> None:
     """Wait until the runner has found nothing to claim."""
 
     async def resting() -> bool:
-        return hand_over(harness)._rest is not None
+        return hand_over(harness)._idle is not None
 
     await harness.until(resting)
 
@@ -101,8 +101,8 @@ async def test_a_message_behind_an_older_one_of_its_lane_waits(tmp_path: Path, m
         states = {one.queue_id: one.state for one in await harness.entries()}
         assert [states[name] for name in names] == [State.ACTIVE] * 5 + [State.WAITING] * 2, "five in a new lane"
         await rests(harness)
-        assert not hand_over(harness)._rest.is_clear(LaneFlow("mx:x.test"))
-        assert hand_over(harness)._rest.is_clear(LaneFlow("mx:y.test"))
+        assert not hand_over(harness)._idle.is_clear(LaneFlow("mx:x.test"))
+        assert hand_over(harness)._idle.is_clear(LaneFlow("mx:y.test"))
         await harness.runner.enqueue(harness.new("a@y.test", queue_id="00000000000099"))
         harness.delivery.gate.set()
         entries = await harness.until_settled()
@@ -165,9 +165,9 @@ async def test_lanes_of_other_nodes_and_an_invalid_lease_need_a_claim(
     async with running(tmp_path) as harness:
         await rests(harness)
         others = NodeConnections(NodeShare(rank=0, nodes=0))
-        hand_over(harness).begin_rest(Rest(NOW + 5, (), (), others))
+        hand_over(harness).begin_idle(IdleState(NOW + 5, (), (), others))
         assert hand_over(harness).reserve(harness.new("a@x.test")) == []
-        hand_over(harness).begin_rest(Rest(NOW + 5, (), (), ALL_CONNECTIONS))
+        hand_over(harness).begin_idle(IdleState(NOW + 5, (), (), ALL_CONNECTIONS))
         monkeypatch.setattr(type(harness.store.queue), "can_lease", False)
         assert hand_over(harness).reserve(harness.new("a@x.test")) == ()
 

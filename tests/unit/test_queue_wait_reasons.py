@@ -12,7 +12,7 @@ from relay.queue.routing import LanePause
 from relay.queue.site import Site
 from relay.queue.site_rate import SiteRate
 from relay.queue.site_traffic import SiteTraffic
-from relay.queue.wait_reasons import Circumstances, reasons
+from relay.queue.wait_reasons import WaitContext, reasons
 
 NOW = 1_800_000_000.0
 
@@ -31,47 +31,45 @@ def limited(**changed: object) -> SiteTraffic:
     return traffic
 
 
-def causes(entry: Entry, found: Circumstances) -> list[tuple[str, float]]:
+def causes(entry: Entry, found: WaitContext) -> list[tuple[str, float]]:
     return [(one.cause, one.until) for one in reasons(MESSAGE, entry, found)]
 
 
 @pytest.mark.parametrize(
     ("entry", "found", "expected"),
     [
-        (ENTRY, Circumstances(NOW), []),
-        (replace(ENTRY, release_at=NOW + 9), Circumstances(NOW), [("release time", NOW + 9)]),
-        (replace(ENTRY, attempts=1, next_attempt_at=NOW + 60), Circumstances(NOW), [("back-off", NOW + 60)]),
+        (ENTRY, WaitContext(NOW), []),
+        (replace(ENTRY, release_at=NOW + 9), WaitContext(NOW), [("release time", NOW + 9)]),
+        (replace(ENTRY, attempts=1, next_attempt_at=NOW + 60), WaitContext(NOW), [("back-off", NOW + 60)]),
         (
             replace(ENTRY, release_at=NOW + 900),
-            Circumstances(NOW, pause=Pause("site:big", NOW, 0.0, "no", HOLD)),
+            WaitContext(NOW, pause=Pause("site:big", NOW, 0.0, "no", HOLD)),
             [("paused", 0.0)],
         ),
-        (ENTRY, Circumstances(NOW, lane_pause=LanePause(NOW + 30, "no route")), [("lane paused", NOW + 30)]),
-        (ENTRY, Circumstances(NOW, in_flight=5, concurrency=5), [("lane full", 0.0)]),
-        (ENTRY, Circumstances(NOW, site=SITE, site_in_flight=5), [("site connections", 0.0)]),
-        (ENTRY, Circumstances(NOW, site=SITE, traffic=limited()), [("site rate", 0.0)]),
-        (ENTRY, Circumstances(NOW, site=SITE, traffic=limited(not_before=NOW + 50)), [("site rate", NOW + 50)]),
-        (ENTRY, Circumstances(NOW, store_fault="disk full", takes_part=False), [("store", 0.0), ("node", 0.0)]),
-        (replace(ENTRY, state=State.HELD, reason="by the operator"), Circumstances(NOW), [("held", 0.0)]),
-        (replace(ENTRY, state=State.ACTIVE), Circumstances(NOW), [("active", 0.0)]),
-        (replace(ENTRY, state=State.BOUNCED), Circumstances(NOW), [("bounced", 0.0)]),
-        (replace(ENTRY, state=State.DROPPED, reason="spam"), Circumstances(NOW), [("dropped", 0.0)]),
-        (replace(ENTRY, state=State.DELIVERED), Circumstances(NOW), [("delivered", 0.0)]),
+        (ENTRY, WaitContext(NOW, lane_pause=LanePause(NOW + 30, "no route")), [("lane paused", NOW + 30)]),
+        (ENTRY, WaitContext(NOW, in_flight=5, concurrency=5), [("lane full", 0.0)]),
+        (ENTRY, WaitContext(NOW, site=SITE, site_in_flight=5), [("site connections", 0.0)]),
+        (ENTRY, WaitContext(NOW, site=SITE, traffic=limited()), [("site rate", 0.0)]),
+        (ENTRY, WaitContext(NOW, site=SITE, traffic=limited(not_before=NOW + 50)), [("site rate", NOW + 50)]),
+        (ENTRY, WaitContext(NOW, store_fault="disk full", takes_part=False), [("store", 0.0), ("node", 0.0)]),
+        (replace(ENTRY, state=State.HELD, reason="by the operator"), WaitContext(NOW), [("held", 0.0)]),
+        (replace(ENTRY, state=State.ACTIVE), WaitContext(NOW), [("active", 0.0)]),
+        (replace(ENTRY, state=State.BOUNCED), WaitContext(NOW), [("bounced", 0.0)]),
+        (replace(ENTRY, state=State.DROPPED, reason="spam"), WaitContext(NOW), [("dropped", 0.0)]),
+        (replace(ENTRY, state=State.DELIVERED), WaitContext(NOW), [("delivered", 0.0)]),
         (
             replace(ENTRY, attempts=1, uncertain=True, next_attempt_at=NOW + 60),
-            Circumstances(NOW),
+            WaitContext(NOW),
             [("back-off", NOW + 60), ("uncertain", 0.0)],
         ),
     ],
 )
-def test_each_circumstance_has_its_reason(
-    entry: Entry, found: Circumstances, expected: list[tuple[str, float]]
-) -> None:
+def test_each_circumstance_has_its_reason(entry: Entry, found: WaitContext, expected: list[tuple[str, float]]) -> None:
     assert causes(entry, found) == expected
 
 
 def test_a_bound_of_the_profile_is_named_without_a_reply() -> None:
     traffic = SiteTraffic()
     traffic.bound = 20.0
-    (reason,) = reasons(MESSAGE, ENTRY, Circumstances(NOW, site=SITE, traffic=traffic))
+    (reason,) = reasons(MESSAGE, ENTRY, WaitContext(NOW, site=SITE, traffic=traffic))
     assert reason.text == "the site big gets at most 20 messages a minute by its profile"

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.rewrite.clipping import LIMIT, fit, is_pushed_over, pushes_over
+from relay.rewrite.clipping import LIMIT, exceeds_limit_by_rewriting, exceeds_limit_by_texts, fit
 from relay.rewrite.encoding import decode, encode_base64, encode_quoted_printable, quote
 from relay.rewrite.fast_path import IS_COMPILED, analyse_fast, apply_fast
 from relay.rewrite.message import Rewritten, rewrite
@@ -113,7 +113,7 @@ def test_the_rest_fits(ranges: list[tuple[int, int]], room: int) -> None:
     size = LIMIT - room
     is_link = [number > 0 for number in range(len(ranges))]
     fitted = fit(size, widths, texts, is_link)
-    if is_pushed_over(size, widths, texts):
+    if exceeds_limit_by_texts(size, widths, texts):
         grown = sum(len(text) - width for text, width in zip(fitted.texts, widths, strict=True) if text is not None)
         assert size + grown <= LIMIT
         assert fitted.texts[0] is not None or not any(
@@ -123,9 +123,9 @@ def test_the_rest_fits(ranges: list[tuple[int, int]], room: int) -> None:
 
 def test_quoted_printable_counts_decoded() -> None:
     before = quote(b"=" * (LIMIT - 10), 0, 0)[0]
-    assert not pushes_over(before, before + b"x" * 10, quoted=True)
-    assert pushes_over(before, before + b"x" * 11, quoted=True)
-    assert not pushes_over(before, before + b"x" * 11, quoted=False)
+    assert not exceeds_limit_by_rewriting(before, before + b"x" * 10, quoted=True)
+    assert exceeds_limit_by_rewriting(before, before + b"x" * 11, quoted=True)
+    assert not exceeds_limit_by_rewriting(before, before + b"x" * 11, quoted=False)
 
 
 @given(st.binary(max_size=500))

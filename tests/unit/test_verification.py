@@ -25,7 +25,7 @@ from relay.verification.messages import test_mail as mail_of_test
 from relay.verification.received_copies import remarks_on
 from relay.verification.sending import copy_address
 from relay.verification.tracking import response_address
-from tests.servers.verification_side import RING, VerificationSide
+from tests.servers.verification_harness import RING, VerificationHarness
 
 NOW = 1_800_000_000.0
 
@@ -110,16 +110,16 @@ class TestAddresses:
 
 class TestReceiving:
     @pytest.fixture
-    async def side(self, tmp_path: Path) -> AsyncIterator[VerificationSide]:
+    async def harness(self, tmp_path: Path) -> AsyncIterator[VerificationHarness]:
         self.now = NOW
         store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
-        yield VerificationSide(store, SETTINGS, lambda: self.now)
+        yield VerificationHarness(store, SETTINGS, lambda: self.now)
         await store.close()
 
-    async def test_a_code_goes_to_the_forward_address_and_confirms(self, side: VerificationSide) -> None:
-        form = await side.verifier.run("Jane@acme.test", "receiving")
+    async def test_a_code_goes_to_the_forward_address_and_confirms(self, harness: VerificationHarness) -> None:
+        form = await harness.verifier.run("Jane@acme.test", "receiving")
         assert (form["state"], form["address"], form["verdict"]) == ("pending", JANE, "")
-        ((queue_id, sent),) = side.sent.items()
+        ((queue_id, sent),) = harness.sent.items()
         assert [one.address for one in sent.envelope.recipients] == ["owner@x.test"]
         assert sent.envelope.reverse_path == JANE
         link = re.search(rb"http://127\.0\.0\.1:8025/v/([\w-]+)", sent.content)
@@ -127,75 +127,75 @@ class TestReceiving:
         token = verify_token(RING, Kind.VERIFY, link[1].decode())
         assert token is not None
         assert token.queue_id == queue_id
-        assert not side.proven(JANE)
-        assert (await side.verifier.confirm_code(JANE, "999999"))["state"] == "failed"
-        assert not side.proven(JANE)
-        assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "passed"
-        steps = {one.step: (one.state, one.detail) for one in await side.table.find(JANE)}
+        assert not harness.proven(JANE)
+        assert (await harness.verifier.confirm_code(JANE, "999999"))["state"] == "failed"
+        assert not harness.proven(JANE)
+        assert (await harness.verifier.confirm_code(JANE, "000001"))["state"] == "passed"
+        steps = {one.step: (one.state, one.detail) for one in await harness.table.find(JANE)}
         assert steps == {"receiving": ("passed", "the code sent to owner@x.test came back")}
-        assert not side.proven(JANE), "whoever reads at the forward address has proven that address, not this one"
+        assert not harness.proven(JANE), "whoever reads at the forward address has proven that address, not this one"
 
-    async def test_a_code_to_the_address_itself_proves_it(self, side: VerificationSide) -> None:
-        form = await side.verifier.prove("Jane@acme.test")
+    async def test_a_code_to_the_address_itself_proves_it(self, harness: VerificationHarness) -> None:
+        form = await harness.verifier.prove("Jane@acme.test")
         assert (form["step"], form["state"]) == ("sender", "pending")
-        ((_, sent),) = side.sent.items()
+        ((_, sent),) = harness.sent.items()
         assert [one.address for one in sent.envelope.recipients] == [JANE]
-        assert (await side.verifier.confirm_code(JANE, "999999"))["step"] == "sender"
-        assert not side.proven(JANE)
-        assert (await side.verifier.confirm_code(JANE, "000001"))["step"] == "sender"
-        assert side.proven(JANE)
+        assert (await harness.verifier.confirm_code(JANE, "999999"))["step"] == "sender"
+        assert not harness.proven(JANE)
+        assert (await harness.verifier.confirm_code(JANE, "000001"))["step"] == "sender"
+        assert harness.proven(JANE)
 
-        await side.verifier.prove(JANE)
-        assert side.proven(JANE), "an address stays verified while another code is out"
+        await harness.verifier.prove(JANE)
+        assert harness.proven(JANE), "an address stays verified while another code is out"
 
-    async def test_a_withdrawn_proof_comes_back_by_no_old_code_or_link(self, side: VerificationSide) -> None:
-        await side.verifier.prove(JANE)
-        (queue_id,) = side.sent
-        assert await side.owner.confirm_link(queue_id)
-        assert not await side.verifier.withdraw(JANE)
-        assert not side.proven(JANE)
-        assert not await side.owner.confirm_link(queue_id)
-        assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "failed"
-        assert not side.proven(JANE)
+    async def test_a_withdrawn_proof_comes_back_by_no_old_code_or_link(self, harness: VerificationHarness) -> None:
+        await harness.verifier.prove(JANE)
+        (queue_id,) = harness.sent
+        assert await harness.owner.confirm_link(queue_id)
+        assert not await harness.verifier.withdraw(JANE)
+        assert not harness.proven(JANE)
+        assert not await harness.owner.confirm_link(queue_id)
+        assert (await harness.verifier.confirm_code(JANE, "000001"))["state"] == "failed"
+        assert not harness.proven(JANE)
 
     @pytest.mark.parametrize("readers", [["owner@x.test"], [JANE, "owner@x.test"]])
-    async def test_nobody_else_proves_an_address(self, side: VerificationSide, readers: list[str]) -> None:
+    async def test_nobody_else_proves_an_address(self, harness: VerificationHarness, readers: list[str]) -> None:
         listed = SETTINGS.model_dump(mode="json", by_alias=True) | {"identities": {JANE: {"forward_to": readers}}}
-        side.settings = Settings.model_validate(listed)
-        await side.verifier.run(JANE, "receiving")
-        (queue_id,) = side.sent
-        assert await side.owner.confirm_link(queue_id)
-        assert not side.proven(JANE)
+        harness.settings = Settings.model_validate(listed)
+        await harness.verifier.run(JANE, "receiving")
+        (queue_id,) = harness.sent
+        assert await harness.owner.confirm_link(queue_id)
+        assert not harness.proven(JANE)
 
-    async def test_the_code_of_the_readers_is_void_once_the_address_got_one(self, side: VerificationSide) -> None:
-        await side.verifier.run(JANE, "receiving")
-        await side.verifier.prove(JANE)
-        assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "failed"
-        assert not side.proven(JANE)
+    async def test_the_code_of_the_readers_is_void_once_the_address_got_one(self, harness: VerificationHarness) -> None:
+        await harness.verifier.run(JANE, "receiving")
+        await harness.verifier.prove(JANE)
+        assert (await harness.verifier.confirm_code(JANE, "000001"))["state"] == "failed"
+        assert not harness.proven(JANE)
 
-    async def test_the_dns_of_the_operator_proves_addresses_of_its_platform(self, side: VerificationSide) -> None:
+    async def test_the_dns_of_the_operator_proves_addresses_of_its_platform(self, harness: VerificationHarness) -> None:
         server = SETTINGS.server.model_copy(update={"identities_domain": "acme.test"})
-        side.settings = SETTINGS.model_copy(update={"server": server})
-        form = await side.verifier.prove(JANE)
+        harness.settings = SETTINGS.model_copy(update={"server": server})
+        form = await harness.verifier.prove(JANE)
         assert (form["step"], form["state"]) == ("dns", "failed")
-        assert not side.sent
+        assert not harness.sent
 
-    async def test_the_link_confirms_once_and_its_code_is_used_then(self, side: VerificationSide) -> None:
-        await side.verifier.prove(JANE)
-        (queue_id,) = side.sent
-        assert not await side.owner.confirm_link(QUEUE_ID)
-        assert await side.owner.confirm_link(queue_id)
-        assert side.proven(JANE)
-        first = await side.table.find(JANE)
+    async def test_the_link_confirms_once_and_its_code_is_used_then(self, harness: VerificationHarness) -> None:
+        await harness.verifier.prove(JANE)
+        (queue_id,) = harness.sent
+        assert not await harness.owner.confirm_link(QUEUE_ID)
+        assert await harness.owner.confirm_link(queue_id)
+        assert harness.proven(JANE)
+        first = await harness.table.find(JANE)
         self.now += 60
-        assert await side.owner.confirm_link(queue_id)
-        assert await side.table.find(JANE) == first
-        assert (await side.verifier.confirm_code(JANE, "000001"))["state"] == "failed"
+        assert await harness.owner.confirm_link(queue_id)
+        assert await harness.table.find(JANE) == first
+        assert (await harness.verifier.confirm_code(JANE, "000001"))["state"] == "failed"
 
-    async def test_a_late_code_confirms_nothing_and_stays_pending(self, side: VerificationSide) -> None:
-        await side.verifier.run(JANE, "receiving")
+    async def test_a_late_code_confirms_nothing_and_stays_pending(self, harness: VerificationHarness) -> None:
+        await harness.verifier.run(JANE, "receiving")
         self.now += LIFETIME + 1
-        form = await side.verifier.confirm_code(JANE, "000001")
+        form = await harness.verifier.confirm_code(JANE, "000001")
         assert form["remarks"] == [
             {
                 "status": "wrong",
@@ -203,48 +203,48 @@ class TestReceiving:
                 "fix": f"relay identity verify {JANE} --step receiving sends a new one",
             }
         ]
-        assert [one.state for one in await side.table.find(JANE)] == ["pending"]
+        assert [one.state for one in await harness.table.find(JANE)] == ["pending"]
 
-    async def test_too_many_codes_change_nothing_of_what_is_known(self, side: VerificationSide) -> None:
+    async def test_too_many_codes_change_nothing_of_what_is_known(self, harness: VerificationHarness) -> None:
         for _ in range(5):
-            await side.verifier.run(JANE, "receiving")
-        await side.verifier.confirm_code(JANE, "000005")
-        form = await side.verifier.run(JANE, "receiving")
+            await harness.verifier.run(JANE, "receiving")
+        await harness.verifier.confirm_code(JANE, "000005")
+        form = await harness.verifier.run(JANE, "receiving")
         assert form["state"] == "failed"
-        assert len(side.sent) == 5
-        assert {one.state for one in await side.table.find(JANE)} == {"passed"}
+        assert len(harness.sent) == 5
+        assert {one.state for one in await harness.table.find(JANE)} == {"passed"}
 
-    async def test_what_the_relay_itself_refuses_is_reported(self, side: VerificationSide) -> None:
-        side.reply = Reply(451, "4.7.1", "Sending limit is used up")
-        form = await side.verifier.run(JANE, "sending")
+    async def test_what_the_relay_itself_refuses_is_reported(self, harness: VerificationHarness) -> None:
+        harness.reply = Reply(451, "4.7.1", "Sending limit is used up")
+        form = await harness.verifier.run(JANE, "sending")
         assert (form["state"], "451 4.7.1 Sending limit is used up" in str(form["remarks"])) == ("failed", True)
-        form = await side.verifier.run(JANE, "tracking")
+        form = await harness.verifier.run(JANE, "tracking")
         assert "--step sending" in str(form["remarks"])
 
-    async def test_tests_are_no_way_to_send_mail_to_anybody(self, side: VerificationSide) -> None:
+    async def test_tests_are_no_way_to_send_mail_to_anybody(self, harness: VerificationHarness) -> None:
         """Applications start tests over HTTP, with recipients of their choice, also of a paused identity."""
-        tools, victim = side.verifier.tools, "victim@rcpt.test"
+        tools, victim = harness.verifier.tools, "victim@rcpt.test"
         replies = [(await tools.send_test(f"Q{n}", f"i{n}@acme.test", (victim, f"{n}@x.test"), b"")) for n in range(12)]
         assert [one.code for one in replies] == [250] * TESTS_EACH + [450] * 2
         by_one = [(await tools.send_test(f"R{n}", JANE, (f"r{n}@x.test",), b"")).code for n in range(TESTS + 1)]
         assert by_one == [250] * TESTS + [450]
         many = tuple(f"m{n}@x.test" for n in range(TEST_RECIPIENTS + 1))
         assert (await tools.send_test("S", "other@acme.test", many, b"")).code == 554
-        assert len(side.sent) == TESTS_EACH + TESTS
+        assert len(harness.sent) == TESTS_EACH + TESTS
         self.now += 3601
         assert (await tools.send_test("T", JANE, (victim,), b"")).code == 250
 
-    async def test_a_store_that_is_away_keeps_what_was_known(self, side: VerificationSide) -> None:
-        await side.verifier.prove(JANE)
-        await side.verifier.confirm_code(JANE, "000001")
+    async def test_a_store_that_is_away_keeps_what_was_known(self, harness: VerificationHarness) -> None:
+        await harness.verifier.prove(JANE)
+        await harness.verifier.confirm_code(JANE, "000001")
 
         async def away() -> frozenset[str]:
             raise StoreError("database is locked")
 
-        side.proven._sources = (away,)
+        harness.proven._sources = (away,)
         with pytest.raises(StoreError):
-            await side.proven.load()
-        assert side.proven(JANE)
+            await harness.proven.load()
+        assert harness.proven(JANE)
 
 
 def seen(spf: str, signatures: tuple[Signature, ...], dmarc: str) -> Authentication:
@@ -293,8 +293,8 @@ async def test_one_mailbox_gets_a_bounded_number_of_codes_whatever_number_of_ide
 ) -> None:
     identities = {f"i{number}@acme.test": {"forward_to": ["Victim@bank.test"]} for number in range(PER_ADDRESS + 1)}
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
-    side = VerificationSide(store, Settings.model_validate({"identities": identities}), lambda: NOW)
-    states = [(await side.verifier.run(identity, "receiving"))["state"] for identity in identities]
+    harness = VerificationHarness(store, Settings.model_validate({"identities": identities}), lambda: NOW)
+    states = [(await harness.verifier.run(identity, "receiving"))["state"] for identity in identities]
     assert states == ["pending"] * PER_ADDRESS + ["failed"]
-    assert len(side.sent) == PER_ADDRESS
+    assert len(harness.sent) == PER_ADDRESS
     await store.close()

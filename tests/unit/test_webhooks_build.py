@@ -14,7 +14,7 @@ from relay.webhooks.build import build, parse_reply_text, type_of
 from relay.webhooks.feed import Position, StoredEvent
 from relay.webhooks.filters import Filter, is_reported, restricted
 from tests.contract.values import NOW
-from tests.servers.webhook_side import invoice
+from tests.servers.webhook_harness import invoice
 
 
 def body(kind: Kind, data: dict[str, Any] | None = None, **more: Any) -> Any:

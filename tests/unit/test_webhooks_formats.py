@@ -16,7 +16,7 @@ from relay.webhooks.formats.registry import FORMATS, compose
 from relay.webhooks.signing import parse_key, sendgrid_key, sendgrid_public
 from tests.contract.values import NOW
 from tests.servers.vendor_readers import Anymail, sendgrid_verifies, standard_webhooks
-from tests.servers.webhook_side import SECRET, invoice
+from tests.servers.webhook_harness import SECRET, invoice
 from tests.shared import SHARED
 
 SENDER = Sender("crm", "relay.test", (parse_key(SECRET),), SECRET)

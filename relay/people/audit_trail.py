@@ -1,4 +1,4 @@
-"""The audit: who changed what on the console, before and after, in the store and in the log."""
+"""The audit trail: who changed what on the console, before and after, in the store and in the log."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -8,11 +8,11 @@ from relay.log import Emit
 from relay.people.ports import Change, ChangeQuery, ChangeStore
 
 MAX_TEXT = 500
-"""Characters of a value in the audit, at most."""
+"""Characters of a value in the audit trail, at most."""
 
 
 @dataclass(frozen=True, slots=True)
-class Audit:
+class AuditTrail:
     """Records changes. Callers never give secrets: "changed" stands for them."""
 
     store: ChangeStore

@@ -11,7 +11,7 @@ _RELAY = frozenset(("", "relay"))
 """Accountable parties of mail of the relay itself: it does not share, because it is little."""
 
 
-class RecentParties:
+class RecentPrincipals:
     """The accountable parties whose mail was delivered lately. `clock` is monotonic seconds."""
 
     def __init__(self, clock: Callable[[], float]) -> None:

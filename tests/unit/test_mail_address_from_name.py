@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.mail.address import parse_address
-from relay.mail.address_of_name import free_address, local_part
+from relay.mail.address_from_name import free_address, local_part
 
 
 @pytest.mark.parametrize(

@@ -17,12 +17,12 @@ from relay.queue.shared_pauses import SharedPauses
 from relay.queue.site import Site
 from relay.queue.site_rates import SiteRates
 from relay.queue.site_traffic import SiteTraffic
-from relay.queue.wait_reasons import Circumstances, Reason, Servers, reasons
+from relay.queue.wait_reasons import Reason, Servers, WaitContext, reasons
 from relay.reports.sites import SiteReport, site_reports
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Explainer:
+class WaitExplainer:
     """Explains entries, and reports sites."""
 
     lanes: LaneTable
@@ -40,7 +40,7 @@ class Explainer:
         site = self.rates.site_of(entry.lane)
         lane = self.lanes.lanes.get(entry.lane)
         now = self.clock()
-        found = Circumstances(
+        found = WaitContext(
             now=now,
             pause=self.pauses.hold_of(message, entry),
             lane_pause=self.lanes.pause(entry.lane, now),

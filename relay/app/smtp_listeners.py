@@ -10,7 +10,7 @@ from typing import assert_never
 from relay.app.certificates import CertificateWatch
 from relay.app.context import AppContext
 from relay.app.open_files import possible_connections
-from relay.app.outbound_side import OutboundSide
+from relay.app.outbound_parts import OutboundParts
 from relay.config.settings import Listener
 from relay.domains.mail_exchanger import MailExchangers
 from relay.events.ports import StoreError
@@ -25,8 +25,7 @@ from relay.spam.filter import ConfiguredFilter
 from relay.submission.accept import SubmissionHandler
 from relay.submission.credential_keys import CredentialKeys
 from relay.submission.idempotency import Submissions
-from relay.verification.context import Tools as VerificationTools
-from relay.verification.context import submit_as
+from relay.verification.context import VerificationContext, submit_as
 from relay.verification.owner_verification import OwnerVerification
 from relay.verification.received_copies import ReceivedCopies
 from relay.verification.verifier import VerifiedSenders, Verifier
@@ -36,7 +35,7 @@ DRAIN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class InboundSide:
+class SmtpListeners:
     """The listeners and the handlers of their mail."""
 
     servers: Mapping[str, SmtpServer]
@@ -59,7 +58,7 @@ class InboundSide:
         await asyncio.gather(*(server.stop(DRAIN) for server in self.servers.values()))
 
 
-async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> InboundSide:
+async def open_smtp_listeners(context: AppContext, outbound: OutboundParts) -> SmtpListeners:
     """Load the verified senders, and build the listeners and their handlers. `listen` opens the listeners."""
     exchangers = MailExchangers(context.settings, context.new_resolver)
     proven = await _verified_senders(context)
@@ -79,12 +78,12 @@ async def open_inbound_side(context: AppContext, outbound: OutboundSide) -> Inbo
     )
     verifier = Verifier(_verification_tools(context, outbound, exchangers, submission), proven, context.log)
     owner_verification = OwnerVerification(verifier, context.observer.store_trouble)
-    return InboundSide(
+    return SmtpListeners(
         servers, submission, exchangers, processor, verifier, certificates, owner_verification, credential_keys
     )
 
 
-def _submission(context: AppContext, outbound: OutboundSide, proven: VerifiedSenders) -> SubmissionHandler:
+def _submission(context: AppContext, outbound: OutboundParts, proven: VerifiedSenders) -> SubmissionHandler:
     return SubmissionHandler(
         settings=context.settings,
         enqueue=partial(_enqueue, context, outbound),
@@ -100,7 +99,7 @@ def _submission(context: AppContext, outbound: OutboundSide, proven: VerifiedSen
     )
 
 
-async def _enqueue(context: AppContext, outbound: OutboundSide, accepted: NewMessage) -> None:
+async def _enqueue(context: AppContext, outbound: OutboundParts, accepted: NewMessage) -> None:
     """Store a message. The original of sandbox mail is kept beside it; the message counts without it too."""
     await outbound.runner.enqueue(accepted)
     message = accepted.message
@@ -113,9 +112,9 @@ async def _enqueue(context: AppContext, outbound: OutboundSide, accepted: NewMes
 
 
 def _verification_tools(
-    context: AppContext, outbound: OutboundSide, exchangers: MailExchangers, submission: SubmissionHandler
-) -> VerificationTools:
-    return VerificationTools(
+    context: AppContext, outbound: OutboundParts, exchangers: MailExchangers, submission: SubmissionHandler
+) -> VerificationContext:
+    return VerificationContext(
         settings=context.settings,
         keyring=outbound.signing.keyring,
         store=context.store.verifications,
@@ -137,7 +136,7 @@ async def _verified_senders(context: AppContext) -> VerifiedSenders:
     return proven
 
 
-def _processor(context: AppContext, outbound: OutboundSide, exchangers: MailExchangers) -> InboundProcessor:
+def _processor(context: AppContext, outbound: OutboundParts, exchangers: MailExchangers) -> InboundProcessor:
     return InboundProcessor(
         settings=context.settings,
         keyring=outbound.signing.keyring,
@@ -157,7 +156,7 @@ def _processor(context: AppContext, outbound: OutboundSide, exchangers: MailExch
     )
 
 
-def _inbound_handler(context: AppContext, outbound: OutboundSide, processor: InboundProcessor) -> InboundHandler:
+def _inbound_handler(context: AppContext, outbound: OutboundParts, processor: InboundProcessor) -> InboundHandler:
     return InboundHandler(
         settings=context.settings,
         keyring=outbound.signing.keyring,

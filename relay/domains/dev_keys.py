@@ -9,7 +9,7 @@ SELECTOR = "dev"
 """Selector of the key."""
 
 
-class EveryDomain(Mapping[str, tuple[SigningKey, ...]]):
+class DevKeys(Mapping[str, tuple[SigningKey, ...]]):
     """The same new key for each domain."""
 
     def __init__(self) -> None:

@@ -13,7 +13,7 @@ from relay.app.oauth import open_oauth
 from relay.app.operator_pauses import OperatorPauses
 from relay.app.simulation import Simulation
 from relay.app.timed_delivery import TimedDelivery, TimedRenderer
-from relay.app.why import Explainer
+from relay.app.wait_explainer import WaitExplainer
 from relay.clock import steady_clock
 from relay.config.digest import settings_digest
 from relay.config.sites import merge_sites, shipped_sites
@@ -44,7 +44,7 @@ from relay.tracker.monitor import TrackingMonitor
 
 
 @dataclass(frozen=True, slots=True)
-class OutboundSide:
+class OutboundParts:
     """The parts that send mail."""
 
     resolver: Resolver
@@ -56,18 +56,18 @@ class OutboundSide:
     alerts: AlertMailer
     identity_pauses: IdentityPauses
     operator_pauses: OperatorPauses
-    explainer: Explainer
+    explainer: WaitExplainer
     oauth: OAuthService
     simulation: Simulation
 
 
-async def open_outbound_side(
+async def open_outbound_parts(
     context: AppContext,
     keys: Keys,
     *,
     time_left: Callable[[], float],
     ended: Callable[[asyncio.Task[None]], None],
-) -> OutboundSide:
+) -> OutboundParts:
     """Open all parts and run the queue.
 
     `time_left` returns the seconds for in-flight attempts when the relay stops. `ended` is called with the task of the
@@ -86,7 +86,7 @@ async def open_outbound_side(
         queue_context, context.store.queue, pauses=runner.shared_pauses.lanes, wake=runner.wake, log=context.log
     )
     identity_pauses = _identity_pauses(context, runner)
-    return OutboundSide(
+    return OutboundParts(
         resolver,
         exclusion,
         signing,
@@ -127,9 +127,9 @@ def _identity_pauses(context: AppContext, runner: Runner) -> IdentityPauses:
     return IdentityPauses(shared, context.store.outcomes, observer, context.clock)
 
 
-def _explainer(context: AppContext, queue_context: QueueContext, runner: Runner, resolver: Resolver) -> Explainer:
+def _explainer(context: AppContext, queue_context: QueueContext, runner: Runner, resolver: Resolver) -> WaitExplainer:
     tls_contexts = TlsContexts()
-    return Explainer(
+    return WaitExplainer(
         lanes=runner.lanes,
         pauses=runner.shared_pauses,
         rates=queue_context.rates,

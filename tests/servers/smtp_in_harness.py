@@ -123,7 +123,7 @@ class Client:
 
 
 @dataclass
-class Side:
+class Harness:
     """Everything a test needs of the running server."""
 
     server: SmtpServer
@@ -163,7 +163,7 @@ async def serving(
     resources: ServerResources | None = None,
     listener: dict[str, Any] | None = None,
     **sections: Any,
-) -> AsyncIterator[Side]:
+) -> AsyncIterator[Harness]:
     """Run a server on a free port of loopback, with these sections of settings."""
     server_section = {"hostname": "relay.test", "data_dir": str(folder)}
     settings = Settings.model_validate({"server": server_section, "credentials": CREDENTIALS, **sections})
@@ -187,11 +187,11 @@ async def serving(
         pause=pause,
     )
     await server.start()
-    side = Side(server, handler, resources, time, lines, store_errors)
+    harness = Harness(server, handler, resources, time, lines, store_errors)
     try:
-        yield side
+        yield harness
     finally:
-        for client in side.clients:
+        for client in harness.clients:
             await client.close()
         await server.stop(5)
 

@@ -25,7 +25,7 @@ _CHARSETS = frozenset({b"us-ascii", b"utf-8", b"iso-8859-1"})
 _DELIMITER = re.compile(rb"^--([^\r\n]+?)[ \t]*\r?$", re.MULTILINE)
 
 
-def settles_reading(signature: Signature, message: bytes, names: Sequence[bytes]) -> bool:
+def fixes_content_type(signature: Signature, message: bytes, names: Sequence[bytes]) -> bool:
     """Whether the signature covers these fields, and Content-Type or a body that can be read in one way only."""
     types = list(named(fields(message), b"content-type"))
     if len(types) > 1 or not signature.covers(message, names):

@@ -27,7 +27,7 @@ _EVERY = tuple(State)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WhyRoutes:
+class WaitReasonRoutes:
     """Explains why mail waits."""
 
     store: QueueAdminStore

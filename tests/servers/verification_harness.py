@@ -11,14 +11,14 @@ from relay.mail.transaction import Transaction
 from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.storage.store import Store
-from relay.verification.context import Tools
+from relay.verification.context import VerificationContext
 from relay.verification.owner_verification import OwnerVerification
 from relay.verification.verifier import VerifiedSenders, Verifier
 
 RING = Keyring((("k1", b"k" * 32),))
 
 
-class VerificationSide:
+class VerificationHarness:
     """Makes the verifier; `sent` has what it sent, by queue id. Its codes are 000001, 000002, …"""
 
     def __init__(self, store: Store, settings: Settings, clock: Callable[[], float]) -> None:
@@ -29,7 +29,7 @@ class VerificationSide:
         self.settings = settings
         self.lines: list[tuple[str, object]] = []
         serial, codes = count(1), count(1)
-        tools = Tools(
+        tools = VerificationContext(
             settings=lambda: self.settings,
             keyring=lambda: RING,
             store=self.table,

@@ -13,7 +13,7 @@ from relay.storage.domains import DomainWatchTable
 
 
 @dataclass(slots=True)
-class SigningSide:
+class SigningHarness:
     """A `SigningKeys`, the keys it had used, and what it logged and told the operator."""
 
     database: Database

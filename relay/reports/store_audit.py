@@ -145,7 +145,7 @@ def _listed(found: Mapping[str, int]) -> str:
 
 
 @dataclass(slots=True)
-class Audit:
+class StoreAudit:
     """The sums and leaks of the messages added so far."""
 
     complete_since: float

@@ -32,7 +32,7 @@ def webhook_settings(url: str, **keys: Any) -> Settings:
     return Settings.model_validate({"server": {"hostname": "relay.test"}, "webhook": [webhook]})
 
 
-class WebhookSide:
+class WebhookHarness:
     """One webhook. Time passes only by `later`."""
 
     def __init__(self, store: Store, url: str, lookups: Lookups | None = None, **keys: Any) -> None:
@@ -78,7 +78,7 @@ class WebhookSide:
         return [fields for line, fields in self.lines if line == name]
 
     @asynccontextmanager
-    async def posting(self) -> AsyncIterator["WebhookSide"]:
+    async def posting(self) -> AsyncIterator["WebhookHarness"]:
         """Open the client and the cursor, as a start of the relay does."""
         self.sender = self._new_sender()
         async with self.sender._context.client:

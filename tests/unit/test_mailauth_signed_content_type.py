@@ -8,7 +8,7 @@ import pytest
 from relay.mail.headers import fields, named
 from relay.mailauth.dkim_record import tags_of
 from relay.mailauth.dkim_verify import Signature
-from relay.mailauth.signed_reading import settles_reading
+from relay.mailauth.signed_content_type import fixes_content_type
 
 GOOGLE = Signature("pass", "google.test", "s", "", frozenset({"from", "to", "subject"}))
 
@@ -38,11 +38,11 @@ def mail(body: bytes, *given: bytes) -> bytes:
     ],
 )
 def test_a_body_of_its_own_form_needs_no_signed_content_type(body: bytes, given: list[bytes]) -> None:
-    assert settles_reading(GOOGLE, mail(body, *given), NAMES)
-    assert not settles_reading(replace(GOOGLE, is_partial=True), mail(body, *given), NAMES)
-    assert not settles_reading(GOOGLE, mail(body, b"From: mailer-daemon@google.test", *given), NAMES)
-    assert not settles_reading(GOOGLE, mail(body, b"Content-Transfer-Encoding: base64", *given), NAMES)
-    assert not settles_reading(GOOGLE, mail(body, b"Content-Type: text/plain", b"Content-Type: text/plain"), NAMES)
+    assert fixes_content_type(GOOGLE, mail(body, *given), NAMES)
+    assert not fixes_content_type(replace(GOOGLE, is_partial=True), mail(body, *given), NAMES)
+    assert not fixes_content_type(GOOGLE, mail(body, b"From: mailer-daemon@google.test", *given), NAMES)
+    assert not fixes_content_type(GOOGLE, mail(body, b"Content-Transfer-Encoding: base64", *given), NAMES)
+    assert not fixes_content_type(GOOGLE, mail(body, b"Content-Type: text/plain", b"Content-Type: text/plain"), NAMES)
 
 
 @pytest.mark.parametrize(
@@ -66,9 +66,9 @@ def test_a_body_of_its_own_form_needs_no_signed_content_type(body: bytes, given:
     ],
 )
 def test_a_changed_content_type_leaves_nothing_proven(body: bytes, given: list[bytes]) -> None:
-    assert not settles_reading(GOOGLE, mail(body, *given), NAMES)
+    assert not fixes_content_type(GOOGLE, mail(body, *given), NAMES)
     signed = replace(GOOGLE, covered=GOOGLE.covered | {"content-type"})
-    assert settles_reading(signed, mail(body, *given), NAMES)
+    assert fixes_content_type(signed, mail(body, *given), NAMES)
 
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "bounces" / "eml"
@@ -81,4 +81,4 @@ def test_the_signatures_of_bounces_of_google_count(name: str) -> None:
     [field] = named(fields(content), b"dkim-signature")
     covered = frozenset(one.strip().lower() for one in tags_of(field.value(content).decode())["h"].split(":"))
     assert "content-type" not in covered
-    assert settles_reading(replace(GOOGLE, covered=covered), content, NAMES)
+    assert fixes_content_type(replace(GOOGLE, covered=covered), content, NAMES)

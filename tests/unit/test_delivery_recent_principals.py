@@ -1,7 +1,7 @@
 """Connections are shared while there are several parties, lately or as configured."""
 
 from relay.config.settings import Settings
-from relay.delivery.recent_parties import SHARED_FOR, RecentParties
+from relay.delivery.recent_principals import SHARED_FOR, RecentPrincipals
 
 ALONE = Settings()
 
@@ -10,7 +10,7 @@ LISTED = Settings.model_validate({"identities": {"a@acme.test": {}, "b@acme.test
 
 def test_a_second_party_shares_the_connections_for_an_hour() -> None:
     now = 100.0
-    parties = RecentParties(lambda: now)
+    parties = RecentPrincipals(lambda: now)
     for party in ("network:10.0.0.1", "network:10.0.0.1", "relay", ""):
         parties.add(party)
         assert not parties.are_several(ALONE)
@@ -21,4 +21,4 @@ def test_a_second_party_shares_the_connections_for_an_hour() -> None:
 
 
 def test_listed_identities_share_before_their_first_mail() -> None:
-    assert RecentParties(lambda: 0.0).are_several(LISTED)
+    assert RecentPrincipals(lambda: 0.0).are_several(LISTED)

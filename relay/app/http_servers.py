@@ -23,8 +23,8 @@ from relay.admin.sent_copies import SentCopyRoutes
 from relay.admin.server import AdminServer, metrics_application
 from relay.admin.sites import SiteRoutes
 from relay.admin.suppression_evidence import EvidenceRoutes
+from relay.admin.wait_reasons import WaitReasonRoutes
 from relay.admin.webhooks import WebhookRoutes
-from relay.admin.why import WhyRoutes
 from relay.api.access import Access, as_operator, has_login
 from relay.api.events import EventRoutes
 from relay.api.management import management_routes
@@ -35,15 +35,15 @@ from relay.api.submitter import Submitter
 from relay.api.vendors.mailgun_lists import Lists
 from relay.api.vendors.routes import Sending
 from relay.api.vendors.services import service_routes, services
-from relay.app.console import ConsoleSide
+from relay.app.console import ConsoleBuilder
 from relay.app.context import AppContext
 from relay.app.dev_pages import open_dev_pages
-from relay.app.inbound_side import InboundSide
 from relay.app.login_console import LoginConsole
 from relay.app.open_files import possible_connections
-from relay.app.outbound_side import OutboundSide
+from relay.app.outbound_parts import OutboundParts
 from relay.app.people import open_people
 from relay.app.queue_routes import queue_routes
+from relay.app.smtp_listeners import SmtpListeners
 from relay.app.webhook_writer import WebhookWriter
 from relay.config.bind_addresses import bind_hosts
 from relay.config.settings import Settings
@@ -64,12 +64,12 @@ Answer = Callable[[], Awaitable[Mapping[str, object]]]
 
 
 @dataclass(frozen=True, slots=True)
-class HttpSide:
+class HttpServers:
     """Builds and opens the HTTP servers. `checks` and `readiness` return health and readiness by part."""
 
     context: AppContext
-    outbound: OutboundSide
-    inbound: InboundSide
+    outbound: OutboundParts
+    inbound: SmtpListeners
     webhooks: Webhooks
     checks: Callable[[], Mapping[str, bool]]
     readiness: Callable[[], Mapping[str, bool]]
@@ -221,8 +221,8 @@ class HttpSide:
             self.inbound.verifier, self.context.store.limits, self.outbound.runner.shared_pauses.identities
         )
 
-    def _console(self) -> ConsoleSide:
-        return ConsoleSide(
+    def _console(self) -> ConsoleBuilder:
+        return ConsoleBuilder(
             context=self.context,
             outbound=self.outbound,
             identities=self._identity_routes(),
@@ -242,7 +242,7 @@ class HttpSide:
 
     def _why_routes(self) -> Sequence[web.RouteDef]:
         explainer = self.outbound.explainer
-        return WhyRoutes(
+        return WaitReasonRoutes(
             store=self.context.store.queue,
             explain=explainer.explain,
             sites=explainer.sites,

@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from relay.app.allocator import return_large_blocks
+from relay.app.malloc import return_large_blocks
 
 def resident():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmRSS:"))
