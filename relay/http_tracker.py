@@ -87,7 +87,7 @@ class Tracker:
         self._keyring = keyring
         self._sink = sink
         self._trusted = NetworkSet(trusted_proxies)
-        self._beginning = Preamble(proxies=tuple(trusted_proxies) if proxy_protocol else None)
+        self._preamble = Preamble(proxies=tuple(trusted_proxies) if proxy_protocol else None)
         self._limits = limits or Limits()
         self._checks = checks
         self._readiness = readiness
@@ -118,12 +118,12 @@ class Tracker:
         """Open the listener; port 0 means any free port. Raises OSError if an address cannot be bound."""
         self._fast_path = FastPath(self._answer_fast, self._delay)
         self._server = Server(self._answer, self._fast_path, self._limits, self._trusted)
-        if self._beginning == Preamble():
+        if self._preamble == Preamble():
             loop = asyncio.get_running_loop()
             self._listener = await loop.create_server(self._server, hosts, port, backlog=BACKLOG, reuse_port=reuse_port)
         else:
             self._listener = await Acceptor.open(
-                hosts, port, self._beginning, self._server, self._refused, reuse_port=reuse_port
+                hosts, port, self._preamble, self._server, self._refused, reuse_port=reuse_port
             )
         self._sweeper = asyncio.create_task(self._sweep(self._server), name="tracker sweeper")
 

@@ -86,7 +86,7 @@ class Site:
         assert sent == list(addresses)
 
     def link(self) -> str:
-        return f"/v/{sign_token(RING, Token(Kind.VERIFY, list(self.side.sent)[-1], 0))}"
+        return f"/v/{sign_token(RING, Token(Kind.VERIFY, list(self.harness.sent)[-1], 0))}"
 
 
 @asynccontextmanager
