@@ -35,7 +35,7 @@ from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.http_tracker import Tracker
 from relay.log import open_log
-from relay.mail.queue_id import QueueIds
+from relay.mail.queue_id import KeyedNumbers, QueueIds
 from relay.queue.bounce_policy import BouncePolicy
 from relay.storage.open import open_store
 from relay.storage.store import Store
@@ -68,7 +68,7 @@ class App:
         settings = self.configuration.in_force
         self._node = node
         self._clock = clock
-        self._queue_ids = QueueIds(secrets.randbelow)
+        self._queue_ids = QueueIds(KeyedNumbers(secrets.token_bytes(32)))
         self._stack = AsyncExitStack()
         self._stopped_by = 0.0
         self._listening = False

@@ -1,6 +1,7 @@
 """Delivery and renderer with a measurement of their time, for the metrics."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from relay.clock import Clock
 from relay.metrics.durations import Durations
@@ -16,7 +17,7 @@ class TimedDelivery:
 
     def __init__(self, delivery: Delivery, durations: Durations, steady: Clock) -> None:
         self._delivery = delivery
-        self._attempt = durations.attempt
+        self._seconds_of = cache(durations.attempt.labels)
         self._steady = steady
 
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
@@ -24,7 +25,7 @@ class TimedDelivery:
         began = self._steady()
         outcomes = await self._delivery.deliver(lane, job)
         if outcomes:
-            self._attempt.labels(provider_label(lane)).observe(self._steady() - began)
+            self._seconds_of(provider_label(lane)).observe(self._steady() - began)
         return outcomes
 
 

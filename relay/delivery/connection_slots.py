@@ -6,8 +6,7 @@ principal that holds the fewest of the limit that was reached.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from relay.delivery.connection_limit import ConnectionLimit, LimitUse, WaitingLane
@@ -42,18 +41,21 @@ class ConnectionSlots:
         """Return the slots in use that count towards a limit."""
         return self._uses[key].used if key in self._uses else 0
 
-    @asynccontextmanager
-    async def slot(self, lane: str, limits: Limits, flow: Flow) -> AsyncIterator[None]:
-        """Hold a slot. Wait for it while one of the limits is reached."""
+    async def acquire(self, lane: str, limits: Limits, flow: Flow) -> None:
+        """Take a slot, until `release`. Wait for it while one of the limits is reached."""
         line = WaitingLane(flow, lane)
         if line not in self._waiting and self._full_key(limits, flow) is None:
             self._take(limits, flow)
         else:
             await self._wait(line, limits)
-        try:
-            yield
-        finally:
-            self._release(limits, flow)
+
+    def release(self, limits: Limits, flow: Flow) -> None:
+        """Give a slot back, and offer it to those that wait for one of its limits."""
+        self.used -= 1
+        for key in limits:
+            self._use(key).give_back(flow)
+        for key in limits:
+            self._offer(key)
 
     def exchange(self, limits: dict[str, ConnectionLimit], flow: Flow, old: str, new: str) -> bool:
         """Make a slot in use count for another key with the same limit. Return whether that has room."""
@@ -81,7 +83,7 @@ class ConnectionSlots:
             await waiter.granted
         except asyncio.CancelledError:
             if not waiter.granted.cancelled():
-                self._release(limits, line.flow)
+                self.release(limits, line.flow)
             else:
                 self._forget(line, waiter)
             raise
@@ -93,13 +95,6 @@ class ConnectionSlots:
         self.used += 1
         for key in limits:
             self._use(key).take(flow)
-
-    def _release(self, limits: Limits, flow: Flow) -> None:
-        self.used -= 1
-        for key in limits:
-            self._use(key).give_back(flow)
-        for key in limits:
-            self._offer(key)
 
     def _full_key(self, limits: Limits, flow: Flow) -> str | None:
         """Return the first limit that is reached, None if there is room."""

@@ -1,7 +1,6 @@
 """The connection pool: opens sessions within the limits of connections, and keeps them for the next job."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 
 from relay.content_file import LARGE
@@ -83,9 +82,8 @@ class Pool:
         self.memory = ServerHistory(clock)
         self._closed = False
 
-    @asynccontextmanager
-    async def slot(self, lane_target: LaneTarget, flow: Flow, size: int) -> AsyncIterator[HeldSlot]:
-        """Hold a slot for one session of this lane, for a message of that flow and of that many octets.
+    async def acquire_slot(self, lane_target: LaneTarget, flow: Flow, size: int) -> HeldSlot:
+        """Take a slot for one session of this lane, for a message of that flow and of that many octets.
 
         Wait for it while the lane, its site or the total is at its limit. Slots are shared out among principals.
         Hanging servers of many domains hold no more than the connections of one site. All sites that have accepted
@@ -94,8 +92,12 @@ class Pool:
         self._parties.add(flow.accountable)
         site = await self._site(lane_target)
         limits, is_large = self._limits(lane_target, site, size), size > LARGE
-        async with self._slots.slot(_large_key(lane_target.lane) if is_large else lane_target.lane, limits, flow):
-            yield HeldSlot(flow, site, limits)
+        await self._slots.acquire(_large_key(lane_target.lane) if is_large else lane_target.lane, limits, flow)
+        return HeldSlot(flow, site, limits)
+
+    def release_slot(self, held: HeldSlot) -> None:
+        """Give a slot back."""
+        self._slots.release(held.limits, held.flow)
 
     async def session(
         self, lane_target: LaneTarget, held: HeldSlot, asked: Collection[str] = ()

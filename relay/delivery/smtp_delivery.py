@@ -252,10 +252,13 @@ class SmtpDelivery:
             self._pool, lane_target, job, journal=self._journal, observer=self._observer, clock=self._clock
         )
         for _ in range(MAX_SITES):
-            async with self._pool.slot(lane_target, job.entries[0].flow, job.message.size) as held:
+            held = await self._pool.acquire_slot(lane_target, job.entries[0].flow, job.message.size)
+            try:
                 if not job.admit(held.site):
                     return ()
                 await attempt.run(held)
+            finally:
+                self._pool.release_slot(held)
             if attempt.lease_ended or not attempt.is_elsewhere:
                 return attempt.outcomes(INTERNAL_ERROR)
         return attempt.outcomes(SITES_DIFFER)

@@ -142,6 +142,10 @@ class Instructions:
     """Names of the dialects whose fields the message has."""
 
 
+NO_INSTRUCTIONS = Instructions()
+"""Of a message without any."""
+
+
 def combine(statements: Iterable[Statement]) -> Instructions:
     """Combine statements in the order of precedence: of two values of one option, the first applies.
 

@@ -6,6 +6,7 @@ the id of a message of one's own.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from hashlib import blake2b
 
 _DIGITS = "0123456789ABCDFGHJKLMNPQRSTVWXYZ"
 """32 digits in ASCII order, upper case, with one vowel, so that ids rarely form words."""
@@ -26,6 +27,21 @@ def queue_id(now: float, serial: int) -> str:
     milliseconds last until the year 3084.
     """
     return _digits(int(now * 1000), TIME_DIGITS) + _digits(serial % RANDOM_SPACE, RANDOM_DIGITS)
+
+
+@dataclass(slots=True)
+class KeyedNumbers:
+    """Numbers that nobody without the key can predict: a keyed hash of a counter. The system is asked for none."""
+
+    key: bytes
+    """Up to 64 octets."""
+    _count: int = 0
+
+    def __call__(self, below: int) -> int:
+        """Return a number below the argument, which is far less than 2**64."""
+        self._count += 1
+        digest = blake2b(self._count.to_bytes(8, "big"), key=self.key, digest_size=8).digest()
+        return int.from_bytes(digest, "big") % below
 
 
 @dataclass(slots=True)

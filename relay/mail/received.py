@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from hashlib import blake2b
 
 from relay.mail.canonical_address import canonical
@@ -53,7 +54,12 @@ def _with(session: Session, envelope: Envelope) -> str:
 
 def mail_date(at: float) -> str:
     """Format Unix seconds as "Wed, 25 Nov 2026 17:20:09 +0000"."""
-    return format_datetime(datetime.fromtimestamp(int(at), UTC))
+    return _mail_date(int(at))
+
+
+@lru_cache(maxsize=4)
+def _mail_date(second: int) -> str:
+    return format_datetime(datetime.fromtimestamp(second, UTC))
 
 
 def loop_field(hostname: str, address: str = "") -> bytes:

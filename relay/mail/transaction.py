@@ -1,6 +1,7 @@
 """Values of an SMTP transaction: recipient, envelope, session, content."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal
 
@@ -80,6 +81,7 @@ class Transaction:
     """Digest of the request of which the mail is a part, "" if it is the whole."""
 
 
+@lru_cache(maxsize=4096)
 def network_of(client: str) -> str:
     """Return the key of one client: an IPv4 address, or the /64 network of an IPv6 address."""
     address = ip_address(client)

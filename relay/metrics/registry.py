@@ -1,6 +1,7 @@
 """The Prometheus metrics of one process."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from platform import python_version
 
 from prometheus_client import (
@@ -40,7 +41,7 @@ class Metrics:
         self.delay = Histogram(
             "relay_delivery_delay_seconds", "From acceptance to delivery", buckets=_DELAYS, registry=self.registry
         )
-        self.events = self._counter("events_total", "Events by kind", "kind")
+        self._events_of = cache(self._counter("events_total", "Events by kind", "kind").labels)
         self.engagement = self._counter("engagement_total", "Opens and clicks by verdict", "kind", "verdict")
         self.events_folded = self._counter("events_folded_total", "Opens and clicks that were counted in another event")
         self.events_shed = self._counter("events_shed_total", "Opens and clicks not kept: disk space is short")
@@ -120,7 +121,7 @@ class Metrics:
 
     def count(self, kind: str, number: int = 1) -> None:
         """Increase the counter of a kind of event."""
-        self.events.labels(kind).inc(number)
+        self._events_of(kind).inc(number)
 
     def set_queue(self, figures: QueueFigures) -> None:
         """Set the entries of the queue and the age of the oldest."""

@@ -42,11 +42,12 @@ class LargeContents:
         """
         queue_id, lane, flow = claimed.message.queue_id, claimed.entries[0].lane, claimed.entries[0].flow
         parties = {f"principal {flow.accountable}": _PRINCIPAL, f"lane {lane}": _LANE, f"message {queue_id}": _MESSAGE}
-        async with (
-            self._budget.hold(_COPIES * len(claimed.content), flow, parties),
-            self._files.use(queue_id, lambda: self._read(queue_id)) as content,
-        ):
-            yield content
+        async with self._budget.hold(_COPIES * len(claimed.content), flow, parties):
+            content = await self._files.acquire(queue_id, lambda: self._read(queue_id))
+            try:
+                yield content
+            finally:
+                self._files.release(queue_id)
 
     async def _read(self, queue_id: str) -> ContentFile | str:
         """Copy a content from the store to a file, or return its damage."""

@@ -1,8 +1,7 @@
 """Values that are made once, while several tasks use them."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -25,19 +24,29 @@ class RefCounted(Generic[K, V]):
         self._close = close
         self._uses: dict[K, _Use[V]] = {}
 
-    @asynccontextmanager
-    async def use(self, key: K, make: Callable[[], Awaitable[V]]) -> AsyncIterator[V]:
-        """Make the value of the key, or use that of another task. Where `make` raises, the next user calls its own."""
-        use = self._uses.setdefault(key, _Use())
+    async def acquire(self, key: K, make: Callable[[], Awaitable[V]]) -> V:
+        """Make the value of the key, or use that of another task, until `release`.
+
+        Where `make` raises, there is nothing to release, and the next user calls its own.
+        """
+        use = self._uses.get(key)
+        if use is None:
+            use = self._uses[key] = _Use()
         use.users += 1
         try:
             async with use.making:
                 if not use.made:
                     use.made.append(await make())
-            yield use.made[0]
-        finally:
-            use.users -= 1
-            if not use.users:
-                del self._uses[key]
-                for value in use.made:
-                    self._close(value)
+        except BaseException:
+            self.release(key)
+            raise
+        return use.made[0]
+
+    def release(self, key: K) -> None:
+        """End the use of a value. The last one closes it."""
+        use = self._uses[key]
+        use.users -= 1
+        if not use.users:
+            del self._uses[key]
+            for value in use.made:
+                self._close(value)

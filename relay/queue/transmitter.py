@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack
+from contextlib import ExitStack
 from pathlib import Path
 
 from relay.content_file import LARGE, Content, ContentFile, ContentWriter
@@ -66,13 +66,13 @@ class Transmitter:
         def is_held() -> bool:
             return context.store.holds(claimed.entries)
 
-        async with AsyncExitStack() as stack:
+        with ExitStack() as stack:
             rendering = self._rendering(claimed, content, notes, stack)
             job = DeliveryJob(claimed.message, claimed.entries, rendering, admit, is_held)
             return await context.delivery.deliver(lane, job)
 
     def _rendering(
-        self, claimed: ClaimedBatch, content: Content, notes: dict[str, object], stack: AsyncExitStack
+        self, claimed: ClaimedBatch, content: Content, notes: dict[str, object], stack: ExitStack
     ) -> Callable[[bool], Awaitable[Rendered]]:
         """Return the function that renders. Delivery calls it when it has the extensions of the server.
 
@@ -83,8 +83,8 @@ class Transmitter:
 
         async def rendered(eight_bit: bool) -> Rendered:
             key = claimed.message.queue_id, number, provider, eight_bit
-            using = self._renderings.use(key, lambda: self._make(claimed, content, eight_bit))
-            rendering, made = await stack.enter_async_context(using)
+            rendering, made = await self._renderings.acquire(key, lambda: self._make(claimed, content, eight_bit))
+            stack.callback(self._renderings.release, key)
             if isinstance(made, bytes):
                 self._count(len(made), stack)
             notes.update(rendering.notes)
@@ -92,7 +92,7 @@ class Transmitter:
 
         return rendered
 
-    def _count(self, octets: int, stack: AsyncExitStack) -> None:
+    def _count(self, octets: int, stack: ExitStack) -> None:
         def uncount() -> None:
             self.in_memory -= octets
 

@@ -3,8 +3,6 @@
 import asyncio
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, Self
@@ -50,20 +48,24 @@ class BodyPool:
         self.handed_over = 0
         self._waiting: deque[tuple[int, asyncio.Future[None]]] = deque()
 
-    @asynccontextmanager
-    async def reserve_memory(self, size: int) -> AsyncIterator[None]:
-        """Wait, first come first served, until a body of that size may be completely in memory."""
+    async def acquire_memory(self, size: int) -> None:
+        """Wait, first come first served, until a body of that size may be in memory; `release_memory` ends it."""
         if self._waiting or not self._fits(size):
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append((size, turn))
-            await turn
+            try:
+                await turn
+            except asyncio.CancelledError:
+                if not turn.cancelled():
+                    self.release_memory(size)
+                raise
         else:
             self.handed_over += size
-        try:
-            yield
-        finally:
-            self.handed_over -= size
-            self._resume_waiting()
+
+    def release_memory(self, size: int) -> None:
+        """Give the memory of a body back, for those that wait."""
+        self.handed_over -= size
+        self._resume_waiting()
 
     def _fits(self, size: int) -> bool:
         return self.handed_over == 0 or self.handed_over + size <= self.limits.handed_over

@@ -121,11 +121,15 @@ async def _hand_over(connection: Connection, body: Body) -> Reply:
 
 async def _whole(connection: Connection, envelope: Envelope, body: Body) -> Reply:
     """Pass the whole content to the handler, once it fits into memory."""
-    async with connection.service.resources.body_pool(connection.service.listener.kind).reserve_memory(body.size):
+    pool = connection.service.resources.body_pool(connection.service.listener.kind)
+    await pool.acquire_memory(body.size)
+    try:
         content = await body.content()
         if connection.gone:
             raise ClientDisconnected
         return content if isinstance(content, Reply) else await _accept(connection, envelope, content)
+    finally:
+        pool.release_memory(body.size)
 
 
 async def _accept(connection: Connection, envelope: Envelope, content: bytes) -> Reply:

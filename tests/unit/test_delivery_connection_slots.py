@@ -2,6 +2,8 @@
 
 import asyncio
 from collections import Counter
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -18,8 +20,19 @@ def limits_of(total: int, **most: int) -> dict[str, ConnectionLimit]:
     return {key: ConnectionLimit(one) for key, one in most.items()} | {"total": ConnectionLimit(total)}
 
 
+@asynccontextmanager
+async def slot(
+    slots: ConnectionSlots, lane: str, limits: Mapping[str, ConnectionLimit], flow: Flow
+) -> AsyncIterator[None]:
+    await slots.acquire(lane, limits, flow)
+    try:
+        yield
+    finally:
+        slots.release(limits, flow)
+
+
 async def work(slots: ConnectionSlots, lane: str, log: list[str], *, most: int = 2, total: int = 3) -> None:
-    async with slots.slot(lane, limits_of(total, **{lane: most}), ANYBODY):
+    async with slot(slots, lane, limits_of(total, **{lane: most}), ANYBODY):
         log.append(lane)
         await asyncio.sleep(0)
 
@@ -27,7 +40,7 @@ async def work(slots: ConnectionSlots, lane: str, log: list[str], *, most: int =
 async def test_a_full_lane_does_not_hold_another_up() -> None:
     slots, log = ConnectionSlots(), list[str]()
     async with (
-        slots.slot("a", limits_of(9, a=1), ANYBODY),
+        slot(slots, "a", limits_of(9, a=1), ANYBODY),
         asyncio.TaskGroup() as group,
     ):
         waiting = [group.create_task(work(slots, "a", log, most=1, total=9)) for _ in range(3)]
@@ -51,7 +64,7 @@ async def test_a_place_granted_to_a_cancelled_task_goes_on() -> None:
     holding = asyncio.Event()
 
     async def hold() -> None:
-        async with slots.slot("a", limits_of(1, a=1), ANYBODY):
+        async with slot(slots, "a", limits_of(1, a=1), ANYBODY):
             await holding.wait()
 
     holder = asyncio.create_task(hold())
@@ -75,7 +88,7 @@ async def test_a_site_limits_its_lanes_together_and_holds_no_other_up() -> None:
 
     async def one(lane: str) -> None:
         nonlocal inside, most_inside
-        async with slots.slot(lane, limits_of(100, **{lane: 2, "site s": 3}), ANYBODY):
+        async with slot(slots, lane, limits_of(100, **{lane: 2, "site s": 3}), ANYBODY):
             inside += 1
             most_inside = max(inside, most_inside)
             await asyncio.sleep(0)
@@ -108,7 +121,7 @@ class Holders:
         await asyncio.sleep(0)
 
     async def _hold(self, flow: Flow, lane: str, limits: dict[str, ConnectionLimit]) -> None:
-        async with self.slots.slot(lane, limits, flow):
+        async with slot(self.slots, lane, limits, flow):
             end = asyncio.Event()
             self.holding.append((flow, end))
             await end.wait()
@@ -247,7 +260,7 @@ def test_bounds_hold_and_everybody_gets_a_turn(jobs: list[tuple[str, int, bool]]
         async def one(lane: str, rounds: int) -> None:
             site = f"site {lane in 'ab'}"
             limits = limits_of(total, **{lane: most, site: most + 1, "all": 4})
-            async with slots.slot(lane, limits, Flow(lane)):
+            async with slot(slots, lane, limits, Flow(lane)):
                 inside[lane] += 1
                 assert inside[lane] <= most
                 assert max(inside["a"] + inside["b"], inside["c"] + inside["d"]) <= most + 1

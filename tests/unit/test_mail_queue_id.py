@@ -1,6 +1,6 @@
 from collections.abc import Iterator
 
-from relay.mail.queue_id import LENGTH, RANDOM_SPACE, QueueIds, is_queue_id, queue_id, time_of
+from relay.mail.queue_id import LENGTH, RANDOM_SPACE, KeyedNumbers, QueueIds, is_queue_id, queue_id, time_of
 
 
 def test_ids_sort_by_time_of_arrival() -> None:
@@ -34,3 +34,11 @@ def test_an_id_does_not_show_that_of_the_next_message() -> None:
     new_id = QueueIds(lambda below: next(drawn) % below)
     ids = [new_id(at) for at in (5.0, 5.0, 5.0, 5.001)]
     assert ids == [queue_id(5.0, 7), queue_id(5.0, 9), queue_id(5.0, 2), queue_id(5.001, 7)], "9 is not used twice"
+
+
+def test_keyed_numbers_are_spread_and_depend_on_the_key() -> None:
+    one, same, other = KeyedNumbers(b"k" * 32), KeyedNumbers(b"k" * 32), KeyedNumbers(b"j" * 32)
+    drawn = [one(8) for _ in range(800)]
+    assert drawn == [same(8) for _ in range(800)]
+    assert drawn != [other(8) for _ in range(800)]
+    assert all(50 < drawn.count(number) < 150 for number in range(8))

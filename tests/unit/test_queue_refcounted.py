@@ -21,9 +21,10 @@ class Counting:
         return number
 
     async def use(self, key: str = "a") -> int:
-        async with self.values.use(key, self.make) as value:
-            await asyncio.sleep(0)
-            return value
+        value = await self.values.acquire(key, self.make)
+        await asyncio.sleep(0)
+        self.values.release(key)
+        return value
 
 
 async def test_tasks_at_the_same_time_share_a_value() -> None:
@@ -54,7 +55,6 @@ async def test_an_exception_reaches_its_own_user() -> None:
         raise OSError("no space")
 
     with pytest.raises(OSError, match="no space"):
-        async with counting.values.use("a", fail):
-            pass
+        await counting.values.acquire("a", fail)
     counting.gate.set()
     assert await counting.use() == 1

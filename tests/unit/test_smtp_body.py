@@ -66,9 +66,10 @@ async def test_bodies_are_handed_over_in_turn_and_the_largest_gets_its_turn(tmp_
     gates = {size: asyncio.Event() for size in (300, 900, 100)}
 
     async def hand_over(size: int) -> None:
-        async with pool.reserve_memory(size):
-            order.append(size)
-            await gates[size].wait()
+        await pool.acquire_memory(size)
+        order.append(size)
+        await gates[size].wait()
+        pool.release_memory(size)
 
     tasks = [asyncio.create_task(hand_over(size)) for size in gates]
     await asyncio.sleep(0)
@@ -81,3 +82,16 @@ async def test_bodies_are_handed_over_in_turn_and_the_largest_gets_its_turn(tmp_
         gate.set()
     await asyncio.gather(*tasks)
     assert (order, pool.handed_over) == ([300, 900, 100], 0)
+
+
+async def test_a_turn_that_came_to_a_cancelled_body_goes_on(tmp_path: Path) -> None:
+    pool = BodyPool(tmp_path, BOUNDS)
+    await pool.acquire_memory(900)
+    first, second = asyncio.create_task(pool.acquire_memory(900)), asyncio.create_task(pool.acquire_memory(900))
+    await asyncio.sleep(0)
+    pool.release_memory(900)
+    first.cancel()
+    await second
+    assert pool.handed_over == 900
+    pool.release_memory(900)
+    assert pool.handed_over == 0

@@ -18,7 +18,7 @@ from relay.mail.dialects import (
 )
 from relay.mail.dialects.field_values import DialectContext, Reader, VendorField, decoded
 from relay.mail.headers import Field
-from relay.mail.instructions import InstructionError, Instructions, Metadata, Statement, combine
+from relay.mail.instructions import NO_INSTRUCTIONS, InstructionError, Instructions, Metadata, Statement, combine
 from relay.mail.trace_context import TRACEPARENT, valid_traceparent
 
 MAX_FIELD = 64 * 1024
@@ -56,6 +56,9 @@ Unknown fields of a service belong to no dialect and stay: on their way its serv
 
 _TRACE_FIELD = TRACEPARENT.encode()
 
+_PREFIX = b"x-"
+"""Beginning of the names of all fields of dialects."""
+
 _OWNER = {name.encode(): dialect for dialect, readers in _READERS.items() for name in readers}
 
 
@@ -75,7 +78,7 @@ ALL_RULES = DialectRules()
 
 def dialect_of(name: bytes) -> str:
     """Return the dialect of a field by its lower-case name, "" for none."""
-    if not name.startswith(b"x-"):
+    if not name.startswith(_PREFIX):
         return ""
     return _OWNER.get(name) or next((_PREFIXES[start] for start in _PREFIXES if _is_key(name, start)), "")
 
@@ -92,7 +95,9 @@ def read_instructions(
     Raises InstructionError for a field to refuse.
     """
     statements = [*given, *read_statements(content, found, rules, context)]
-    present = {dialect_of(one.name) for one in found}
+    present = {dialect_of(one.name) for one in found if one.name.startswith(_PREFIX)}
+    if not statements and not present:
+        return NO_INSTRUCTIONS
     return replace(combine(statements), dialects=tuple(one for one in rules.dialects if one in present))
 
 
@@ -102,8 +107,7 @@ def read_statements(
     """Yield the statements of all fields in the order of precedence. Raises InstructionError for a field to refuse."""
     by_dialect: dict[str, list[VendorField]] = {}
     for one in found:
-        dialect = dialect_of(one.name)
-        if dialect in rules.dialects:
+        if one.name.startswith(_PREFIX) and (dialect := dialect_of(one.name)) in rules.dialects:
             by_dialect.setdefault(dialect, []).append(_vendor_field(one, content))
 
     yield from read_control_headers(content, found)
