@@ -1,7 +1,6 @@
 """The observer: turns events of the relay into log lines, metrics and alerts, and records if the store fails."""
 
 import asyncio
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import assert_never
 
@@ -100,20 +99,15 @@ class Observer:
         self.tallies.count_mail(events)
         for event in events:
             self._observe(event)
-        sent = [event for event in events if "simulated" not in event.data]
-        self._count_attempts(sent)
-        for kind, number in Counter(event.kind.value for event in sent).items():
-            self.metrics.count(kind, number)
+            if "simulated" not in event.data:
+                self._count_sent(event)
 
-    def _count_attempts(self, events: Sequence[Event]) -> None:
-        """Count the results of delivery attempts. A bounce that a report brought later has no lane."""
-        results = Counter(
-            (str(event.data["lane"]), event.kind.value, str(event.data.get("category", "")))
-            for event in events
-            if event.kind in _RESULTS and "lane" in event.data
-        )
-        for (lane, result, category), number in results.items():
-            self.metrics.deliveries.count(lane, self.site_of(lane), result, category, number)
+    def _count_sent(self, event: Event) -> None:
+        """Count an event of mail that left. A bounce that a report brought later has no lane, and is no attempt."""
+        self.metrics.count(event.kind.value)
+        if event.kind in _RESULTS and "lane" in event.data:
+            lane, category = str(event.data["lane"]), str(event.data.get("category", ""))
+            self.metrics.deliveries.count(lane, self.site_of(lane), event.kind.value, category)
 
     def _observe(self, event: Event) -> None:
         """Record the delivery delay, log an unknown unsubscribe, and send an alert if needed."""

@@ -146,7 +146,7 @@ class AttemptRunner:
 
 def transactions(claimed: ClaimedBatch) -> list[ClaimedBatch]:
     """Split a claim into mail transactions: one per recipient where the bytes differ, else one for all."""
-    if claimed.message.policy.is_per_recipient:
+    if claimed.message.policy.is_per_recipient and len(claimed.entries) > 1:
         return [replace(claimed, entries=(entry,)) for entry in claimed.entries]
     return [claimed]
 

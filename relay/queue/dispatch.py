@@ -73,24 +73,21 @@ class Dispatcher:
         if not wanted.entries:
             return Selection(wanted, settled)
         selection = await self._select(wanted)
+        if not settled.entries:
+            return selection
         return replace(selection, settlement=replace(settled, entries=settled.entries + selection.settlement.entries))
 
     async def _select(self, claimed: ClaimedBatch) -> Selection:
         """Acquire a slot for each entry, at its provider or at a fallback. An entry without one waits for it."""
         now, lane = self._context.clock(), claimed.entries[0].lane
         here, policy, settings = provider_of(lane), claimed.message.policy, self._context.settings()
-        ledgers, copy_ledgers = (
-            {
-                provider: ledgers_of(settings, claimed.message, provider, is_copy=is_copy)
-                for provider in candidates(here, policy)
-            }
-            for is_copy in (False, True)
-        )
+        ledgers = {one: ledgers_of(settings, claimed.message, one) for one in candidates(here, policy)}
         if not any(ledgers.values()) and not self._paused((here,), claimed.entries[0].recipient, now):
             return Selection(claimed)
 
         # An uncertain attempt may have sent the message: it counts against the limits, and this one needs a new slot.
         await self._release_unsent(claimed.message.queue_id, [entry for entry in claimed.entries if entry.uncertain])
+        copy_ledgers = {one: ledgers_of(settings, claimed.message, one, is_copy=True) for one in ledgers}
         sent: list[Entry] = []
         waiting: list[Entry] = []
         for entry in claimed.entries:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import NamedTuple, assert_never
+from typing import Any, NamedTuple, assert_never
 
 from relay.limits.priority import Flow, Priority
 from relay.mail.reply import Reply
@@ -124,8 +124,8 @@ class Entry:
                 assert_never(self.state)
 
 
-def move(entry: Entry, state: State) -> Entry:
-    """Return the entry in that state. Raises StateError when the table has no such transition."""
+def move(entry: Entry, state: State, **changes: Any) -> Entry:
+    """Return the entry in that state, with other changes. Raises StateError when the table has no such transition."""
     if state not in MOVES[entry.state]:
         raise StateError(f"{entry.queue_id}/{entry.number}: no move from {entry.state} to {state}")
-    return replace(entry, state=state)
+    return replace(entry, state=state, **changes)

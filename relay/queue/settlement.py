@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import assert_never
+from typing import Any, assert_never
 
 from relay.events.event import Event, Kind
 from relay.mail.canonical_address import canonical
@@ -75,9 +75,9 @@ def settle_minimal(
     """
     unclassified = [Classified(one.outcome) for one in classified]
     entries = [
-        move(_tried(entry, one.outcome), State.DELIVERED)
+        move(entry, State.DELIVERED, **_tried(entry, one.outcome))
         if isinstance(one.outcome, Delivered)
-        else _deferred(_tried(entry, one.outcome), one.outcome, attempt, schedule, at_least=0.0)
+        else _deferred(entry, one.outcome, attempt, schedule, at_least=0.0)
         for entry, one in zip(claimed.entries, unclassified, strict=True)
     ]
     return Settlement(tuple(entries), _all_events(claimed, entries, unclassified, attempt))
@@ -99,44 +99,42 @@ def plain(settlement: Settlement) -> Settlement:
 def _settle_one(
     entry: Entry, classified: Classified, decision: Disposition, attempt: AttemptInfo, schedule: RetrySchedule
 ) -> Entry:
-    outcome, tried = classified.outcome, _tried(entry, classified.outcome)
+    outcome = classified.outcome
     match decision.step:
         case "deliver":
-            return move(tried, State.DELIVERED)
+            return move(entry, State.DELIVERED, **_tried(entry, outcome))
         case "drop":
-            return replace(
-                move(tried, State.DROPPED), reason=f"the provider has suppressed the address: {outcome.reply}"
-            )
+            reason = f"the provider has suppressed the address: {outcome.reply}"
+            return move(entry, State.DROPPED, **_tried(entry, outcome, reason))
         case "bounce":
-            return move(tried, State.BOUNCED)
+            return move(entry, State.BOUNCED, **_tried(entry, outcome))
         case "retry" if attempt.now >= entry.expires_at:
-            return replace(
-                move(tried, State.BOUNCED), reason=f"not delivered within {schedule.lifetime / 3600:g} hours"
-            )
+            reason = f"not delivered within {schedule.lifetime / 3600:g} hours"
+            return move(entry, State.BOUNCED, **_tried(entry, outcome, reason))
         case "retry":
-            return _deferred(tried, outcome, attempt, schedule, decision.at_least)
+            return _deferred(entry, outcome, attempt, schedule, decision.at_least)
         case never:
             assert_never(never)
 
 
-def _tried(entry: Entry, outcome: Outcome) -> Entry:
-    """Return the entry with the result of one more attempt, without a change of state."""
-    return replace(
-        entry,
-        attempts=entry.attempts + 1,
-        last_reply=outcome.reply,
-        last_remote=outcome.remote,
-        uncertain=False,
-        reason="",
-    )
+def _tried(entry: Entry, outcome: Outcome, reason: str = "") -> dict[str, Any]:
+    """Return the changes of an entry by one more attempt, without its state."""
+    return {
+        "attempts": entry.attempts + 1,
+        "last_reply": outcome.reply,
+        "last_remote": outcome.remote,
+        "uncertain": False,
+        "reason": reason,
+    }
 
 
-def _deferred(tried: Entry, outcome: Outcome, attempt: AttemptInfo, schedule: RetrySchedule, at_least: float) -> Entry:
+def _deferred(entry: Entry, outcome: Outcome, attempt: AttemptInfo, schedule: RetrySchedule, at_least: float) -> Entry:
     """Return the entry as waiting for its next attempt."""
     uncertain = isinstance(outcome, Deferred) and outcome.uncertain
-    attempts = tried.attempts + (UNCERTAIN_WEIGHT - 1 if uncertain else 0)
-    due = next_attempt(schedule, attempts, attempt.now, tried.expires_at, attempt.jitter, at_least)
-    return replace(move(tried, State.WAITING), next_attempt_at=due, uncertain=uncertain)
+    attempts = entry.attempts + (UNCERTAIN_WEIGHT if uncertain else 1)
+    due = next_attempt(schedule, attempts, attempt.now, entry.expires_at, attempt.jitter, at_least)
+    changes = _tried(entry, outcome) | {"next_attempt_at": due, "uncertain": uncertain}
+    return move(entry, State.WAITING, **changes)
 
 
 def _evidence(
