@@ -6,26 +6,23 @@ import secrets
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relay import __version__
 from relay.app.alert_mailer import AlertQueue
-from relay.app.background_tasks import start_background_tasks
 from relay.app.compiled_code import NATIVE_FAULTS, REWRITER
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.event_sink import open_event_sink
-from relay.app.http_servers import HttpServers
-from relay.app.local_nodes import LocalNodes
 from relay.app.maintenance import depth_by_state
-from relay.app.node_answers import NodeAnswers
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.outbound_parts import OutboundParts, open_outbound_parts
 from relay.app.reloader import Reloader
 from relay.app.smtp_listeners import SmtpListeners, open_smtp_listeners
-from relay.app.table_editor import open_table_editor
 from relay.app.tallies import open_tallies
 from relay.app.webhooks import open_webhooks
 from relay.clock import Clock, system_clock
@@ -33,13 +30,16 @@ from relay.config import Settings
 from relay.domains.key_files import load_keys
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
-from relay.http_tracker import Tracker
 from relay.log import open_log
 from relay.mail.queue_id import KeyedNumbers, QueueIds
 from relay.queue.bounce_policy import BouncePolicy
 from relay.storage.open import open_store
 from relay.storage.store import Store
 from relay.webhooks.service import Webhooks
+
+if TYPE_CHECKING:
+    from relay.app.http_servers import HttpServers
+    from relay.http_tracker import Tracker
 
 DRAIN = 25.0
 """Seconds that in-flight transactions have after SIGTERM."""
@@ -52,7 +52,7 @@ class _Parts:
     store: Store
     inbound: SmtpListeners
     outbound: OutboundParts
-    http: HttpServers
+    http: "HttpServers"
     webhooks: Webhooks
     sink: EventSink
     reloader: Reloader
@@ -119,11 +119,14 @@ class App:
         return self._queue_ids(now)
 
     async def start(self) -> None:
-        """Open all parts. If one fails, close those that were opened, and raise."""
+        """Open all parts. If one fails, or on cancellation, stop those that were opened, and raise."""
         try:
             tracker = await self._open(self.settings())
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
         except BaseException:
-            await self._stack.aclose()
+            await self._close()  # Mail may be in flight already.
             raise
         self.log(
             "server.started",
@@ -133,8 +136,11 @@ class App:
             tracker=tracker.port if tracker else None,
         )
 
-    async def _open(self, settings: Settings) -> Tracker | None:
-        """Open the parts in order, and return the tracker. Listeners open last, when mail can be processed."""
+    async def _open(self, settings: Settings) -> "Tracker | None":
+        """Open the parts in order, and return the tracker.
+
+        Listeners of mail open as soon as it can be processed. Mail is accepted while the modules of HTTP are imported.
+        """
         self._prepare_process(settings)
         keys = load_keys(settings, self.log)
         context = await self._context(settings)
@@ -151,27 +157,22 @@ class App:
         self.observer.metrics.deliveries.profiles = {one.name for one in outbound.explainer.profiles()}
         inbound = await open_smtp_listeners(context, outbound)
         webhooks = open_webhooks(context)
-        http = self._http_servers(context, outbound, inbound, webhooks)
-        sink = await open_event_sink(context)
-        reloader = Reloader(
-            context=context,
-            configuration=self.configuration,
-            inbound=inbound,
-            outbound=outbound,
-            webhooks=webhooks,
-            resume_changed=http.provider_routes().resume_changed,
-        )
-        self._parts = _Parts(context.store, inbound, outbound, http, webhooks, sink, reloader)
-        tracker = await http.start_tracker(sink)
-        if settings.tracker.guard:
-            await outbound.monitor.start()
-
-        await http.start_admin()
         await webhooks.begin()
-        self._stack.push_async_callback(inbound.stop)
-        await inbound.listen()
+        sink = await open_event_sink(context)
+        async with AsyncExitStack() as opened:
+            opened.push_async_callback(inbound.stop)
+            await inbound.listen()
+            http = await self._http_servers(context, outbound, inbound, webhooks)
+            self._parts = self._all_parts(context, inbound, outbound, http, webhooks, sink)
+            tracker = await http.start_tracker(sink)
+            if settings.tracker.guard:
+                await outbound.monitor.start()
+            await http.start_admin()
+            # Last on the stack: mail is refused first when the relay stops, while the tracker still answers.
+            self._stack.push_async_exit(opened.pop_all())
         self._listening = True
-        start_background_tasks(context, inbound, outbound, webhooks, tallies)
+        tasks = await asyncio.to_thread(import_module, "relay.app.background_tasks")
+        tasks.start_background_tasks(context, inbound, outbound, webhooks, tallies)
         return tracker
 
     def _prepare_process(self, settings: Settings) -> None:
@@ -180,26 +181,34 @@ class App:
         for fault in NATIVE_FAULTS:
             self.log("server.stale_code", reason=fault)
 
-    def _http_servers(
-        self, context: AppContext, outbound: OutboundParts, inbound: SmtpListeners, webhooks: Webhooks
-    ) -> HttpServers:
-        settings = self.settings()
-        others = LocalNodes(settings.server.data_dir, settings.admin.socket) if self._node == 1 else None
-        nodes = NodeAnswers(others, self.reload, self.status, self.observer.metrics.exposition)
-        return HttpServers(
-            context,
-            outbound,
-            inbound,
-            webhooks,
-            checks=self.checks,
-            readiness=self.readiness,
-            status=nodes.status,
-            reload=nodes.reload,
-            configuration=self.shown_configuration,
-            exposition=nodes.exposition,
-            restart_needed=lambda: self.configuration.restart_needed,
-            editor=open_table_editor(context, outbound, self.configuration.path, nodes.reload),
+    def _all_parts(
+        self,
+        context: AppContext,
+        inbound: SmtpListeners,
+        outbound: OutboundParts,
+        http: "HttpServers",
+        webhooks: Webhooks,
+        sink: EventSink,
+    ) -> _Parts:
+        reloader = Reloader(
+            context=context,
+            configuration=self.configuration,
+            inbound=inbound,
+            outbound=outbound,
+            webhooks=webhooks,
+            resume_changed=http.provider_routes().resume_changed,
         )
+        return _Parts(context.store, inbound, outbound, http, webhooks, sink, reloader)
+
+    async def _http_servers(
+        self, context: AppContext, outbound: OutboundParts, inbound: SmtpListeners, webhooks: Webhooks
+    ) -> "HttpServers":
+        late = await asyncio.to_thread(import_module, "relay.app.http_parts")
+        answers = late.Answers(self.checks, self.readiness, self.status, self.reload, self.shown_configuration)
+        made: HttpServers = late.build_http_servers(
+            context, outbound, inbound, webhooks, answers, configuration=self.configuration, node=self._node
+        )
+        return made
 
     async def _context(self, settings: Settings) -> AppContext:
         wake = asyncio.Event()
@@ -222,10 +231,13 @@ class App:
 
     async def stop(self) -> None:
         """Stop accepting mail, let in-flight transactions end, write pending events, and close all parts."""
+        await self._close()
+        self.log("server.stopped")
+
+    async def _close(self) -> None:
         self._listening = False
         self._stopped_by = asyncio.get_running_loop().time() + DRAIN
         await self._stack.aclose()
-        self.log("server.stopped")
 
     async def reload(self) -> Mapping[str, object]:
         """Check the configuration and use it. If it has faults, keep the old one and return them."""

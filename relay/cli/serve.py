@@ -9,14 +9,13 @@ import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from relay.app.data_dir import prepare_node_dir
 from relay.app.malloc import return_large_blocks
 from relay.app.relay import App
-from relay.app.tracker import TrackerApp
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
 from relay.cli.dev import dev_options, open_dev_settings
 from relay.cli.sd_notify import sd_notify
@@ -30,8 +29,12 @@ from relay.config.node_settings import settings_of_node
 from relay.dsn.bounce_rules import RulesError
 from relay.events.ports import StoreError
 from relay.events.spool import SpoolError
+from relay.log import Emit, unlogged
 from relay.mailauth.dkim_keys import KeyFaultError
 from relay.storage.errors import AwayError
+
+if TYPE_CHECKING:
+    from relay.app.tracker import TrackerApp
 
 
 @click.command()
@@ -83,6 +86,10 @@ def run_tracker(path: Path) -> NoReturn:
     if not settings.tracker.address:
         click.echo("relay: tracker.address is empty; set it to run the tracker", err=True)
         sys.exit(EX_CONFIG)
+    from relay.app.tracker import (
+        TrackerApp,
+    )  # Not at the top: a relay accepts mail before it imports what answers HTTP.
+
     sys.exit(run(settings, lambda: serve_until_signal(lambda: TrackerApp(settings, path))))
 
 
@@ -101,8 +108,27 @@ def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int
     return asyncio.run(main())
 
 
+class StopSignals:
+    """SIGTERM and SIGINT. The first one requests a stop, the second one exits immediately."""
+
+    def __init__(self) -> None:
+        self.requested = asyncio.Event()
+        self.log: Emit = unlogged
+
+    def listen(self) -> None:
+        """Handle the signals from now on."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, self._stop, number)
+
+    def _stop(self, number: signal.Signals) -> None:
+        if self.requested.is_set():
+            os._exit(128 + number)
+        self.log("server.stopping", signal=number.name)
+        self.requested.set()
+
+
 async def serve_until_signal(
-    make: Callable[[], App | TrackerApp], print_faults: Callable[[], int] = int, end_with_parent: bool = False
+    make: "Callable[[], App | TrackerApp]", print_faults: Callable[[], int] = int, end_with_parent: bool = False
 ) -> int:
     """Build, start, wait for a signal, stop; return the exit code.
 
@@ -113,21 +139,21 @@ async def serve_until_signal(
     # A starting server has the current settings and an open log already. SIGUSR2 has no meaning, and must not end it.
     for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
-    app = await start(make, print_faults)
+    signals = StopSignals()
+    signals.listen()
+    if end_with_parent:
+        _listen_to_parent()
+    app = await _unless_stopped(start(make, print_faults, signals), signals)
     if isinstance(app, int):
         return app
 
-    # Objects of the start live as long as the process: examining them in each garbage collection would delay mail.
-    gc.freeze()
-    stop_requested = _listen_to_signals(app)
-    if end_with_parent:
-        _listen_to_parent()
+    _listen_to_reloads(app)
     sd_notify("READY=1")
     every = interval()
     watchdog = asyncio.create_task(keep_alive(every), name="watchdog") if every else None
 
     broken = asyncio.ensure_future(app.broken.wait())
-    stopping = asyncio.ensure_future(stop_requested.wait())
+    stopping = asyncio.ensure_future(signals.requested.wait())
     await asyncio.wait((stopping, broken), return_when=asyncio.FIRST_COMPLETED)
 
     sd_notify("STOPPING=1")
@@ -141,12 +167,31 @@ async def serve_until_signal(
     return EX_UNAVAILABLE if failed else 0
 
 
-async def start(make: Callable[[], App | TrackerApp], print_faults: Callable[[], int]) -> App | TrackerApp | int:
+async def _unless_stopped(
+    start: "Coroutine[Any, Any, App | TrackerApp | int]", signals: StopSignals
+) -> "App | TrackerApp | int":
+    """Return the started app or the exit code. A start that a signal ends is cancelled, which closes what is open."""
+    starting = asyncio.ensure_future(start)
+    stopping = asyncio.ensure_future(signals.requested.wait())
+    await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stopping.cancel()
+    if not starting.done():
+        starting.cancel()
+        await asyncio.wait((starting,))
+    return 0 if starting.cancelled() else starting.result()
+
+
+async def start(
+    make: "Callable[[], App | TrackerApp]", print_faults: Callable[[], int], signals: StopSignals
+) -> "App | TrackerApp | int":
     """Return the started app; or print the reasons and return the exit code."""
     try:
         with no_collection():
             app = make()
-        await app.start()
+            signals.log = app.log
+            await app.start()
+            # Objects of the start live as long as the process: to examine them in each collection would delay mail.
+            gc.freeze()
     except (RulesError, CertificateError, KeyFaultError, StoreError, SpoolError, OSError) as error:
         if await asyncio.to_thread(print_faults):
             return EX_UNAVAILABLE if _may_pass(error) else EX_CONFIG
@@ -160,20 +205,10 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, AwayError) or getattr(error, "errno", 0) in (errno.EROFS, errno.ENOSPC)
 
 
-def _listen_to_signals(app: App | TrackerApp) -> asyncio.Event:
-    """Reload on SIGHUP, reopen the log on SIGHUP and SIGUSR1; return an event that SIGTERM or SIGINT sets.
-
-    The second of these exits immediately.
-    """
-    stop_requested = asyncio.Event()
+def _listen_to_reloads(app: "App | TrackerApp") -> None:
+    """Reload on SIGHUP, reopen the log on SIGHUP and SIGUSR1."""
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[Any]] = set()
-
-    def on_signal(number: signal.Signals) -> None:
-        if stop_requested.is_set():
-            os._exit(128 + number)
-        app.log("server.stopping", signal=number.name)
-        stop_requested.set()
 
     def on_hangup() -> None:
         app.log.reopen()
@@ -181,11 +216,8 @@ def _listen_to_signals(app: App | TrackerApp) -> asyncio.Event:
         reloads.add(reload)
         reload.add_done_callback(reloads.discard)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal, number)
     loop.add_signal_handler(signal.SIGHUP, on_hangup)
     loop.add_signal_handler(signal.SIGUSR1, app.log.reopen)
-    return stop_requested
 
 
 def _listen_to_parent() -> None:

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from relay.mail.queue_id import LENGTH
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
-from relay.tracker.responses import location
+from relay.tracker.location import location
 
 CANARY_ID = "0" * LENGTH
 """Queue id in the tokens of canaries. No message has it, because its time is 1970."""

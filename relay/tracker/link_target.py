@@ -8,7 +8,7 @@ from ipaddress import IPv4Address, IPv6Address
 from urllib.parse import unquote
 
 from relay.mail.domain_name import to_ascii
-from relay.tracker.responses import location
+from relay.tracker.location import location
 
 _URL = re.compile(r"(https?)://([^/?#\\]*)([^?#]*)(\?[^#]*)?", re.IGNORECASE)
 

@@ -4,20 +4,14 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from ipaddress import IPv4Address, IPv6Address, ip_address
-from pathlib import Path
-from socket import AF_INET, AF_INET6, AF_UNSPEC, AI_NUMERICHOST, AI_NUMERICSERV, IPPROTO_TCP, AddressFamily
-from typing import assert_never
-
-import aiohttp
-from aiohttp.abc import AbstractResolver, ResolveResult
+from typing import TYPE_CHECKING
 
 from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.metrics import Metrics
-from relay.resolver import Addresses, NoRecords, NoSuchDomain, Resolver, TemporaryFailure
+from relay.resolver import Resolver
 from relay.rewrite.tokens import Keyring
 from relay.tracker.canary import (
     MAX_NUMBER,
@@ -27,77 +21,10 @@ from relay.tracker.canary import (
     answered,
     canary,
     failed,
-    link_fault,
-    pixel_fault,
 )
 
-HOSTS = Path("/etc/hosts")
-
-_FAMILIES = {4: AF_INET, 6: AF_INET6}
-
-
-class HostResolver(AbstractResolver):
-    """Resolver of the HTTP client: addresses from the hosts file, else from DNS."""
-
-    def __init__(self, resolver: Resolver, hosts: Path = HOSTS) -> None:
-        self._resolver = resolver
-        self._hosts = hosts
-
-    async def resolve(self, host: str, port: int = 0, family: AddressFamily = AF_UNSPEC) -> list[ResolveResult]:
-        """Return the addresses of a family; raise OSError with the reason if there are none."""
-        found = parse_hosts(_text(self._hosts), host) or await self._lookup(host)
-        results = [
-            _result(host, address, port) for address in found if family in (AF_UNSPEC, _FAMILIES[address.version])
-        ]
-        if not results:
-            raise OSError(f"{host} has no address")
-        return results
-
-    async def close(self) -> None:
-        """Do nothing: the resolver has no open connections."""
-
-    async def _lookup(self, host: str) -> tuple[IPv4Address | IPv6Address, ...]:
-        match await self._resolver.addresses(host):
-            case Addresses(addresses):
-                return addresses
-            case TemporaryFailure(text):
-                raise OSError(f"the DNS lookup failed: {text}")
-            case NoSuchDomain() | NoRecords():
-                return ()
-            case never:
-                assert_never(never)
-
-
-def parse_hosts(hosts: str, host: str) -> tuple[IPv4Address | IPv6Address, ...]:
-    """Return the addresses of a name in the text of a hosts file (hosts(5)); invalid lines are skipped."""
-    found = []
-    for line in hosts.splitlines():
-        address, *names = line.partition("#")[0].split() or [""]
-        if host.lower() in map(str.lower, names):
-            try:
-                found.append(ip_address(address))
-            except ValueError:
-                continue
-    return tuple(found)
-
-
-def _text(file: Path) -> str:
-    try:
-        return file.read_text("utf-8", "replace")
-    except OSError:
-        return ""
-
-
-def _result(host: str, address: IPv4Address | IPv6Address, port: int) -> ResolveResult:
-    return ResolveResult(
-        hostname=host,
-        host=str(address),
-        port=port,
-        family=_FAMILIES[address.version],
-        proto=IPPROTO_TCP,
-        flags=AI_NUMERICHOST | AI_NUMERICSERV,
-    )
-
+if TYPE_CHECKING:
+    from relay.tracker.canary_client import CanaryClient
 
 INTERVAL = 60.0
 """Seconds between two canaries of one base URL."""
@@ -108,13 +35,8 @@ RETRY = 10.0
 START_DELAY = 1.0
 """Seconds by which the first canaries may delay the start of the server."""
 
-TIMEOUT = 8.0
-"""Seconds to wait for the answer to a canary."""
-
 MAX_CONCURRENT = 20
 """Canaries in flight, at most."""
-
-_HEADERS = {"User-Agent": "relay (canary)"}
 
 
 class TrackingMonitor:
@@ -176,13 +98,10 @@ class TrackingMonitor:
 
     async def check(self, base_urls: Sequence[str] = ()) -> None:
         """Send canaries through these base URLs, or all in use, and record the results."""
-        async with aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=HostResolver(self._resolver())),
-            headers=_HEADERS,
-            timeout=aiohttp.ClientTimeout(total=TIMEOUT),
-            cookie_jar=aiohttp.DummyCookieJar(),
-        ) as session:
-            await asyncio.gather(*(self._check(session, one) for one in base_urls or self._base_urls()))
+        from relay.tracker.canary_client import CanaryClient  # Not at the top: it loads an HTTP client.
+
+        async with CanaryClient(self._resolver()) as client:
+            await asyncio.gather(*(self._check(client, one) for one in base_urls or self._base_urls()))
 
     async def _check_due(self) -> None:
         loop = asyncio.get_running_loop()
@@ -200,9 +119,9 @@ class TrackingMonitor:
         switches = [senders.defaults.tracking, *(domain.tracking for domain in senders.domains.values())]
         return sorted({one.base_url for one in switches if one.base_url and (one.opens or one.clicks)})
 
-    async def _check(self, session: aiohttp.ClientSession, base_url: str) -> None:
+    async def _check(self, client: "CanaryClient", base_url: str) -> None:
         async with self._slots:
-            why = await self._fault(session, base_url)
+            why = await client.fault(canary(self._keyring(), base_url, secrets.randbelow(MAX_NUMBER)))
         before = self._hosts.get(base_url, BaseUrlState(base_url))
         now = self._clock()
         after = failed(before, why, now) if why else answered(before)
@@ -222,21 +141,6 @@ class TrackingMonitor:
         if after.proven and not before.proven:
             with suppress(StoreError):  # The state is in memory; a later process stores it.
                 await self._memory.host_answered(base_url, now)
-
-    async def _fault(self, session: aiohttp.ClientSession, base_url: str) -> str:
-        """Request a link and a pixel; return the error in the answers, "" if there is none."""
-        sent = canary(self._keyring(), base_url, secrets.randbelow(MAX_NUMBER))
-        try:
-            async with session.get(sent.link, allow_redirects=False) as answer:
-                fault = link_fault(sent, answer.status, answer.headers.get("Location", ""))
-            if not fault:
-                async with session.get(sent.pixel, allow_redirects=False) as answer:
-                    fault = pixel_fault(answer.status, answer.content_type)
-        except TimeoutError:
-            return f"does not answer within {TIMEOUT:g} s"
-        except (aiohttp.ClientError, OSError, ValueError) as error:
-            return f"does not answer: {error or type(error).__name__}"[:300]
-        return fault
 
 
 _ALERT = """{0.base_url} {0.why}.

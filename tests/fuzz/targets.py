@@ -35,7 +35,7 @@ from relay.policy.message_facts import parse_facts
 from relay.rewrite.originator_fields import with_reply_address
 from relay.tracker.client import client_address, parse_client
 from relay.tracker.fast_path import parse_fast_request
-from relay.tracker.responses import location
+from relay.tracker.location import location
 from tests.fuzz.python_reading import seen_by_python
 from tests.native import twins
 from tests.property.test_tracker_fast_path import both

@@ -1,10 +1,13 @@
 """Starting: folders are made, and what is in the way is said in a word."""
 
+import asyncio
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.servers.relay_process import RelayProcess
+from tests.servers.waiting import until
 
 
 async def test_data_folder_and_log_are_made_on_the_first_start(tmp_path: Path) -> None:
@@ -27,3 +30,29 @@ async def test_a_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
         twin.config.write_text(twin.config.read_text().replace(f":{twin.port}", f":{relay.port}"))
         with pytest.raises(AssertionError, match=r"ended with 78:[\s\S]*another process listens on"):
             await twin.start()
+
+
+async def test_a_signal_during_the_start_ends_it_in_order(tmp_path: Path) -> None:
+    """From the first accepted mail on, also while the modules of HTTP are imported."""
+    relay = RelayProcess(tmp_path, 9)
+    relay.environment = {"RELAY__LOG__LEVEL": "info"}  # A program of its own, whose start takes its time.
+    starting = asyncio.create_task(relay.start())
+    client = await until(partial(greeting, relay.port))
+    assert client.startswith(b"220 ")
+    assert await relay.stop() == 0
+    await asyncio.wait({starting})
+    starting.exception()
+    assert [line["signal"] for line in relay.log("server.stopping")] == ["SIGTERM"]
+    assert len(relay.log("server.stopped")) == 1
+
+
+async def greeting(port: int) -> bytes:
+    """Return the greeting of the server at a port, b"" while none listens."""
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return b""
+    try:
+        return await reader.readline()
+    finally:
+        writer.close()

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.tracker.responses import location
+from relay.tracker.location import location
 
 VISIBLE = st.text(st.characters(min_codepoint=0x21, max_codepoint=0x7E))
 

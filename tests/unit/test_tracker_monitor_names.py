@@ -6,7 +6,7 @@ from socket import AF_INET, AF_INET6
 
 import pytest
 
-from relay.tracker.monitor import HostResolver, parse_hosts
+from relay.tracker.canary_client import HostResolver, parse_hosts
 from tests.servers.dns_server import DnsServer
 
 HOSTS = """# the local names
