@@ -151,7 +151,8 @@ def _reads_automatic(header: Header, text: str, answers: bool) -> bool:
     unattended = weak or _has_null_path(header)
     if not unattended and (is_answer(subject) or any(name in header for name in _PROGRAMS)):
         return False
-    if _begins_automatic(base_subject(subject)) or _begins_automatic(subject.strip().lstrip("[")):
+    repeats = is_answer(subject) and not _has_null_path(header)
+    if not repeats and (_begins_automatic(base_subject(subject)) or _begins_automatic(subject.strip().lstrip("["))):
         return True
     if _suppresses_answers(header) and answers and _has_unknown_prefix(subject):
         return True

@@ -155,6 +155,13 @@ def test_an_answer_of_a_system_that_wants_none_is_not_automatic_for_that(subject
     assert not is_auto_reply(header(f"Subject: {subject}", "In-Reply-To: <1@acme.test>", suppressed), PERSON)
 
 
+@pytest.mark.parametrize("weak", ["X-Auto-Response-Suppress: DR, OOF, AutoReply", "Precedence: bulk", "X-Loop: yes"])
+@pytest.mark.parametrize("prefix", ["AW: ", "[EXTERNAL] Re: ", "EXTERNAL | RE: ", "Ticket #4711 - RE: ", "回复："])
+def test_an_answer_to_an_automatic_one_is_a_persons(prefix: str, weak: str) -> None:
+    assert not is_auto_reply(header(f"Subject: {prefix}Automatic reply: Offer", weak), PERSON)
+    assert is_auto_reply(header("Subject: Automatic reply: Offer", weak), PERSON)
+
+
 def test_words_of_subject_and_body_together_tell_a_vacation_note() -> None:
     note = "I am out of the office until Monday, with limited access to my e-mail."
     assert is_auto_reply(header("Subject: Out of office"), note)

@@ -26,6 +26,21 @@ from relay.mail.subject import base_subject, is_answer, is_forwarded
         "{Spam?} Re: ",
         "[list] [EXT] Fwd: WG: ",
         "EXT: Re: ",
+        "EXTERNAL | RE: ",
+        "EXTERN - AW: ",
+        "(External Sender) Re: ",
+        "*EXT* Re: ",
+        "#4711: Re: ",
+        "Ticket #4711 - RE: ",
+        "[Case: 0012] Ticket#2026112410000012: AW: ",
+        "<EXTERNAL> RE: ",
+        "CAUTION: EXTERNAL EMAIL - RE: ",
+        "⚠ EXTERNAL: Re: ",
+        "Re：",
+        "RE:RE: ",
+        "Re [2]: ",
+        "TR : ",
+        "R: I: ",
     ],
 )
 def test_prefixes_and_tags_are_taken_off(prefix: str) -> None:
@@ -33,7 +48,7 @@ def test_prefixes_and_tags_are_taken_off(prefix: str) -> None:
     assert is_answer(f"{prefix}Offer for May")
 
 
-@pytest.mark.parametrize("subject", ["Offer: two of them", "Retour: 4711", "Invoice [4711]", "", "Re:", "[EXTERNAL]"])
+@pytest.mark.parametrize("subject", ["Offer: two of them", "Retour: 4711", "Order #4711 - 2 pieces", "External audit - 4 May", "*Important*", "Invoice [4711]", "", "Re:", "[EXTERNAL]"])
 def test_what_is_no_prefix_stays(subject: str) -> None:
     assert base_subject(subject) == subject
 
