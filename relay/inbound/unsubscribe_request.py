@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from relay.dsn.auto_reply import unquoted
+from relay.inbound.unsubscribe_request_sentences import LISTS, POLITE, REMOVALS
 from relay.inbound.unsubscribe_request_words import (
     CJK_FILLERS,
     CLOSINGS,
@@ -30,8 +31,11 @@ _MAX_NAMES = 4
 
 _SENTENCE_END = re.compile(r"[\n.!?;…。！？；।]+")
 
+_CLAUSE_END = re.compile(r"[,،、，]| [-–—] ")
+"""What ends a clause in a sentence."""
+
 _PUNCTUATION = re.compile(
-    r"[\s,:'’`\"„“”«»()<>*_/، 、，：·|\[\]\u200b-\u200f\u2060\u2190-\u2bff\ufe0f\ufeff\U0001f000-\U0001faff-]+"
+    r"[\s,:¿¡'’`\"„“”«»()<>*_/، 、，：·|\[\]\u200b-\u200f\u2060\u2190-\u2bff\ufe0f\ufeff\U0001f000-\U0001faff-]+"
 )
 """Blanks, marks, invisible characters and emoji."""
 
@@ -142,13 +146,27 @@ def _asks(sentence: str) -> bool:
     """Whether a sentence, or a line, has an expression that asks for it and else only words that may be beside it."""
     if len(sentence) > _MAX_SENTENCE:
         return False
-    words = _words(sentence)
-    rest, count = _requests().subn(" ", _reasons().sub(" ", words))
+    words = _words(_without_courtesies(sentence))
+    words = _reasons().sub(" ", words)
+    rest, count = _requests().subn(" ", words)
     if not count:
-        return False
+        rest, count = _removals().subn(" ", words)
+        if not count or _lists().search(words) is None:
+            return False
+        rest = _lists().sub(" ", rest)
     if _CJK.search(rest):
         rest = _cjk_fillers().sub(" ", rest)
     return all(word in VOCABULARY for word in rest.split())
+
+
+def _without_courtesies(sentence: str) -> str:
+    """Return a sentence without a greeting before its first comma, and without thanks and a name after a later one."""
+    clauses = _CLAUSE_END.split(sentence)
+    if len(clauses) > 1 and _is_courtesy(clauses[0]):
+        clauses = clauses[1:]
+    closing = next((number for number, one in enumerate(clauses) if number and _is_courtesy(one)), len(clauses))
+    is_end = all(_is_courtesy(one) or _is_signature(one, None) for one in clauses[closing:])
+    return ",".join(clauses[:closing] if is_end else clauses)
 
 
 def _is_single_word(sentence: str) -> bool:
@@ -170,6 +188,11 @@ _COURTESIES = """
 
 _COURTESY_WORDS = frozenset(_COURTESIES.split())
 
+_AND = frozenset(
+    ("and", "und", "et", "y", "e", "en", "i", "и", "och", "og", "ja", "ve", "a", "és", "și", "та", "і", "&")
+)
+"""Words between two courtesies: "grazie e cordiali saluti"."""
+
 
 def _is_courtesy(sentence: str) -> bool:
     """Whether a sentence is a greeting or closing, with at most some names."""
@@ -178,6 +201,8 @@ def _is_courtesy(sentence: str) -> bool:
     if found is None:
         return False
     rest = _spelled(sentence)[len(words[: found.end()].split()) :]
+    if rest[:1] and rest[0].lower() in _AND and _courtesy().match(" ".join(rest[1:]).lower()):
+        return _is_courtesy(" ".join(rest[1:]))
     return len(rest) <= _MAX_NAMES and all(_is_name(word) or word.lower() in VOCABULARY for word in rest)
 
 
@@ -208,7 +233,17 @@ def _words(sentence: str) -> str:
 
 @cache
 def _requests() -> re.Pattern[str]:
-    return re.compile("|".join((*UNSUBSCRIBE, *REQUESTS)))
+    return re.compile("|".join((*UNSUBSCRIBE, *POLITE, *REQUESTS)))
+
+
+@cache
+def _removals() -> re.Pattern[str]:
+    return re.compile("|".join(REMOVALS))
+
+
+@cache
+def _lists() -> re.Pattern[str]:
+    return re.compile(LISTS)
 
 
 @cache

@@ -71,14 +71,18 @@ REQUESTS = (
     r"(?:больше )?не (?:присылайте|шлите|отправляйте|пишите|присылать|беспокойте)(?: мне)?(?: больше)?"
     r"|прекратите (?:рассылку|присылать|слать|отправлять)|отказ\S* от рассылки|не хочу (?:больше )?получать",
     # Turkish
-    r"\blisteden (?:çıkar|sil|ayrıl|çık)\S*|\b(?:e ?posta(?:lar[ıi])?|mail(?:ler[ıi])?|mesaj(?:lar[ıi])?)"
+    r"\blisteden (?:çıkar|sil|ayrıl|çık)(?!\w*m[ae]y)\S*|\b(?:e ?posta(?:lar[ıi])?|mail(?:ler[ıi])?"
+    r"|mesaj(?:lar[ıi])?)"
     r" (?:almak )?istemiyorum\b|"
-    r"\b(?:beni|adresimi|mailimi) (?:\S+ ){0,3}(?:çıkar|sil|kaldır)\S*|\b(?:artık |bir daha )?(?:bana )?(?:e ?posta"
+    r"\b(?:beni|adresimi|mailimi) (?:\S+ ){0,3}(?:çıkar|sil|kaldır)(?!\w*m[ae]y)\S*|\b(?:artık "
+    r"|bir daha )?(?:bana )?(?:e ?posta"
     r"|mail|mesaj) (?:gönderme|atma)\S*|\b(?:e ?posta|mail) almak istemiyorum|\bçıkmak istiyorum\b",
     # Chinese, Japanese, Korean
     r"(?:不要|别|勿|停止|不想|不再)(?:再|继续)?(?:给我|向我)?(?:发送|发|寄送|寄|發送|發|接收|收到?)|(?:移除"
-    r"|删除|刪除)我|把我从.{0,12}?(?:删除|移除|去掉)|把我從.{0,12}?(?:刪除|移除)|(?:不要|别|勿|請勿|请勿)再?(?:发|發|寄)",
-    r"(?:メール|メルマガ)?(?:は|を|も)?もう(?:いりません|要りません|結構です)|(?:メール|メルマガ)(?:は|を|も)?(?:もう)?(?:送らないで|不要|いりません|停止|止めて|やめて)|送(?:ら"
+    r"|删除|刪除)我|把我从.{0,12}?(?:删除|移除|去掉)|把我從.{0,12}?(?:刪除|移除)|(?:不要|别|勿|請勿|请勿)再?(?:发"
+    r"|發|寄)",
+    r"(?:メール|メルマガ)?(?:は|を|も)?もう(?:いりません|要りません|結構です)|(?:メール|メルマガ)(?:は|を"
+    r"|も)?(?:もう)?(?:送らないで|不要|いりません|停止|止めて|やめて)|送(?:ら"
     r"|信し)ないで|リストから(?:外し|削除|除外)|登録(?:の|を)?削除|解約",
     r"(?:메일|이메일|뉴스레터)(?:을|를)? ?(?:그만|보내지|받지)|그만 ?보내\S*|수신 ?(?:취소|해지|원하지)",
     # Arabic, Hindi, Indonesian, others
@@ -95,7 +99,13 @@ REQUESTS = (
 """Expressions that ask a sender for no more mail. A link does not say them."""
 
 REASONS = (
-    r"\bno thanks\b|\bno thank you\b|\b(?:i ?m |i am |we are )?not interested(?: anymore| any more)?\b"
+    r"\bthis is (?:my|the) (?:second|third|fourth|last|final|2nd|3rd)(?: and last)? (?:request|time|mail|e ?mail)\b"
+    r"|\bi (?:have )?(?:already )?asked (?:you )?(?:before|twice|already|several times|three times)\b"
+    r"|\b(?:i am |i m |we are )?no longer interested\b|\b(?:ich bin |wir sind )?nicht (?:mehr "
+    r"|länger )?interessiert\b"
+    r"|\b(?:je ne suis |ça ne m )?plus intéress\w+\b|\bya no me interesa\b|\bn[ãa]o tenho mais interesse\b"
+    r"|\bnon (?:sono|mi) più interess\w+\b|\bniet (?:meer|langer) geïnteresseerd\b|\bбольше не интерес\w+\b"
+    r"|\bno thanks\b|\bno thank you\b|\b(?:i ?m |i am |we are )?not interested(?: anymore| any more)?\b"
     r"|\b(?:ich habe |wir haben )?kein interesse(?: mehr)?\b|\bnein danke\b|\b(?:je ne suis )?pas int[ée]ress[ée]e?\b"
     r"|\bnon merci\b|\bno (?:estoy|me) interes\S+\b|\bno gracias\b|\bn[ãa]o (?:tenho interesse|estou interessad\S)\b"
     r"|\bn[ãa]o obrigad[oa]\b|\bnon (?:sono|mi) interess\S+\b|\bno grazie\b|\bgeen interesse\b|\bnie dziękuję\b"
@@ -119,6 +129,25 @@ SINGLE_WORDS = frozenset(_SINGLE_WORDS.split())
 """Words that ask for it if they are all that was written in answer to campaign mail."""
 
 _VOCABULARY = """
+    files file records data base would possible if so kind appreciate grateful being been
+    wünschen wünsche dessa desta dessas te вашего вашей meg oss
+    wir unser unsere
+    senden schicken zusenden an so freundlich sein seien würden wären damen herren um kann können liebes
+    ruego que les rogamos prie priez souhaite aimerais sarebbe possibile essere chiedo prego cortesia
+    будьте добры edin ediniz lütfen mısınız misiniz rica ederim
+    könnten können könnte kann ihre ihres datenbank daten kundenkartei
+    fichier fichiers base bases données pouvoir pourrais puissiez adresser message messages mailings
+    base datos registros podrían podría pueden puede
+    vossa vosso vossas vossos seu seus sua suas base dados favor poderiam poderia podem pode mails
+    prego potete potreste vogliate base dati newsletter mailing
+    kunt kunnen kan wilt zou bestand verzendlijst
+    bazy bazie danych czy mogą mogliby państwo bardzo
+    базы базу данных могли вы бы
+    vänligen maillista mejllista mejl mejlen utskick utskicken er gerne vil nyhedsbrev nyhedsbrevet mailliste
+    mailingliste
+    nyhetsbrev gärna kan ni du fra jeres
+    vui lòng cho khỏi danh sách ole hyvä ja sähköpostilistalta o z odběru databáze zasílání listu
+    alamat dari daftar aku और अब
     please pls plz kindly hi hello hey dear thanks thank thx you yours your i we im am id d would like to want
     wish can could will be me my mine us our from off of out this that these the all any every further future
     mailing mail mails list lists newsletter newsletters email emails e message messages subscription
@@ -178,26 +207,27 @@ CJK_FILLERS = (
     r"请|請|麻烦|麻煩|帮|幫|我们|我們|我|想|要|谢谢|謝謝|了|吧|您们|您|你们|你|的|邮件列表|邮件|郵件|电子|電子"
     r"|从|從|给|給|再|将|將|把|本|此|该"
     r"|这个|這個|这些|地址|名单|名單|列表|订阅|訂閱|邮箱|信箱|并|任何|垃圾|信息|广告|廣告|到|会|以后|今后|你好|您好"
-    r"|を|の|は|に|も|お願い(?:いた|致)?し?ます|お願い|ください|下さい|しています|して|します|したい|です|ます"
+    r"|もう|を|の|は|に|も|お願い(?:いた|致)?し?ます|お願い|ください|下さい|しています|して|します|したい|です|ます"
     r"|希望|メールマガジン|メルマガ|メール|ニュースレター"
     r"|今後|もう|この|貴社|御社|から|と|ありがとう(?:ございます)?|よろしく|宜しく|すぐに?|至急|手続き?|申請"
     r"|たい|で|ん|いただけますか|いただきたい|頂きたい"
     r"|か|思います|思って|い|ます|私|リスト|ませ|さい|送って|こないで"
     r"|해 ?주세요|해 ?주십시오|부탁 ?(?:드립|합)니다|합니다|하고 ?싶습니다|싶습니다|원합니다|신청|요청|제발"
     r"|감사합니다|안녕하세요|뉴스레터|이메일|메일|을|를|은|는|에서|저를"
-    r"|제|더 ?이상|말아 ?주세요|마세요|주세요|바랍니다|않습니다"
+    r"|앞으로는?|저희|제|더 ?이상|말아 ?주세요|마세요|주세요|바랍니다|않습니다"
 )
 """Words of languages without blanks that may stand beside a request."""
 
 GREETINGS = (
-    r"hi|hello|hey|hallo|hola|ol[áa]|dear|good (?:morning|day|afternoon|evening)|greetings|to whom it may concern"
+    r"hi|hello|hey|hallo|good day|bonjour|tere|sveiki|labas|dober dan|dobar dan|bok|zdravo|ahoj|góðan dag|kia ora"
+    r"|hola|ol[áa]|dear|good (?:morning|day|afternoon|evening)|greetings|to whom it may concern"
     r"|guten (?:tag|morgen|abend)"
     r"|sehr geehrte\S*|liebe[rs]?|moin|bonjour|bonsoir|salut|madame|monsieur|buen[oa]s (?:d[íi]as|tardes|noches)"
     r"|estimad\S+|bom dia|boa (?:tarde|noite)"
     r"|prezad\S+|ciao|buongiorno|buonasera|salve|gentil\S+|goede(?:morgen|ndag|middag|navond)|beste|geachte"
     r"|cze[śs][ćc]|dzie[ńn] dobry|witam"
     r"|szanown\S+|здравствуйте|добрый (?:день|вечер)|доброе утро|привет|уважаем\S+|merhaba|selam|sayın|你好"
-    r"|您好|こんにちは"
+    r"|您好|こんにちは|お世話になっ\S*|いつもお世話\S*|突然\S*失礼\S*|担当者様|ご担当者様"
     r"|안녕하세요|مرحبا|السلام عليكم"
     r"|नमस्ते|halo|selamat \S+|hej|hei|ahoj|dobrý den|szia|bună ziua|bună"
 )

@@ -3,16 +3,20 @@
 import re
 
 _TAG = (
-    r"\[[^\[\]]{0,60}\]|\{[^{}]{0,60}\}|\*{1,9}[^*]{1,40}\*{1,9}|[<(](?:ext(?:ern\w{0,2})?|spam)(?: [^<>()]{0,30})?[)>]"
+    r"\[[^\[\]]{0,60}\]|\{[^{}]{0,60}\}|\*{1,9}[^*]{1,40}\*{1,9}|[<(](?:ext(?:ern\w{0,2})?"
+    r"|spam)(?: [^<>()]{0,30})?[)>]"
     r"|【[^【】]{0,60}】|\W?\s?(?:ext(?:ern\w{0,2})?|spam\??|caution)(?: (?:e-?mail|mail|message|sender))?\s?[:：|]"
     r"|(?:ext(?:ern(?:al)?)?)(?: (?:e-?mail|mail|message|sender))? [-–](?= )"
-    r"|(?:(?:ticket|case|request|incident|issue|anfrage|vorgang|demande|caso|chamado|zgłoszenie)\s?)?[#№]\s?\d{1,20}\s?(?:[:：|]| [-–] )"
+    r"|(?:(?:ticket|case|request|incident|issue|anfrage|vorgang|demande|caso|chamado"
+    r"|zgłoszenie)\s?)?[#№]\s?\d{1,20}\s?(?:[:：|]| [-–] )"
 )
 """Tags of lists, ticket systems and gateways: "[#12]", "[EXTERNAL]", "***SPAM***", "EXT:", "Ticket #12 - "."""
 
 _ANSWER = (
-    r"re|aw|antw(?:ort|oord)?|sv|svar|odp|odpověď|odg|r|rif|ref|res|resp|réf|rép|ynt|yan|cevap|vá|válasz|atb|ats|bls|tl"
-    r"|απ|απάντηση|σχετ|отв|ответ|на|відп|відповідь|תשובה|השב|رد|پاسخ|ตอบ(?:กลับ)?|trả lời|回复|回覆|答复|答覆|返信|返"
+    r"re|aw|antw(?:ort|oord)?|sv|svar|odp|odpověď|odg|r|rif|ref|res|resp|réf|rép|ynt|yan|cevap|vá|válasz|atb|ats"
+    r"|bls|tl"
+    r"|απ|απάντηση|σχετ|отв|ответ|на|відп|відповідь|תשובה|השב|رد|پاسخ|ตอบ(?:กลับ)?|trả lời|回复|回覆|答复|答覆"
+    r"|返信|返"
     r"|답장|회신|vast"
 )
 

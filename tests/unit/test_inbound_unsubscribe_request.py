@@ -1,6 +1,7 @@
 """Who asks to be unsubscribed, and who only talks about it."""
 
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,8 @@ from relay.inbound.unsubscribe_request import Answered, UnsubscribeRequest, find
 CAMPAIGN = Answered("Our offer", is_campaign=True)
 RECEIPT = Answered("Our offer")
 JO = "Jo Doe <jo@there.test>"
+
+SENTENCES = (Path(__file__).parents[1] / "golden" / "unsubscribe.txt").read_text("utf-8").splitlines()
 
 QUOTE = "\n\nOn Monday, Acme wrote:\n> Our offer\n> Unsubscribe\n"
 
@@ -331,3 +334,10 @@ def test_long_texts_take_no_time() -> None:
     for text in ("please " * 20_000, "unsubscribe " * 20_000, "x. " * 20_000, "meld sie mich " * 20_000, "a@" * 20_000):
         find_unsubscribe_request("Re: Our offer", text, CAMPAIGN, JO)
     assert time.process_time() - started < 1.0
+
+
+@pytest.mark.parametrize("line", [line for line in SENTENCES if line.startswith(("+", "-"))])
+def test_polite_sentences_of_many_languages(line: str) -> None:
+    written = line[2:].replace("\\n", "\n")
+    found = find_unsubscribe_request("Re: Our offer", f"{written}{QUOTE}", CAMPAIGN, JO)
+    assert (found is not None) == line.startswith("+")

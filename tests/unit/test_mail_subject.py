@@ -48,7 +48,20 @@ def test_prefixes_and_tags_are_taken_off(prefix: str) -> None:
     assert is_answer(f"{prefix}Offer for May")
 
 
-@pytest.mark.parametrize("subject", ["Offer: two of them", "Retour: 4711", "Order #4711 - 2 pieces", "External audit - 4 May", "*Important*", "Invoice [4711]", "", "Re:", "[EXTERNAL]"])
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "Offer: two of them",
+        "Retour: 4711",
+        "Order #4711 - 2 pieces",
+        "External audit - 4 May",
+        "*Important*",
+        "Invoice [4711]",
+        "",
+        "Re:",
+        "[EXTERNAL]",
+    ],
+)
 def test_what_is_no_prefix_stays(subject: str) -> None:
     assert base_subject(subject) == subject
 
