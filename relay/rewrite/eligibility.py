@@ -12,10 +12,20 @@ _SIGNED = frozenset({"multipart/signed", "multipart/encrypted"})
 
 _CRYPTOGRAPHIC = re.compile(r"application/(?:(?:x-)?pkcs7-(?:mime|signature)|pgp-(?:encrypted|signature))")
 
-_ISO_2022_JP = re.compile(r"iso-2022-jp(?:-[123])?")
+_ISO_2022_JP = re.compile(r"(?:cs)?iso-?2022-?jp(?:-?(?:[123]|2004|ext|ms))?|cp5022[0-2]|x-windows-iso2022jp")
 
 _SHIFTED = re.compile(rb"\x1b(?:\([BJ]|[^\x1b]*+(?>\x1b(?!\([BJ])[^\x1b]*+)*+(?:\x1b\([BJ]|\Z))")
 """A run in another character set than ASCII or JIS Roman, with its shifts (RFC 1468)."""
+
+_ISO_2022_LOCKING = re.compile(r"(?:cs)?iso-?2022-?(?:kr|cn(?:-?ext)?)")
+
+_LOCKED = re.compile(rb"\x1b\$[)*+][A-Z]|\x1b[NO][\x21-\x7e]{2}|\x0e[^\x0e\x0f\x1b]*+\x0f")
+"""A designation, a single shift, or a run between SHIFT OUT and SHIFT IN (RFC 1557, RFC 1922)."""
+
+_SHIFTS = re.compile(rb"[\x0e\x0f\x1b]")
+
+_MULTIOCTET = re.compile(r"utf-?(?:16|32)|ucs|iso-?10646|ebcdic|(?:cp|ibm)-?\d")
+"""Names of charsets in which an ASCII octet alone is no ASCII character, of which Python may have no codec."""
 
 _MASK = b"\xff"
 """An octet that no URL, host or tag contains."""
@@ -71,7 +81,8 @@ def _is_related_root(content: bytes, part: Part) -> bool:
 def readable(text: bytes, charset: str) -> tuple[bytes, str]:
     """Return the text with every ASCII byte an ASCII character, and ""; or b"" and the reason. Offsets do not change.
 
-    Two-byte characters of ISO-2022-JP consist of ASCII bytes. They are masked.
+    Two-byte characters of ISO-2022 consist of ASCII bytes. They are masked. A text of ASCII bytes alone is read as such
+    in every charset that has no other meaning for them, also in one of an unknown name.
     """
     if b"\0" in text or text.startswith((b"\xff\xfe", b"\xfe\xff")):
         return b"", "contains NUL"
@@ -81,6 +92,10 @@ def readable(text: bytes, charset: str) -> tuple[bytes, str]:
         return text, ""
     if _ISO_2022_JP.fullmatch(charset) and (masked := _mask_two_byte_runs(text)) is not None:
         return masked, ""
+    if _ISO_2022_LOCKING.fullmatch(charset) and (masked := _mask_locked_runs(text)) is not None:
+        return masked, ""
+    if _is_plain_ascii(text, charset):
+        return text, ""
     return b"", f"charset {charset} is not read as ASCII"
 
 
@@ -90,6 +105,24 @@ def _mask_two_byte_runs(text: bytes) -> bytes | None:
     if runs and not runs[-1][0].endswith((b"\x1b(B", b"\x1b(J")):
         return None
     return _SHIFTED.sub(lambda run: _MASK * len(run[0]), text)
+
+
+def _mask_locked_runs(text: bytes) -> bytes | None:
+    """Return the text with every shifted run replaced, None if shifts remain."""
+    masked = _LOCKED.sub(lambda run: _MASK * len(run[0]), text)
+    return None if _SHIFTS.search(masked) else masked
+
+
+def _is_plain_ascii(text: bytes, charset: str) -> bool:
+    """Whether a text consists of ASCII bytes that mean ASCII characters in that charset."""
+    if not charset or not text.isascii() or _SHIFTS.search(text):
+        return False
+    try:
+        return text.decode(charset) == text.decode("ascii")
+    except LookupError:
+        return _MULTIOCTET.match(charset) is None
+    except ValueError:
+        return False
 
 
 def unsubscribe_values(content: bytes, root: Part) -> Iterable[bytes]:

@@ -186,6 +186,49 @@ def test_base64_keeps_its_width_and_its_ending() -> None:
     assert not new.endswith(b"\r\n")
 
 
+@pytest.mark.parametrize(
+    "charset", ["foo-bar", "binary", "x-none", "utf-8-sig", "utf-7", "iso-2022-kr", "iso-2022-cn", "hz-gb-2312"]
+)
+def test_ascii_alone_is_read_in_a_charset_that_gives_it_no_other_meaning(charset: str) -> None:
+    result = run(message().replace(b"utf-8", charset.encode()))
+    assert result.links[0].tracked
+    assert result.pixel
+
+
+@pytest.mark.parametrize(
+    ("charset", "html"),
+    [
+        ("foo-bar", "<p>gr\u00fc\u00df</p>".encode("latin-1")),
+        ("iso-2022-kr", b"<p>\x1b$)C\x0e>H3g</p>"),
+        ("foo-bar", b'<p>\x1b$B$"</p>'),
+        ("utf-7", b"<p>+ADw-b+AD4-</p>"),
+        ("hz-gb-2312", b"<p>~{<:Ky2;~}</p>"),
+        ("ibm037", b"<p>x</p>"),
+        ("cp1047", b"<p>x</p>"),
+        ("ebcdic-foo", b"<p>x</p>"),
+        ("utf-16", b"<p>x</p>"),
+        ("unicode_escape", b"<p>\\x41</p>"),
+    ],
+)
+def test_other_octets_of_such_a_charset_stay(charset: str, html: bytes) -> None:
+    content = message(html + HTML).replace(b"utf-8", charset.encode())
+    assert run(content).content is content
+
+
+def test_iso_2022_kr_is_read_through_its_shifts() -> None:
+    text = "<p>\uc548\ub155</p><a href='https://shop.test/'>\uc774</a>".encode("iso2022_kr")
+    result = run(b"Content-Type: text/html; charset=ISO-2022-KR\r\n\r\n" + text)
+    assert [link.target for link in result.links] == ["https://shop.test/"]
+    assert "\uc774</a>" in result.content.partition(b"\r\n\r\n")[2].decode("iso2022_kr")
+
+
+@pytest.mark.parametrize("charset", ["csISO2022JP", "iso-2022-jp-ms", "cp50221", "iso-2022-jp-2004"])
+def test_other_names_of_iso_2022_jp(charset: str) -> None:
+    text = "<p>\u3042</p><a href='https://shop.test/'>\u305f</a>".encode("iso-2022-jp")
+    head = b"Content-Type: text/html; charset=" + charset.encode() + b"\r\n\r\n"
+    assert run(head + text).tracked_count == 1
+
+
 def test_iso_2022_jp_is_read_through_its_shifts() -> None:
     text = "<p>\u3042\u3044</p><a href='https://shop.test/'>\u305f\u3060</a>".encode("iso-2022-jp")
     head = b"Content-Type: text/html; charset=ISO-2022-JP\r\n\r\n"
