@@ -12,8 +12,15 @@ from relay.mail.headers import Field, body_start
 LINE_LIMIT = 998
 """Octets of a line without its CRLF, at most (RFC 5321 section 4.5.3.1.6)."""
 
-_MBOX_LINES = re.compile(rb"(?>(?:>?From (?![ \t]*:)[^\r\n]*+\r\n)+)")
-"""Lines that mbox files have between two messages (RFC 4155)."""
+_MBOX_LINES = re.compile(rb"(?>(?:>?From (?![ \t]*:)[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*+)+)")
+"""Lines that mbox files have between two messages (RFC 4155), with lines that continue them."""
+
+_DATED_MBOX_LINES = re.compile(
+    rb"(?<=\r\n)>?From [^\r\n ]{1,320} {1,2}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) "
+    rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) "
+    rb"[ 0-9]\d? [0-9:]{5,8} [^\r\n]{0,80}\r\n(?:[ \t][^\r\n]*+\r\n)*+"
+)
+"""Such lines behind a field, as programs leave them that put fields in front: only with a date."""
 
 _BLANK = re.compile(rb"[ \t]")
 
@@ -26,11 +33,14 @@ _SHOWN = 60
 
 
 def without_mbox_lines(content: bytes) -> bytes:
-    """Return the message without the "From " lines of an mbox in front of it, the same object when there are none."""
-    if not content.startswith((b"From ", b">From ")):
+    """Return the message without the "From " lines of an mbox in its header, the same object when there are none."""
+    if content.startswith((b"From ", b">From ")) and (found := _MBOX_LINES.match(content)) is not None:
+        content = content[found.end() :]
+    end = body_start(content)
+    if content.find(b"\nFrom ", 0, end) < 0 and content.find(b"\n>From ", 0, end) < 0:
         return content
-    found = _MBOX_LINES.match(content)
-    return content if found is None else content[found.end() :]
+    header = _DATED_MBOX_LINES.sub(b"", content[:end])
+    return content if len(header) == end else header + content[end:]
 
 
 def stray_line(content: bytes, found: Sequence[Field]) -> int | None:

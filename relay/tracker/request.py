@@ -9,11 +9,12 @@ _UNRESERVED = re.compile(r"%(?:25)*(2[de]|3[0-9]|4[1-9a-f]|5[0-9af]|6[1-9a-f]|7[
 """An escape of an unreserved character (RFC 3986 section 2.3), made once or several times."""
 
 _INSERTED = re.compile(
-    r"(?:=|%(?:25)*3D)?(?:%(?:25)*(?:0D|0A|09|20)|\s)+"
+    r"(?:=|!|%(?:25)*(?:3D|21))?(?:%(?:25)*(?:0D|0A|09|20)|\s)+(?:(?:>|%(?:25)*3E)(?:%(?:25)*20|\s)+)*"
+    r"|(?:=0D)?=0A|<wbr ?/?>|%3Cwbr(?:%20)?/?%3E|&(?:shy|zwnj|zwj|#173|#8203|#xAD|#x200B);"
     r"|%C2%A[0D]|%E2%80%8[B-F]|%EF%BB%BF|[\xad\u200b-\u200f\ufeff]|(?:/|\\|%5C)(?=[-_])",
     re.IGNORECASE,
 )
-"""What a program put inside a link: soft line breaks, blanks, invisible characters, escapes of Markdown."""
+"""What a program put inside a link: line breaks and marks of quotations, invisible characters, escapes of Markdown."""
 
 _QUOTED = re.compile(r"=(2D|3[0-9]|4[1-9A-F]|5[0-9AF]|6[1-9A-F]|7[0-9A])", re.IGNORECASE)
 """An escape of quoted-printable that a program kept inside a link."""

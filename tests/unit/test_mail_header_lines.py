@@ -169,3 +169,37 @@ def test_lines_of_an_mbox_in_front_are_dropped(line: bytes) -> None:
 )
 def test_all_else_in_front_stays(content: bytes) -> None:
     assert without_mbox_lines(content) is content
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"From jo@there.test Tue Nov 24 10:00:00 2026\r\n",
+        b">From jo@there.test Tue Nov  4 10:00:00 2026 remote from there\r\n",
+        b"From - Tue Nov 24 10:00:00 2026\r\n",
+        b"From jo@there.test  Tue Nov 24 10:00 +0100 2026\r\n\tby hand\r\n",
+    ],
+)
+def test_a_dated_line_of_an_mbox_behind_a_field_goes_too(line: bytes) -> None:
+    before, after = (
+        b"Return-Path: <jo@there.test>\r\n",
+        b"Subject: s\r\n\r\nFrom jo@there.test Tue Nov 24 10:00:00 2026\r\n",
+    )
+    assert without_mbox_lines(before + line + after) == before + after
+    assert without_mbox_lines(before + line + line + after) == before + after
+    assert without_mbox_lines(line + before + after) == before + after
+
+
+@pytest.mark.parametrize(
+    "line", [b"From here on all is well\r\n", b"From Tue Nov 24 2026\r\n", b" From jo@x Tue Nov 24 10:00:00 2026\r\n"]
+)
+def test_other_lines_behind_a_field_stay(line: bytes) -> None:
+    content = b"Subject: s\r\n" + line + b"To: jo@there.test\r\n\r\nbody\r\n"
+    assert without_mbox_lines(content) is content
+
+
+def test_many_such_lines_take_no_time() -> None:
+    started = time.process_time()
+    without_mbox_lines(b"A: b\r\n" + b"From jo@there.test Tue " * 40_000 + b"\r\n\r\n")
+    without_mbox_lines(b"A: b\r\n" + b"From x Tue Nov 24 10:00:00 2026\r\n \r\n" * 20_000 + b"\r\n")
+    assert time.process_time() - started < 1.0

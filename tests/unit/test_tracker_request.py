@@ -43,6 +43,21 @@ def test_equivalent_paths_are_one(target: str, path: str) -> None:
             "tok" + broken + "-en_1"
             for broken in ("%3D%0D%0A", "%250D%250A", "=", "%C2%AD", "%E2%80%8B", "\u200b", "\xad")
         ),
+        *(
+            "tok" + broken + "-en_1"
+            for broken in (
+                "%0D%0A%3E%20",
+                "\r\n> ",
+                "\r\n> > ",
+                "!%0D%0A ",
+                "=0D=0A",
+                "=0A",
+                "<wbr>",
+                "%3Cwbr/%3E",
+                "&shy;",
+                "&#8203;",
+            )
+        ),
         *("tok=2Den=5F1", "tok=2den=5f1", "tok\\-en\\_1", "tok%5C-en%5C_1", "tok/-en/_1"),
         *(f"tok-en_1{after}" for after in ("https://there.test/", "http://there.test/")),
         *(f"{before}tok-en_1" for before in ("%20", " ", "=%0D%0A", "%3C", "<", "%22", "(")),
@@ -57,6 +72,9 @@ def test_a_path_without_a_token_has_none(text: str) -> None:
     assert list(tokens_in(text)) == []
 
 
-@pytest.mark.parametrize("text", ["a" + "_" * 5000, "%20" * 5000, "=2D" * 5000, "a%20" * 5000])
+@pytest.mark.parametrize(
+    "text",
+    ["a" + "_" * 5000, "a%0A" + "%3E%20" * 5000, "!" * 5000, "<wbr " * 5000, "%20" * 5000, "=2D" * 5000, "a%20" * 5000],
+)
 def test_few_tokens_are_tried(text: str) -> None:
     assert len(list(tokens_in(text))) <= 8
