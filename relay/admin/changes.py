@@ -16,6 +16,8 @@ class Author:
     credential: str
     client: str
     """IP address."""
+    domains: Sequence[str] | None = None
+    """Its domains, none for a key that is restricted to identities; None if it is not restricted."""
 
 
 AUTHOR = web.RequestKey("author", Author)

@@ -1,13 +1,20 @@
 """The route of the copies of simulated mail."""
 
+import re
 from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.queue.sent_copies import ALL, SentCopy, SentCopyStore
+from relay.admin.requests import reject_unknown_parameters
+from relay.queue.sent_copies import ALL, BEFORE_ALL, SentCopy, SentCopyStore
 from relay.reports.serialize import JsonObject, time_json
+
+PAGE = 4 << 20
+"""Octets of the contents of one page, at most; a larger content is a page of its own."""
+
+_NUMBER = re.compile(r"-?[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +28,18 @@ class SentCopyRoutes:
         return [web.get("/queue/{queue_id}/sent", self.sent)]
 
     async def sent(self, request: web.Request) -> web.Response:
-        """GET /queue/ID/sent: the copies of a simulated message. Contents are base64."""
-        copies = await self.store.copies(request.match_info["queue_id"].upper())
-        return web.json_response({"copies": [_json(one) for one in copies]})
+        """GET /queue/ID/sent?after=: a page of the copies of a simulated message. Contents are base64.
+
+        `next` is the `after` of the next page, null at the end.
+        """
+        reject_unknown_parameters(request.query, ("after",))
+        after = request.query.get("after", str(BEFORE_ALL))
+        if not _NUMBER.fullmatch(after):
+            raise web.HTTPBadRequest(text="after must be a value of next")
+        queue_id = request.match_info["queue_id"].upper()
+        copies, has_more = await self.store.copies_page(queue_id, int(after), PAGE)
+        following = str(copies[-1].number) if has_more else None
+        return web.json_response({"copies": [_json(one) for one in copies], "next": following})
 
 
 def _json(copy: SentCopy) -> JsonObject:

@@ -6,11 +6,15 @@ from dataclasses import asdict, dataclass, replace
 
 from aiohttp import web
 
-from relay.mail.lane import lane_of
+from relay.admin.own_reasons import own_reason
+from relay.admin.requests import APPLICATION, reject_unknown_parameters
+from relay.mail.canonical_address import canonical, canonical_domain
+from relay.mail.lane import DIRECT, lane_of
 from relay.mail.queue_id import is_queue_id
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
 from relay.queue.ports import EntryQuery, QueueAdminStore
+from relay.queue.routing import provider_of
 from relay.queue.wait_reasons import Reason, Servers
 from relay.reports.serialize import JsonObject, listing_json, time_json
 from relay.reports.sites import SiteReport
@@ -40,21 +44,30 @@ class WaitReasonRoutes:
         return [web.get("/why/{target:.+}", self.why)]
 
     async def why(self, request: web.Request) -> web.Response:
-        """GET /why/TARGET: the entries of the target with their reasons, the sites and servers that it concerns."""
-        target = request.match_info["target"].strip()
+        """GET /why/TARGET?domain=&identity=: the entries with their reasons, the sites and servers that it concerns.
+
+        An application gets nothing about sites and providers, which other senders use too.
+        """
+        reject_unknown_parameters(request.query, ("domain", "identity"))
+        target, is_own = request.match_info["target"].strip(), APPLICATION in request
+        domain = canonical_domain(request.query.get("domain", ""))
+        identity = canonical(request.query.get("identity", ""))
         sites = await self.sites()
         kind, queries, named = _parse(target, sites)
+        queries = [replace(one, domain=domain, identity=identity) for one in queries]
         pages = [await self.store.entries(replace(query, limit=query.limit + 1)) for query in queries]
         found = [pair for query, page in zip(queries, pages, strict=True) for pair in page[: query.limit]][:MAX_ENTRIES]
         more = kind != "entry" and len(found) < sum(map(len, pages))
-        if not found and not named and kind in ("entry", "message"):
+        if not found and kind in ("entry", "message"):
             raise web.HTTPNotFound(text=f"there is no message {target}")
 
-        explained = [(message, entry, self.explain(message, entry)) for message, entry in found]
+        explained = [(message, entry, self._reasons(message, entry, is_own=is_own)) for message, entry in found]
         lanes = {entry.lane for _, entry in found} | ({query.lane for query in queries} if kind == "domain" else set())
         waiting = {entry.lane for _, entry in found if not entry.is_final}
         asked = [] if named else sorted(waiting or (lanes if kind == "domain" else ()))[:MAX_LANES]
         concerned = named or [one for one in sites if not lanes.isdisjoint(one.lanes)]
+        if is_own:
+            asked, concerned = [one for one in asked if provider_of(one) == DIRECT], []
         causes = Counter(reasons[0].cause for _, _, reasons in explained if reasons)
         return web.json_response(
             {
@@ -67,6 +80,10 @@ class WaitReasonRoutes:
                 "servers": [asdict(await self.servers(lane)) for lane in asked],
             }
         )
+
+    def _reasons(self, message: Message, entry: Entry, *, is_own: bool) -> Sequence[Reason]:
+        found = self.explain(message, entry)
+        return [own_reason(one, entry) for one in found] if is_own else found
 
 
 def _parse(target: str, sites: Sequence[SiteReport]) -> tuple[str, Sequence[EntryQuery], Sequence[SiteReport]]:

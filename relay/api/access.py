@@ -163,9 +163,11 @@ class Access:
             raise web.HTTPTooManyRequests(text=text, headers={"Retry-After": str(ceil(retry_after))})
         if not settings.has_scope(name, scope):
             raise web.HTTPForbidden(text=f'the credential {name} has no scope "{scope}": add it to its scopes')
+        found = caller_for(settings, name)
         if self.audit is not None:
-            request[AUTHOR] = Author(self.audit, name, client)
-        return caller_for(settings, name)
+            domains = None if found.sees_all else found.domains or ()
+            request[AUTHOR] = Author(self.audit, name, client, domains)
+        return found
 
 
 def caller_for(settings: Settings, credential: str) -> Caller:

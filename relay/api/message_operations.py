@@ -2,7 +2,7 @@
 
 from relay.api.operations import PREFIX, Operation, Parameter
 from relay.api.outgoing_message import Batch, OutgoingMessage
-from relay.api.responses import BatchAnswer, CancelAnswer, MessageAnswer, MessageList, StoredMessage
+from relay.api.responses import BatchAnswer, CancelAnswer, MessageAnswer, MessageList, SentCopies, StoredMessage
 
 _TEXT = {"type": "string"}
 
@@ -66,6 +66,15 @@ READ = Operation(
     scope="read",
     answer=StoredMessage,
     parameters=(_QUEUE_ID, Parameter("after", "`next_events` of the page before", _TEXT)),
+)
+
+SENT = Operation(
+    method="get",
+    path=f"{PREFIX}/messages/{{queue_id}}/sent",
+    summary="Copies of a message of the simulator or the sandbox, as it would have left",
+    scope="read",
+    answer=SentCopies,
+    parameters=(_QUEUE_ID, Parameter("after", "`next` of the page before", _TEXT)),
 )
 
 CANCEL = Operation(

@@ -11,8 +11,9 @@ from pydantic import BaseModel
 
 from relay.admin.queue import EVENTS, QueueRoutes
 from relay.admin.requests import before_text, parse_before, parse_place, reject_unknown_parameters, time_parameter
+from relay.admin.sent_copies import SentCopyRoutes
 from relay.api.access import CLIENT, Caller, caller_of
-from relay.api.message_operations import BATCH, CANCEL, LIST, LIST_PARAMETERS, READ, SEND
+from relay.api.message_operations import BATCH, CANCEL, LIST, LIST_PARAMETERS, READ, SEND, SENT
 from relay.api.operations import PREFIX, Route
 from relay.api.outgoing_message import MAX_BATCH, MAX_RECIPIENTS, OutgoingMessage, parse_mailbox
 from relay.api.problems import ProblemError
@@ -62,12 +63,13 @@ BATCH_AT_ONCE = 20
 
 @dataclass(frozen=True, slots=True)
 class MessageRoutes:
-    """The routes of messages. `queue` has the handlers of the admin socket."""
+    """The routes of messages. `queue` and `copies` have the handlers of the admin socket."""
 
     settings: Callable[[], Settings]
     submitter: Submitter
     queue: QueueRoutes
     stories: StoryStore
+    copies: SentCopyRoutes
     memory: BodyMemory = field(default_factory=BodyMemory)
 
     def routes(self) -> Sequence[Route]:
@@ -77,6 +79,7 @@ class MessageRoutes:
             Route(BATCH, self.send_batch),
             Route(LIST, self.listing),
             Route(READ, self.read, ONE_MESSAGE),
+            Route(SENT, self.sent, f"{ONE_MESSAGE}/sent"),
             Route(CANCEL, self.cancel, ONE_MESSAGE),
         ]
 
@@ -127,6 +130,15 @@ class MessageRoutes:
         shown = [ListedMessage.model_validate(story_json(one)) for one in found]
         following = before_text((last.created_at, last.queue_id)) if last else None
         return _answer(MessageList(messages=tuple(shown), next=following))
+
+    async def sent(self, request: web.Request) -> web.StreamResponse:
+        """GET /messages/ID/sent: the copies of a simulated message. Its memory is held until it is written."""
+        await self._visible(request, None, 1)
+        answer = await self.copies.sent(request)
+        with self.memory.room(request, answer.content_length or 0):
+            await answer.prepare(request)
+            await answer.write_eof()
+        return answer
 
     async def cancel(self, request: web.Request) -> web.Response:
         """DELETE /messages/ID: drop the recipients that wait. Those in an attempt, or with a final state, stay."""

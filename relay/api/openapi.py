@@ -20,6 +20,7 @@ _ERRORS: Mapping[str, str] = {
     "408": "The body did not arrive in time",
     "409": "The state of the thing does not allow it now, or a request with the same key is in progress",
     "410": "The position is of another database",
+    "412": "It is not as If-Match or If-None-Match say",
     "413": "The body or the message is too large",
     "415": "The media type of the body is not supported",
     "422": "The body is not valid, or the message is refused",

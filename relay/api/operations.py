@@ -14,13 +14,13 @@ PREFIX = "/api/v1"
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A parameter of the query, or of the path."""
+    """A parameter of the query, of the path, or of the header."""
 
     name: str
     description: str
     schema: Mapping[str, Any]
     repeats: bool = False
-    place: Literal["query", "path"] = "query"
+    place: Literal["query", "path", "header"] = "query"
     required: bool = False
 
 

@@ -18,6 +18,36 @@ class QueueRows(Answer):
     next: str | None = Field(description="`after` of the next page")
 
 
+class WhyReason(Answer):
+    """One thing that decides when an entry leaves, or what became of it."""
+
+    cause: str
+    text: str
+    until: str | None
+    remedy: str = Field(description="What can be done; empty for nothing")
+
+
+class WhyEntry(Answer):
+    """A recipient with its reasons, the strongest first."""
+
+    queue_id: str
+    number: int
+    recipient: str
+    state: str
+    leaves_at: str | None
+    reasons: tuple[WhyReason, ...]
+
+
+class WhyAnswer(Answer):
+    """Why mail waits. Without restriction it has sites and servers too, which all senders share."""
+
+    target: str
+    kind: str
+    entries: tuple[WhyEntry, ...]
+    more: bool = Field(description="Whether there are further entries")
+    causes: Mapping[str, int] = Field(description="Entries by their first cause")
+
+
 class PauseSubject(RequestBody):
     """What is paused. A restricted credential may name identities and sending domains of its own."""
 

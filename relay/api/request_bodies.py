@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -60,22 +60,35 @@ class BodyMemory:
                 while block := await _next_block(request):
                     if held + len(block) > limit:
                         raise _too_large(limit)
-                    if self.used + len(block) > self.most:
-                        raise ProblemError(
-                            503, "the bodies of other requests fill the memory; repeat it", retry_after=5
-                        )
-                    if self.held[name] + len(block) > share:
-                        raise ProblemError(
-                            503, "your other requests fill your half of the memory; repeat it", retry_after=5
-                        )
+                    self._take(name, len(block), share)
                     held += len(block)
-                    self.held[name] += len(block)
-                    self.used += len(block)
                     blocks.append(block)
             yield b"".join(blocks)
         finally:
-            self.used -= held
-            self.held[name] -= held
+            self._give_back(name, held)
+
+    @contextmanager
+    def room(self, request: web.Request, octets: int) -> Iterator[None]:
+        """Hold the memory of a large answer while it is written. Raises ProblemError 503 without memory."""
+        name = caller_of(request).credential
+        self._take(name, octets, max(self.most // 2, octets))
+        try:
+            yield
+        finally:
+            self._give_back(name, octets)
+
+    def _take(self, name: str, octets: int, share: int) -> None:
+        """Take memory for a credential, of which all its requests have that share."""
+        if self.used + octets > self.most:
+            raise ProblemError(503, "the bodies of other requests fill the memory; repeat it", retry_after=5)
+        if self.held[name] + octets > share:
+            raise ProblemError(503, "your other requests fill your half of the memory; repeat it", retry_after=5)
+        self.held[name] += octets
+        self.used += octets
+
+    def _give_back(self, name: str, octets: int) -> None:
+        self.used -= octets
+        self.held[name] -= octets
 
 
 @asynccontextmanager

@@ -112,6 +112,22 @@ class MessageList(_Answer):
     next: str | None = Field(description="The parameter `before` of the next page; null at the end")
 
 
+class SentCopy(_Answer):
+    """The mail that a server would have got."""
+
+    number: int | None = Field(description="Number of the recipient; null: all recipients get the same octets")
+    at: str = Field(description="RFC 3339")
+    reverse_path: str
+    content: str = Field(description="The mail, in base64")
+
+
+class SentCopies(_Answer):
+    """A page of copies. There are none of a message that leaves for a server."""
+
+    copies: tuple[SentCopy, ...]
+    next: str | None = Field(description="The parameter `after` of the next page; null at the end")
+
+
 class CancelAnswer(_Answer):
     """The recipients who do not get the message any more.
 

@@ -19,6 +19,7 @@ from relay.admin.pauses import PauseRoutes
 from relay.admin.people import PeopleRoutes
 from relay.admin.providers import ProviderRoutes
 from relay.admin.reports import ReportRoutes
+from relay.admin.sender_settings import SenderSettingsRoutes
 from relay.admin.sent_copies import SentCopyRoutes
 from relay.admin.server import AdminServer, metrics_application
 from relay.admin.sites import SiteRoutes
@@ -199,6 +200,7 @@ class HttpServers:
             *self._pause_routes(),
             self._why_routes(),
             WebhookRoutes(WebhookControl(self.webhooks), context.settings).table(),
+            SenderSettingsRoutes(self.editor, context.settings, pauses.identities).table(),
             WebhookWriter(self.editor).routes(WebhookControl(self.webhooks)),
             self.provider_routes().table(),
             ReportRoutes(context.settings, store.reports, store.reports, store.reports).table(),
@@ -279,7 +281,11 @@ class HttpServers:
             context.settings, self.inbound.submission, context.store.reports, context.observer.store_trouble
         )
         return MessageRoutes(
-            context.settings, submitter, queue_routes(self.context, self.outbound), context.store.reports
+            context.settings,
+            submitter,
+            queue_routes(self.context, self.outbound),
+            context.store.reports,
+            SentCopyRoutes(context.store.sent_copies),
         )
 
     def _vendor_routes(self, messages: MessageRoutes, access: Access) -> Sequence[web.RouteDef]:

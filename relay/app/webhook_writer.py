@@ -8,16 +8,14 @@ from aiohttp import web
 
 from relay.admin.webhook_changes import WebhookChange, WebhookChangeRoutes, WriteFailure, name_taken
 from relay.admin.webhooks import are_own
-from relay.config.errors import Fault
 from relay.config.table_files import Table, TableElsewhereError
 from relay.config.table_names import webhook_table
 from relay.config.webhooks import origin_of
+from relay.people.own_faults import own_faults
 from relay.people.table_editor import Edit, Refused, Saved, Stale, TableEditor
 from relay.webhooks.control import WebhookControl
 
 KIND = "webhook"
-
-_OTHERS = "nothing was changed, because the configuration has faults: tell an operator"
 
 _MOVED = "scheme, host or port of the URL change: give the password for them, or remove the webhook first"
 
@@ -58,18 +56,12 @@ class WebhookWriter:
                 return None
             case Refused(faults=faults, texts=texts):
                 if table.owns is not None:
-                    faults, texts = _shown(present, faults, texts)
+                    faults, texts = own_faults(present, faults, texts)
                 return WriteFailure(tuple(texts) or tuple(map(str, faults)), is_input=bool(faults))
             case Stale():
                 return WriteFailure((f"{table.name} was changed meanwhile: try again",), is_input=False)
             case _:
                 assert_never(outcome)
-
-
-def _shown(present: Table, faults: Sequence[Fault], texts: Sequence[str]) -> tuple[tuple[Fault, ...], tuple[str, ...]]:
-    """Return the faults that a restricted key may see: those of its own table, and that there are others."""
-    own = tuple(one for one in faults if one.file == str(present.file))
-    return own, (_OTHERS,) if texts or not own else ()
 
 
 def _kept(present: Table, table: WebhookChange) -> Mapping[str, object]:

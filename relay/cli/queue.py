@@ -86,7 +86,7 @@ def show_command(queue_id: str, path: Path, sent: bool, as_json: bool) -> None:
     --sent shows what a server would have got, once for each content. JSON has it in base64.
     """
     if sent:
-        show_sent(AdminClient(path).get(f"/queue/{queue_id.upper()}/sent")["copies"], as_json=as_json)
+        show_sent(list(_sent_copies(AdminClient(path), queue_id)), as_json=as_json)
         return
     message = AdminClient(path).get(f"/queue/{queue_id.upper()}")
     if as_json:
@@ -95,6 +95,15 @@ def show_command(queue_id: str, path: Path, sent: bool, as_json: bool) -> None:
     show_story(message)
     if message["header"] is not None:
         click.echo("\n" + printable(message["header"].replace("\r\n", "\n"), kept="\n\t"))
+
+
+def _sent_copies(client: AdminClient, queue_id: str) -> Iterator[Mapping[str, Any]]:
+    """Yield the copies of a message, page by page."""
+    after: str | None = ""
+    while after is not None:
+        page = client.get(f"/queue/{queue_id.upper()}/sent", {"after": after} if after else {})
+        yield from page["copies"]
+        after = page.get("next")
 
 
 def show_sent(copies: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:

@@ -19,6 +19,7 @@ from relay.config.sources import Tree, read_sources
 from relay.config.table_secrets import own_secrets, remove_secrets, write_secrets
 from relay.config.toml_faults import TomlFault, parse_toml
 from relay.config.toml_positions import KeyPath
+from relay.config.values import Section
 from relay.mail.canonical_address import keys_of
 
 _NAMED_BY_ADDRESS = (("identities",), ("domains",), ("console", "people"))
@@ -63,9 +64,14 @@ class Table:
         return bool(self.version)
 
     @property
+    def schema(self) -> type[Section] | None:
+        """The section that checks it."""
+        return table_at((*self.name.path[:-1], 0) if self.name.is_element else self.name.path)
+
+    @property
     def secrets(self) -> Mapping[str, Any]:
         """The keys of secrets and of their files, with values."""
-        table = table_at((*self.name.path[:-1], 0) if self.name.is_element else self.name.path)
+        table = self.schema
         keys = {name for key in (keys_from_file(table) if table else ()) for name in (key, f"{key}_file")}
         return {key: value for key, value in self.values.items() if key in keys}
 

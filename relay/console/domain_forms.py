@@ -16,7 +16,8 @@ from relay.console.links import segment
 from relay.console.roles import Viewer, viewer_of
 from relay.console.table_forms import TableForm, TableForms
 from relay.mail.canonical_address import canonical_domain
-from relay.people.own_choices import fallback_faults, own_providers
+from relay.people.own_choices import own_providers
+from relay.people.own_settings import domain_faults
 
 _SCOPES = (
     Option("campaign", "Campaign", "Who unsubscribed gets no more of that campaign"),
@@ -99,7 +100,7 @@ class DomainForms:
             after=page,
             crumb=("/domains", "Domains"),
             action="domain.change",
-            check=partial(fallback_faults, settings, viewer.domains),
+            check=partial(domain_faults, settings, viewer.domains),
         )
 
 

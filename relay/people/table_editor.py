@@ -10,7 +10,7 @@ from typing import Any, get_args
 from pydantic.fields import FieldInfo
 
 from relay.config import ConfigError, Fault
-from relay.config.schema import fields_of, keys_from_file, table_at
+from relay.config.schema import fields_of, keys_from_file
 from relay.config.show import toml_value
 from relay.config.table_files import (
     StaleTableError,
@@ -163,7 +163,7 @@ class TableEditor:
 
 def audit_texts(before: Table, edit: Edit) -> tuple[str, str]:
     """Return the texts before and after for the audit: the keys that differ, without secrets."""
-    schema = table_at((*edit.name.path[:-1], 0) if edit.name.is_element else edit.name.path)
+    schema = before.schema
     if edit.values is None:
         return _listed(before.values, schema), "removed"
     after: dict[str, Any] = {**edit.values, **dict.fromkeys(edit.secrets, CHANGED)}

@@ -27,10 +27,15 @@ class Actor:
 
     def may_end_hold(self, entry: Entry) -> bool:
         """Whether a held entry may leave that state: what an operator holds, an operator releases or ends."""
-        return not self.is_application or entry.reason.startswith(_BY_APPLICATION)
+        return not self.is_application or is_held_by_application(entry)
 
 
 OPERATOR = Actor()
+
+
+def is_held_by_application(entry: Entry) -> bool:
+    """Whether an application holds the entry, rather than an operator or a damage."""
+    return entry.state is State.HELD and entry.reason.startswith(_BY_APPLICATION)
 
 
 def actor_of(key: str, application: str) -> Actor:

@@ -7,6 +7,9 @@ from typing import Protocol
 ALL = -1
 """In the place of the number of an entry: all recipients that get the same octets."""
 
+BEFORE_ALL = -2
+"""The number before that of the first copy."""
+
 ORIGINAL = -2
 """In that place: the content as the application sent it, which the queue forgets with its last recipient."""
 
@@ -31,6 +34,9 @@ class SentCopyStore(Protocol):
 
     async def copies(self, queue_id: str) -> Sequence[SentCopy]:
         """Return the copies of a message, by number. The original is not among them."""
+
+    async def copies_page(self, queue_id: str, after: int, octets: int) -> tuple[Sequence[SentCopy], bool]:
+        """Return the copies with higher numbers, as many as fit but at least one, and whether there are more."""
 
     async def original(self, queue_id: str) -> SentCopy | None:
         """Return a sandbox message as the application sent it; None without one."""

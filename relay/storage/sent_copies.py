@@ -1,6 +1,8 @@
 """Copies of simulated mail: SQL and its values."""
 
 from collections.abc import Sequence
+from itertools import accumulate
+from typing import Any
 
 from relay.queue.sent_copies import ORIGINAL, SentCopy
 from relay.storage.database import Connection
@@ -15,6 +17,16 @@ _KEEP = (
 )
 
 _OF_MESSAGE = f"SELECT {_COLUMNS} FROM sent_copies WHERE queue_id = ? ORDER BY number"  # noqa: S608  names only
+
+_SIZES = (
+    f"SELECT number, length(content) FROM sent_copies "  # noqa: S608  a number of this module
+    f"WHERE queue_id = ? AND number > ? AND number <> {ORIGINAL} ORDER BY number"
+)
+
+_OF_PAGE = (
+    f"SELECT {_COLUMNS} FROM sent_copies "  # noqa: S608  names only
+    "WHERE queue_id = ? AND number BETWEEN ? AND ? ORDER BY number"
+)
 
 
 class SentCopyTable:
@@ -36,6 +48,21 @@ class SentCopyTable:
         """Return the copies of a message, by number, without the original."""
         return [one for one in await self._all(queue_id) if one.number != ORIGINAL]
 
+    async def copies_page(self, queue_id: str, after: int, octets: int) -> tuple[Sequence[SentCopy], bool]:
+        """Return the copies with higher numbers, as many as fit but at least one, and whether there are more."""
+
+        def operation(raw: Connection) -> tuple[Sequence[SentCopy], bool]:
+            sizes = raw.execute(_SIZES, (queue_id, after)).fetchall()
+            sums = accumulate(size for _, size in sizes)
+            fitting = [number for (number, _), total in zip(sizes, sums, strict=True) if total <= octets]
+            if not sizes:
+                return [], False
+            last = fitting[-1] if fitting else sizes[0][0]
+            rows = raw.execute(_OF_PAGE, (queue_id, sizes[0][0], last)).fetchall()
+            return [_copy(row) for row in rows], last != sizes[-1][0]
+
+        return await self._database.read(operation)
+
     async def original(self, queue_id: str) -> SentCopy | None:
         """Return the original of a sandbox message."""
         return next((one for one in await self._all(queue_id) if one.number == ORIGINAL), None)
@@ -43,6 +70,10 @@ class SentCopyTable:
     async def _all(self, queue_id: str) -> list[SentCopy]:
         def operation(raw: Connection) -> list[SentCopy]:
             rows = raw.execute(_OF_MESSAGE, (queue_id,)).fetchall()
-            return [SentCopy(row[0], row[1], row[2], row[3], bytes(row[4])) for row in rows]
+            return [_copy(row) for row in rows]
 
         return await self._database.read(operation)
+
+
+def _copy(row: Sequence[Any]) -> SentCopy:
+    return SentCopy(row[0], row[1], row[2], row[3], bytes(row[4]))

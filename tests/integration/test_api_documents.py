@@ -33,7 +33,7 @@ async def port(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[int]:
     found = free_port()
     (page,) = [one.text for one in blocks_of(text_of(PAGE)) if one.language == "toml" and "[api]" in one.text]
     toml = page.replace("127.0.0.1:8027", f"127.0.0.1:{found}").replace("blake2b:…", hash_secret(KEY, bytes(16)))
-    toml = toml.replace('["read"]', '["send", "read", "webhooks"]') + '[domains."example.com"]\n'
+    toml = toml.replace('["read"]', '["send", "read", "webhooks", "manage"]') + '[domains."example.com"]\n'
     async with Sink() as sink, RelayProcess(tmp_path_factory.mktemp("api"), sink.port, toml):
         yield found
 

@@ -86,6 +86,9 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
         Sink() as sink,
         RelayProcess(tmp_path_factory.mktemp("relay"), sink.port, configuration(port)) as relay,
     ):
+        text = relay.config.read_text().replace("[server]", '[server]\nidentities_domain = "beta.test"', 1)
+        relay.config.write_text(text)
+        await relay.run("config", "reload")
         acme, beta, everything, one = (ApiClient(port, f"{name}:secret") for name in ("acme", "beta", "all", "one"))
         await relay.run("site", "pause", "--identity", "held@beta.test", "--reason", BETA)
         assert (await beta.post("/messages", mail("held@beta.test"))).status == 202
@@ -118,6 +121,7 @@ CASES: dict[tuple[str, str], Case] = {
     ("post", "/messages/batch"): Case(200, body={"messages": [mail("shop@beta.test")]}),
     ("get", "/messages"): Case(200, OTHER),
     ("get", "/messages/{queue_id}"): Case(404),
+    ("get", "/messages/{queue_id}/sent"): Case(404),
     ("delete", "/messages/{queue_id}"): Case(404),
     ("get", "/events"): Case(200, OTHER),
     ("get", "/suppressions"): Case(403, OTHER),
@@ -144,7 +148,16 @@ CASES: dict[tuple[str, str], Case] = {
     ("post", "/identities/{address}/pause"): Case(404),
     ("post", "/identities/{address}/resume"): Case(404),
     ("get", "/limits"): Case(200),
+    ("get", "/credentials"): Case(200),
+    ("post", "/credentials/revoke"): Case(404, body={"credential": "beta"}),
+    ("get", "/identity-address"): Case(409, "?name=Jane"),
+    ("get", "/identities/{address}/settings"): Case(404),
+    ("put", "/identities/{address}/settings"): Case(404, body={"company": "Acme"}),
+    ("delete", "/identities/{address}/settings"): Case(404),
+    ("get", "/domains/{domain}/settings"): Case(404),
+    ("put", "/domains/{domain}/settings"): Case(404, body={"exclusion": "domain"}),
     ("get", "/queue"): Case(403, OTHER),
+    ("get", "/why/{target}"): Case(403, OTHER),
     ("post", "/queue/{action}"): Case(403, OTHER),
     ("get", "/pauses"): Case(200),
     ("post", "/pauses"): Case(403, body={"kind": "sending-domain", "value": "beta.test"}),
@@ -187,6 +200,7 @@ def filled(path: str, queue_id: str) -> str:
         step=TEST_STEPS[0],
         name="hook-beta",
         action="hold",
+        target=queue_id,
     )
 
 
@@ -218,7 +232,11 @@ async def snapshot(world: World) -> Any:
     ]
     pauses, queue = (await world.beta.get("/pauses")).json, (await world.beta.get(f"/queue{OTHER}")).json
     held = [one["recipient"] for one in queue["entries"] if one["state"] == "held"]
-    return [*found, identity["paused_since"], identity["verified"], hooks, pauses, held]
+    keys = [one["revoked_at"] for one in (await world.beta.get("/credentials")).json["keys"]]
+    settings = [
+        (await world.beta.get(f"{path}/settings")).json for path in ("/identities/shop@beta.test", "/domains/beta.test")
+    ]
+    return [*found, keys, settings, identity["paused_since"], identity["verified"], hooks, pauses, held]
 
 
 async def test_the_snapshot_has_a_pause_of_a_webhook(world: World) -> None:
@@ -314,7 +332,7 @@ async def test_the_description_fits_the_answers(world: World) -> None:
     whole = (await world.all.request("GET", "/../openapi.json", login="")).json
     for (method, path), operation in (await described(world)).items():
         if method == "get" and path != "/events":
-            query = "?by=tag" if path.endswith("labels") else ""
+            query = {"/reports/labels": "?by=tag", "/identity-address": "?name=Jane"}.get(path, "")
             answer = await ask(world.all, method, path, world.queue_id, query)
             assert answer.status == 200, (path, answer.json)
             reference = operation["responses"]["200"]["content"]["application/json"]["schema"]["$ref"]

@@ -1,5 +1,6 @@
 """What a restricted key changes of its own senders: the queue, pauses and webhooks."""
 
+from base64 import b64decode
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -36,7 +37,7 @@ def configuration(port: int) -> str:
         ("reader", '["read"]', 'domains = ["acme.test"]'),
         ("news", '["send", "read", "webhooks", "manage"]', ""),
         ("left", '["read", "manage"]', 'domains = ["left.test"]'),
-        ("all", '["read", "webhooks", "manage"]', ""),
+        ("all", '["send", "read", "webhooks", "manage"]', ""),
     ]
     credentials = "".join(
         f'[credentials.{name}]\nsecret_hash = "{secret}"\nscopes = {scopes}\n{domains}\n'
@@ -425,6 +426,52 @@ async def test_the_audit_has_what_keys_pause_and_resume(world: World) -> None:
     audit = await world.relay.json("person", "audit", "--since", "1h")
     assert [tuple(one[key] for key in keys) for one in reversed(audit)][before:] == expected
     assert all(one["client"] == "127.0.0.1" for one in audit if one["person"] == "key acme")
+
+
+async def test_why_mail_waits_is_explained_to_its_key_without_what_others_share(world: World) -> None:
+    to = "why@reader.test"
+    mine = await world.send("shop@acme.test", to, send_at=LATER)
+    theirs = {"from": "shop@beta.test", "to": [to], "subject": "Hello", "text": "Hello", "send_at": LATER}
+    other = await world.all.post("/messages", theirs)
+    shown = await world.acme.get(f"/why/{to}?domain=ACME.test")
+    assert (shown.json["kind"], [one["queue_id"] for one in shown.json["entries"]]) == ("recipient", [mine])
+    (reason,) = shown.json["entries"][0]["reasons"]
+    assert (reason["cause"], reason["remedy"]) == ("release time", "wait; an operator can raise the limit")
+    assert (shown.json["sites"], shown.json["servers"]) == ([], [])
+    assert (await world.acme.get(f"/why/{mine}?domain=acme.test")).json["kind"] == "message"
+    assert (await world.acme.get(f"/why/{mine}/0?identity=shop@acme.test")).json["kind"] == "entry"
+    for path, status in ((f"/why/{to}", 403), (f"/why/{to}?domain=beta.test", 403), (f"/why/{mine}?domain=", 403)):
+        assert (await world.acme.get(path)).status == status, path
+    assert (await world.news.get(f"/why/{mine}?identity=news@acme.test")).status == 404
+    (command,) = await world.relay.json("why", to)
+    assert [one["queue_id"] for one in command["entries"]] == [mine, other.json["queue_id"]]
+    assert (await world.all.get(f"/why/{to}")).json == command
+
+    await world.acme.request("POST", f"/queue/hold?domain=acme.test&queue_id={mine}")
+    held = (await world.acme.get(f"/why/{mine}?domain=acme.test")).json["entries"][0]["reasons"][0]
+    assert (held["cause"], held["remedy"]) == ("held", "POST /api/v1/queue/release")
+    await world.relay.run("queue", "hold", mine)
+    held = (await world.acme.get(f"/why/{mine}?domain=acme.test")).json["entries"][0]["reasons"][0]
+    assert (held["text"], held["remedy"]) == ("held by the operator", "an operator must release it")
+
+
+async def test_a_copy_of_sandbox_mail_is_read_by_its_key(world: World) -> None:
+    mail = {"from": "shop@acme.test", "to": ["a@reader.test"], "subject": "Hello", "text": "Tested"}
+    sent = await world.acme.post("/messages", {**mail, "sandbox": True})
+    path = f"/messages/{sent.json['queue_id']}/sent"
+
+    async def is_there() -> bool:
+        return bool((await world.acme.get(path)).json["copies"])
+
+    await until(is_there)
+    answer = (await world.acme.get(path)).json
+    (copy,) = answer["copies"]
+    assert answer["next"] is None
+    assert b"\r\nTested" in b64decode(copy["content"])
+    assert copy == (await world.relay.json("queue", "show", sent.json["queue_id"], "--sent"))[0]
+    assert (await world.acme.get(f"{path}?after=0")).json == {"copies": [], "next": None}
+    assert (await world.acme.get(f"{path}?after=x")).status == 400
+    assert (await world.news.get(path)).status == 404
 
 
 async def test_the_records_to_publish_are_those_of_the_command(world: World) -> None:

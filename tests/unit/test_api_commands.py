@@ -9,7 +9,8 @@ from tests.unit.test_cli_listings import commands
 
 BY_API: dict[str, tuple[str, ...]] = {
     "queue list": ("get /queue",),
-    "queue show": ("get /messages/{queue_id}",),
+    "queue show": ("get /messages/{queue_id}", "get /messages/{queue_id}/sent"),
+    "why": ("get /why/{target}",),
     **{f"queue {one}": ("post /queue/{action}",) for one in ("flush", "hold", "release", "bounce")},
     "queue delete": ("post /queue/{action}", "delete /messages/{queue_id}"),
     "queue shape": ("get /queue",),
@@ -59,6 +60,14 @@ BY_API: dict[str, tuple[str, ...]] = {
         "post /identities/{address}/dns",
     ),
     "identity unverify": ("post /identities/{address}/unverify",),
+    "identity add": (
+        "get /identity-address",
+        "get /identities/{address}/settings",
+        "put /identities/{address}/settings",
+    ),
+    "identity remove": ("delete /identities/{address}/settings",),
+    "credential list": ("get /credentials",),
+    "credential revoke": ("post /credentials/revoke",),
     "identity pause": ("post /identities/{address}/pause",),
     "identity resume": ("post /identities/{address}/resume",),
 }
@@ -76,16 +85,13 @@ NOT_BY_API: dict[str, str] = {
     **dict.fromkeys(("config check", "config show", "config reload"), SHARED),
     **dict.fromkeys(("init", "completion", "share", "config describe", "config schema"), FILES),
     **dict.fromkeys(("preview", "explain", "classify", "dkim new", "webhook schema", "webhook listen"), FILES),
-    "credential new": FILES,
+    "credential new": f"{DECIDED}: a key that makes keys would outlive its own revocation",
     **dict.fromkeys(("oauth login", "oauth status", "oauth logout"), "it has the access tokens of providers"),
-    **dict.fromkeys(("credential list", "credential revoke"), "a key must not lift the revocation of another"),
-    **dict.fromkeys(("identity add", "identity remove"), f"{DECIDED}: limits, providers and logins are its settings"),
     **dict.fromkeys(
         (f"person {one}" for one in ("new", "reset", "change", "remove", "list", "logout", "totp", "audit")),
         f"{DECIDED}: they are persons of the console",
     ),
     "webhook key": "a secret that was given once is not shown again over the network",
-    "why": "it names entries of other senders that are before one's own",
     "report untied": "mail that belongs to no message has no sender here",
 }
 """Commands that the API has not, and why."""

@@ -39,6 +39,10 @@ class Copies:
     async def copies(self, queue_id: str) -> Sequence[SentCopy]:
         return [one for one in self.kept if one.queue_id == queue_id]
 
+    async def copies_page(self, queue_id: str, after: int, octets: int) -> tuple[Sequence[SentCopy], bool]:
+        del octets
+        return [one for one in self.kept if one.queue_id == queue_id and one.number > after], False
+
     async def original(self, queue_id: str) -> SentCopy | None:
         del queue_id
         return None
