@@ -18,7 +18,7 @@ from relay.config.parsers import HOST_NAME
 from relay.config.settings import Settings
 from relay.config.table_files import Table
 from relay.config.table_names import domain_table, identity_table
-from relay.mail.address_of_name import free_address
+from relay.mail.address_from_name import free_address
 from relay.mail.canonical_address import canonical, canonical_domain
 from relay.people.own_choices import credential_fault, credentials_in, opened_credentials
 from relay.people.own_settings import domain_faults, identity_faults

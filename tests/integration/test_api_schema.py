@@ -46,7 +46,7 @@ enabled = false
 include-path-regex = "/check$|/reports/(deliveries|engagement|unclassified|messages|recipients)$"
 phases.coverage.enabled = false
 [[operations]]
-include-path = "/api/v1/webhooks/{name}"
+include-path-regex = "/webhooks/{name}$|/settings$"
 include-method = "PUT"
 phases.coverage.enabled = false
 """
