@@ -33,7 +33,8 @@ def exceeds_limit_by_rewriting(before: bytes, after: bytes, *, quoted: bool) -> 
 def fit(size: int, widths: Sequence[int], texts: Sequence[bytes], is_link: Sequence[bool]) -> Fitted:
     """Return the texts, all of them short already, without those that pass the limit.
 
-    Links with the largest growth are left out first, and everything else, the pixel, at last.
+    Links with the largest growth are left out first, and everything else, the pixel, at last. What fits then is put
+    back, the smallest first.
     """
     excess = size + _growth(widths, texts) - LIMIT
     grown = [len(text) - width for text, width in zip(texts, widths, strict=True)]
@@ -45,6 +46,10 @@ def fit(size: int, widths: Sequence[int], texts: Sequence[bytes], is_link: Seque
             continue
         kept[number] = None
         excess -= grown[number]
+    for number in sorted((number for number, text in enumerate(kept) if text is None), key=grown.__getitem__):
+        if grown[number] <= -excess:
+            kept[number] = texts[number]
+            excess += grown[number]
 
     links = sum(text is None and link for text, link in zip(kept, is_link, strict=True))
     has_pixel = all(text is not None or link for text, link in zip(kept, is_link, strict=True))

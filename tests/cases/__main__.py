@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -30,6 +31,9 @@ GROUPS = ("content", "transport", "operation", "security")
 
 PARALLEL = 2
 """Checks at a time: most of them wait for the network, a few use a processor each."""
+
+MARK = "RELAY_CASE"
+"""A variable of the environment, whose value is another for each check: what the check starts inherits it."""
 
 TIMEOUT = 600
 """Seconds one check may take."""
@@ -85,15 +89,18 @@ def run(check: Path, relay: Path) -> Outcome:
     """Try a case and print what came of it."""
     case, began = _name(check), time.monotonic()
     output = ARTIFACTS / f"{case.replace('/', '.')}.txt"
+    mark = uuid.uuid4().hex
     with output.open("wb") as file:
-        # A session of its own: what the check started ends with it, also when it took too long.
-        process = subprocess.Popen([check, relay], stdout=file, stderr=file, start_new_session=True)
+        # A session and a mark of its own: what the check started ends with it, also when it took too long.
+        environment = {**os.environ, MARK: mark}
+        process = subprocess.Popen([check, relay], stdout=file, stderr=file, start_new_session=True, env=environment)
         try:
             code = process.wait(TIMEOUT)
         except subprocess.TimeoutExpired:
             code = None
         finally:
             _end_session(process)
+            _end_marked(mark)
 
     outcome = Outcome(case, judge(code), code, time.monotonic() - began)
     print(f"{outcome.result:8} {outcome.seconds:4.0f} s  {case}", flush=True)
@@ -137,6 +144,17 @@ def _end_session(process: subprocess.Popen[bytes]) -> None:
     except ProcessLookupError:
         pass
     process.wait()
+
+
+def _end_marked(mark: str) -> None:
+    """End what has the mark: a check that fails leaves servers in sessions of their own. Needs /proc."""
+    wanted = f"{MARK}={mark}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)
+        except OSError:
+            continue
 
 
 def _last_line(output: Path) -> str:

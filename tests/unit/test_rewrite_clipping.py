@@ -149,3 +149,10 @@ def test_what_was_sent_can_always_be_read() -> None:
 
 SENT = "43313731393755af24159855412587ae21d13102f4a7459aa149aa892900"
 """A compressed target. The dictionary must never change."""
+
+
+def test_a_link_comes_back_where_the_pixel_left_room() -> None:
+    link, pixel = b"l" * 100, b"p" * 400
+    fitted = fit(LIMIT - 150, (30, 0), (link, pixel), (True, False))
+    assert fitted.texts == (link, None)
+    assert fitted.note.startswith("links have short tokens, there is no pixel")
