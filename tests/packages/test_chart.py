@@ -159,3 +159,12 @@ def test_prometheus_finds_the_nodes_and_has_the_rules() -> None:
 def test_least_values_make_least_objects() -> None:
     kinds = sorted(kind for kind, _ in objects(LEAST))
     assert kinds == ["ConfigMap", "PodDisruptionBudget", "Service", "Service", "Service", "StatefulSet"]
+
+
+@pytest.mark.parametrize(("seconds", "attempts"), [(3600, 720), (61, 13), (5, 1), (1, 1)])
+def test_a_start_has_the_seconds_of_the_values(seconds: int, attempts: int) -> None:
+    """An upgrade of a large database takes its time; Kubernetes wants at least one attempt."""
+    pod = objects(LEAST | {"startupSeconds": seconds})["StatefulSet", "news-relay"]["spec"]["template"]["spec"]
+    (node,) = pod["containers"]
+    assert node["startupProbe"]["failureThreshold"] == attempts
+    assert attempts * node["startupProbe"]["periodSeconds"] >= seconds
