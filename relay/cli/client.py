@@ -157,7 +157,8 @@ class AdminClient:
             except PermissionError:
                 give_up(_denied(self._socket), EX_UNAVAILABLE)
             except (OSError, http.client.HTTPException) as error:
-                give_up(f"{NO_SERVER} {self._socket} ({error}); is `relay serve` running with this config?")
+                reason = getattr(error, "strerror", None) or error
+                give_up(f"{NO_SERVER} {self._socket} ({reason}); is `relay serve` running with this config?")
             if error_text is not None:
                 give_up(error_text.decode("utf-8", "replace").strip(), EX_TEMPFAIL if response.status >= 500 else 1)
             yield response

@@ -74,6 +74,10 @@ def init(
     the rest goes to standard error.
     """
     domain = canonical_domain(name)
+    if username and not provider:
+        raise click.UsageError("--username is the login at a provider: name it with --provider")
+    if username and not password and not sys.stdin.isatty():
+        raise click.UsageError(f"the password of {username} is missing: set RELAY_PROVIDER_PASSWORD or use --password")
     if username and not password:
         password = click.prompt(f"Password of {username} at {provider}", hide_input=True, err=True)
     key = new_key(LOGIN, secrets.token_bytes(RANDOM_OCTETS))
@@ -119,6 +123,8 @@ def _host_port(option: str, text: str, port: int) -> HostPort | None:
     """Return host and port of an option, None for "". Without a port it is `port`."""
     if not text:
         return None
+    if "/" in text:
+        raise click.UsageError(f'{option}: "{text}" is not HOST or HOST:PORT, such as "smtp.example.net:587"')
     plain_ipv6 = text.count(":") > 1 and not text.startswith("[")
     has_port = ":" in text and not text.endswith("]") and not plain_ipv6
     try:
@@ -151,7 +157,7 @@ def _write(run: FirstConfiguration, path: Path, secret_files: Mapping[str, str])
             key = write_key(run.data_dir, run.domain, SELECTOR, generate_key("rsa-sha256"))
             set_owner(run.data_dir, key, key.parent, key.parent.parent)
     except OSError as error:
-        raise CannotCreateError(str(error)) from None
+        raise CannotCreateError(f"{error.filename}: {error.strerror}" if error.filename else str(error)) from None
     return settings
 
 

@@ -114,7 +114,10 @@ def _submit(
                 raise click.UsageError("there is no recipient: name one, or use -t")
             return _transaction(client, message, message.author if sender is None else sender, dsn)
     except (OSError, smtplib.SMTPException) as error:
-        click.echo(f"sendmail: {address.host}:{address.port}: {error}; the mail was not sent, try again", err=True)
+        click.echo(
+            f"sendmail: {address.host}:{address.port}: {error.strerror or error}; the mail was not sent, try again",
+            err=True,
+        )
         return EX_TEMPFAIL
 
 

@@ -30,14 +30,16 @@ def share(folder: Path, force: bool) -> None:
     if existing and not force:
         raise CannotCreateError(f"{folder} has {', '.join(existing)} already; use --force to replace them")
 
+    file = folder
     try:
         for name, content in shipped.items():
             file = folder / name
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(content, encoding="utf-8")
-            click.echo(file)
     except OSError as error:
-        raise CannotCreateError(f"{error.filename}: {error.strerror}") from None
+        raise CannotCreateError(f"{error.filename or file}: {error.strerror}") from None
+    for name in shipped:
+        click.echo(folder / name)
 
 
 def shared_files() -> Iterator[tuple[str, str]]:

@@ -82,6 +82,9 @@ def test_nothing_that_exists_is_replaced(tmp_path: Path) -> None:
     [
         (("--domain", "no domain"), 78),
         (("--domain", "acme.test", "--provider", "smtp.example.net:x"), 64),
+        (("--domain", "acme.test", "--provider", "smtp://smtp.example.net"), 64),
+        (("--domain", "acme.test", "--username", "ada"), 64),
+        (("--domain", "acme.test", "--username", "ada", "--provider", "smtp.example.net"), 64),
         (("--domain", "acme.test", "--listen", "0.0.0.0:http"), 64),
         (("--domain", "acme.test", "--listen", "0.0.0.0", "--hostname", "not a name"), 78),
         (("--domain", "acme.test", "--listen", "0.0.0.0", "--certificate", "/nowhere/mail.pem"), 78),
@@ -90,6 +93,30 @@ def test_nothing_that_exists_is_replaced(tmp_path: Path) -> None:
 def test_wrong_values_leave_nothing_behind(tmp_path: Path, arguments: tuple[str, ...], code: int) -> None:
     assert init(tmp_path, *arguments).exit_code == code
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("--provider", "smtp://smtp.example.net"), '"smtp://smtp.example.net" is not HOST or HOST:PORT'),
+        (("--username", "ada"), "name it with --provider"),
+        (("--username", "ada", "--provider", "smtp.example.net"), "set RELAY_PROVIDER_PASSWORD or use --password"),
+    ],
+)
+def test_the_error_of_a_wrong_option_names_what_would_be_right(
+    tmp_path: Path, arguments: tuple[str, ...], said: str
+) -> None:
+    assert said in init(tmp_path, "--domain", "acme.test", *arguments).output
+
+
+def test_a_folder_that_cannot_be_made_is_named_without_a_number_of_the_system(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    refused = CliRunner().invoke(
+        main, ["init", "--domain", "acme.test", "--no-doctor", "-c", str(tmp_path / "file" / "relay.toml")]
+    )
+    assert refused.exit_code == 73
+    assert "Errno" not in refused.output
+    assert str(tmp_path / "file") in refused.output
 
 
 def test_applications_of_other_machines_need_a_login_under_tls(tmp_path: Path) -> None:

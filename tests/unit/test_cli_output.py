@@ -42,6 +42,7 @@ def run(shell: str, config: Path, **environment: str) -> tuple[int, bytes, str]:
     [
         ("relay config show >/dev/full", 74, "relay: standard output: No space left on device\n"),
         ("relay config --help >/dev/full", 74, "relay: standard output: No space left on device\n"),
+        ("relay share files >/dev/full", 74, "relay: standard output: No space left on device\n"),
         ("relay preview mail.eml >/dev/full", 74, "relay: standard output: No space left on device\n"),
         ("relay credential new app >&-", 74, "relay: standard output: it is closed\n"),
         ("relay config check <&- >&- 2>&-", 74, ""),
