@@ -204,7 +204,7 @@ class TlsTransport(asyncio.Transport, asyncio.Protocol):
     def close(self) -> None:
         """Send close_notify, and end the stream behind what is still to be sent.
 
-        The socket is closed when the client has closed its side too: earlier, what it sends would reset the
+        The socket is closed when the client has closed its side too. Earlier, what it sends would reset the
         connection, and with it the last reply. The caller aborts connections of clients that do not close.
         """
         if self._closing or self._plain is None:

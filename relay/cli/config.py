@@ -32,7 +32,7 @@ def config() -> None:
 def check_command(path: Path) -> None:
     """Print all errors and warnings of the configuration, or "ok".
 
-    What the start does is tried: certificates and keys are read, addresses are bound for a moment, and a PostgreSQL
+    What the start does is tried. Certificates and keys are read, addresses are bound for a moment, and a PostgreSQL
     database is opened without a change. DNS is asked where answers to identities go, if that decides whether they have
     a reader. Exits with 78 if there are errors; a forward_to that gets no answers is one. Warnings do not change the
     exit code.

@@ -49,8 +49,8 @@ def serve(path: Path, nodes: int, node: int, dev: bool, end_with_parent: bool, *
 
     After the first signal transactions in progress may end. A second signal exits immediately.
 
-    With --nodes each node is a process of its own. They share the ports; one that ends is started again. --node is for
-    service managers that start each node by itself: the first one makes the keys and the schema.
+    With --nodes each node is a process of its own. They share the ports. One that ends is started again. --node is for
+    service managers that start each node by itself. The first one makes the keys and the schema.
 
     With --dev it listens on loopback, takes any login, and sends nothing anywhere. The mails are at
     http://127.0.0.1:8025, with their links, checks and words of the simulator.

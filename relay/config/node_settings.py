@@ -16,8 +16,8 @@ def node_dir(data_dir: Path, number: int) -> Path:
 def settings_of_node(settings: Settings, number: int) -> Settings:
     """Return the settings of a node, counted from 1.
 
-    All nodes share ports and log. Dashboard and metrics are those of the first node, which also has the admin socket of
-    the configuration; the others have one in their own data directories.
+    All nodes share ports and log. The console and the metrics are those of the first node, which also has the admin
+    socket of the configuration. The others have one in their own data directories.
     """
     update: dict[str, object] = {"reuse_port": True}
     if number == 1:

@@ -177,8 +177,8 @@ def _reads_as_failure(mail: Received, subject_fails: bool) -> bool:
 def _named_in_note(mail: Received, named: list[str]) -> tuple[Recipient, ...]:
     """Return the recipients that a note names, else those of the returned message.
 
-    Author, reader and postmasters are excluded first, and included if no other recipient is found: not in a note that
-    ends early, because its recipient may be missing.
+    Author, reader and postmasters are excluded first. They are included if no other recipient is found, but not in a
+    note that ends early: its recipient may be missing.
     """
     action: Action = "delayed" if is_delay(mail.subject, mail.text) else "failed"
     people = [clean_address(mail.header.get(name)) for name in _PEOPLE]

@@ -29,7 +29,7 @@ class ForwardTarget:
 def forward_target(settings: Settings, message: Message, address: str) -> ForwardTarget:
     """Return the forward target of replies that arrived at `address`: `forward_to` and `bcc` of the current identity.
 
-    Without `forward_to`, replies go to the first Reply-To of the application, else to the author: one reply must not
+    Without `forward_to`, replies go to the first Reply-To of the application, else to the author. One reply must not
     reach any number of addresses that are not configured. The author is the From address if mail can be sent to it,
     else the reverse-path.
     """

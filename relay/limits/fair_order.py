@@ -2,7 +2,7 @@
 
 The levels are the accountable parties, the authors of each, and the priorities of each author. Each member of a level
 has a virtual start time. The smallest is served. It moves on by the cost of the service, divided by the weight of the
-priority. A flow that has not waited lately starts at the present virtual time: its first message is next, whatever the
+priority. A flow that has not waited lately starts at the present virtual time. Its first message is next, whatever the
 others have waiting (Goyal, Vin, Cheng: Start-time Fair Queueing, 1996). So no flow starves, and no backlog delays the
 message of another party.
 """

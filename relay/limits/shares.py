@@ -1,7 +1,7 @@
 """How much of a resource each party may hold: dynamic thresholds. Pure.
 
 A party may hold as much as is free, times a factor (Choudhury, Hahne: Dynamic Queue Length Thresholds, 1998). One that
-is alone gets half, for a factor of one; with each further one the share shrinks, and something always stays free for a
+is alone gets half, for a factor of one. With each further one the share shrinks, and something always stays free for a
 party that holds nothing yet. So a resource is used well by few, and cannot be taken away from the others by any.
 """
 

@@ -155,8 +155,8 @@ def registrable(host: str) -> str:
 def organisation(host: str) -> str:
     """Return the registrable domain of a host name; the name itself if strangers may have names beside it.
 
-    For proofs: two names with one organisation certainly have one owner. Whatever may be a suffix counts as one: short
-    or generic labels below a country's domain, two letters below any other, and names that services give away.
+    For proofs: two names with one organisation certainly have one owner. Whatever may be a suffix counts as one. These
+    are short or generic labels below a country's domain, two letters below others, and names that services give away.
     """
     found = registrable(host)
     return host.lower().rstrip(".") if _may_be_suffix(found) else found

@@ -1,6 +1,6 @@
 """Loads compiled code, unless it was built from other sources than those that are here (docs/compiled-code.md).
 
-Stale code would raise in the renderer, or return what its Python twin does not: mail would leave unchanged, without an
+Stale code would raise in the renderer, or return what its Python twin does not. Mail would leave unchanged, without an
 error that is shown anywhere.
 """
 

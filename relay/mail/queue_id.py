@@ -1,6 +1,6 @@
 """Queue ids: short, unique and sortable by time of arrival. No id shows those of other messages.
 
-A returned Received field proves who got a message (`relay/inbound/proof.py`): its queue id must not be guessed from
+A returned Received field proves who got a message (`relay/inbound/proof.py`). Its queue id must not be guessed from
 the id of a message of one's own.
 """
 

@@ -81,7 +81,7 @@ def parse_line(raw: bytes) -> CommandLine | Reply:
 def parse_helo(argument: str) -> str | Reply:
     """Return the name of EHLO or HELO as one word that is safe in a Received field.
 
-    A client is not refused for the name of its machine (RFC 5321 section 4.1.4): unsafe characters become "_", and a
+    A client is not refused for the name of its machine (RFC 5321 section 4.1.4). Unsafe characters become "_", and a
     longer name than a domain can have is cut.
     """
     if not argument:

@@ -49,7 +49,7 @@ def srs_encode(key: bytes, reverse_path: str, domain: str, now: float) -> str:
     """Return the reverse-path at our `domain` for mail forwarded at `now` (Unix seconds).
 
     The null reverse-path remains null. A path that does not fit into a local part (64 octets, RFC 5321 section
-    4.5.3.1.1; no quotes, no address literal) becomes null: mail with a long reverse-path would be refused.
+    4.5.3.1.1; no quotes, no address literal) becomes null. Else mail with a long reverse-path would be refused.
     """
     if not reverse_path:
         return ""

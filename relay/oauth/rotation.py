@@ -1,6 +1,6 @@
 """Exchanges refresh tokens, which may change with each use, for all nodes in turn.
 
-A node reserves the token in the store before it asks, so that no token is used twice: many endpoints end the whole
+A node reserves the token in the store before it asks, so that no token is used twice. Many endpoints end the whole
 login when that happens. The new token is durable before the access token that came with it is used.
 """
 

@@ -1,7 +1,7 @@
 """Which credentials and providers a person may give to senders; restricted people have those of their domains. Pure.
 
-A credential that identities name may send as these only. So its name in an identity is a bound of the credential too:
-who adds or removes it changes what an application of somebody else may send.
+A credential that identities name may send as these only. So its name in an identity is a bound of the credential too.
+A person who adds or removes it changes what an application of somebody else may send.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -33,7 +33,7 @@ class QueueStore(Protocol):
     async def enqueue(self, accepted: NewMessage) -> bool:
         """Store message, content, entries and events in one transaction, and lease active entries to this process.
 
-        False: its lease ended meanwhile; the message is stored, and its active entries return to the queue, as they do
+        False: its lease ended meanwhile. The message is stored, and its active entries return to the queue, as they do
         after an error or a cancellation.
         """
 

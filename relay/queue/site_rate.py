@@ -1,7 +1,7 @@
 """The rate that a site accepts, found by its replies. Pure.
 
 A site that asks to slow down gets half of the rate that it accepted, after a short wait. The rate then returns to the
-one that was found, stays near it, and grows beyond it ever faster: the site may accept more by now. That is the shape
+one that was found, stays near it, and grows beyond it ever faster. The site may accept more by now. That is the shape
 of CUBIC (RFC 9438), with a longer plateau: each attempt beyond the limit costs deferrals. A site that refuses all mail
 is only probed.
 """

@@ -25,9 +25,9 @@ MAX_CPU = 0.5
 class RenderPool(MonitoredRenderer):
     """Renders in worker processes. A message that crashes or hangs one, or fills its memory, is sent unmodified.
 
-    Large messages have a process of their own, which starts with the first one: they delay no other, and only one of
+    Large messages have a process of their own, which starts with the first one. They delay no other, and only one of
     them is in the memory of a renderer. So have messages that take long or end a renderer, and for a while all of their
-    authors: each of them takes a renderer from the others once, for less than a second.
+    authors. Each of them takes a renderer from the others once, for less than a second.
     While no renderer can be started, mail waits, or is sent unmodified with `send_unmodified`.
     """
 

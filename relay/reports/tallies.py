@@ -1,7 +1,7 @@
 """Tallies: how often what happened, by sending domain or identity and span of time. Pure.
 
 Pages read them, and no events. Mail of the relay itself, copies, simulated mail and reports that nothing proves do not
-count. A reader counts once for a message: by the strongest that it did, so that a count is taken back when a person
+count. A reader counts once for a message: by the strongest action. So a count is taken back when a person
 follows a machine.
 """
 

@@ -2,7 +2,7 @@
 
 A content has a digest of everything that decides what is sent: content, reverse-path, policy, added fields, ENVID.
 It is made when the message is stored and compared whenever the content is read. A difference, a missing content or an
-unreadable row concerns its own message: the entries are handed out with the damage, and held by the queue.
+unreadable row concerns its own message. The entries are handed out with the damage, and held by the queue.
 """
 
 import hashlib

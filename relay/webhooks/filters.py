@@ -74,7 +74,7 @@ def senders_of(webhook: Webhook) -> str:
 def is_reported(event: Event, message: Message | None) -> bool:
     """Whether an event concerns mail of applications.
 
-    Left out are mail of the relay itself, copies (`bcc`), mail that was not sent at all, and reports without proof: a
+    Left out are mail of the relay itself, copies (`bcc`), mail that was not sent at all, and reports without proof. A
     stranger could have written them.
     """
     own = event.data.get("origin") or event.data.get("copy") or event.data.get("unproven")

@@ -1,6 +1,6 @@
 """Signatures of posts: Standard Webhooks, and those of the vendors. Pure.
 
-Keys are of two kinds: an HMAC key is shared with the receiver, and a private key stays here while the receiver gets its
+Keys are of two kinds. An HMAC key is shared with the receiver, and a private key stays here while the receiver gets its
 public key. `whsec_` and `whsk_` are the forms of Standard Webhooks (specification 1.0.0, "Signature scheme").
 """
 

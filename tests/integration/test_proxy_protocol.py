@@ -6,11 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import trustme
 
 from relay import acceptor
 from relay.mail.transaction import Session
-from relay.smtp_in import tls_context
 from tests.integration.uvloop_run import run
 from tests.servers.haproxy import HAProxy
 from tests.servers.smtp_in_harness import Client, Harness, base64, serving
@@ -30,25 +28,6 @@ V2_LOCAL = b"\r\n\r\n\0\r\nQUIT\n\x20\x00\0\0"
 
 
 HEADERS = ["send-proxy", "send-proxy-v2", "send-proxy-v2 proxy-v2-options unique-id,crc32c"]
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def server_context(authority: trustme.CA, tmp_path: Path) -> ssl.SSLContext:
-    file = tmp_path / "relay.pem"
-    authority.issue_cert("relay.test").private_key_and_cert_chain_pem.write_to_path(str(file))
-    return tls_context(file)
-
-
-@pytest.fixture
-def client_context(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
 
 
 @pytest.fixture

@@ -5,11 +5,10 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import trustme
 
 from relay import acceptor
 from relay.config.settings import Listener, Settings
-from relay.smtp_in import SmtpServer, tls_context
+from relay.smtp_in import SmtpServer
 from tests.integration.uvloop_run import run
 from tests.servers.smtp_in_harness import Client, Harness, RecordingHandler, base64, serving
 from tests.servers.waiting import until
@@ -21,26 +20,6 @@ RIGHT = f"AUTH PLAIN {base64(chr(0) + 'ann' + chr(0) + 'secret')}"
 WRONG = f"AUTH PLAIN {base64(chr(0) + 'ann' + chr(0) + 'guess')}"
 
 DENIED = "535 5.7.8 Name or secret is wrong"
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def server_context(authority: trustme.CA, tmp_path: Path) -> ssl.SSLContext:
-    issued = authority.issue_cert("relay.test")
-    file = tmp_path / "relay.pem"
-    issued.private_key_and_cert_chain_pem.write_to_path(str(file))
-    return tls_context(file)
-
-
-@pytest.fixture
-def client_context(authority: trustme.CA) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    authority.configure_trust(context)
-    return context
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 import trustme
 
-from relay.smtp_in import tls_context
 from tests.integration.uvloop_run import run
 from tests.servers.smtp_in_harness import Harness, serving
 from tests.servers.waiting import PATIENCE, until
@@ -120,18 +119,6 @@ class Encrypted(Plain):
                     pass
                 self.closed_by_server = True
         return said.decode()
-
-
-@pytest.fixture(scope="module")
-def authority() -> trustme.CA:
-    return trustme.CA()
-
-
-@pytest.fixture
-def server_context(authority: trustme.CA, tmp_path: Path) -> ssl.SSLContext:
-    pem = tmp_path / "server.pem"
-    authority.issue_cert("relay.test").private_key_and_cert_chain_pem.write_to_path(pem)
-    return tls_context(pem)
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from relay.queue.entry import LaneFlow
 from relay.queue.in_flight import RESERVED, FlowTable
 from relay.queue.lanes import LaneTable
 
-TICK = 0.01
+TICK = 0.02
 """Seconds between two claims."""
 
 SERVICE = 0.1
@@ -26,8 +26,11 @@ LIVE = "provider:live"
 ENTRIES = 200
 """Entries in flight, to be shared out: less than a relay has, so that few parties use them up."""
 
-SINGLE_EVERY = 40
+SINGLE_EVERY = 20
 """Ticks between two single mails: less than their fair share beside 25 parties of priority HIGH (twice the weight)."""
+
+TICKS = 200
+"""Four seconds."""
 
 MAX_HANGING = 10
 """Parties to which the live destination never answers, at most."""
@@ -123,11 +126,11 @@ def test_single_mails_leave_within_a_second_whatever_others_do(
         for author in range(authors):
             world.enqueue(LIVE, Flow(f"{kind}:flood{number}\t{author:02x}", priority), 1000)
 
-    for tick in range(400):
+    for tick in range(TICKS):
         if tick % SINGLE_EVERY == 0:
             world.enqueue(LIVE, SINGLE)
         world.tick()
 
     waits = sorted(world.waits)
-    assert len(waits) == 400 // SINGLE_EVERY
+    assert len(waits) == TICKS // SINGLE_EVERY
     assert waits[int(0.95 * len(waits))] < 1.0

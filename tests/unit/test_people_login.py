@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -10,7 +11,8 @@ from typing import Any
 import pytest
 
 from relay.config.console import Console
-from relay.config.secret_hash import PASSWORD_COST, hash_password
+from relay.config.secret_hash import PASSWORD_COST, hash_password, parse_secret_hash
+from relay.people import login
 from relay.people.audit_trail import AuditTrail
 from relay.people.files import add_person
 from relay.people.grants import SignedIn, Stage
@@ -90,10 +92,18 @@ class World:
 
 
 @pytest.fixture
-async def world(tmp_path: Path) -> AsyncIterator[World]:
+async def world_at_full_cost(tmp_path: Path) -> AsyncIterator[World]:
+    """A world whose hashes of passwords take as long as those of a relay."""
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
     yield World(store)
     await store.close()
+
+
+@pytest.fixture
+async def world(world_at_full_cost: World, monkeypatch: pytest.MonkeyPatch) -> World:
+    monkeypatch.setattr(login, "hash_password", partial(hash_password, cost=CHEAP))
+    monkeypatch.setattr(login, "_NOBODY", hash_password("", bytes(16), CHEAP))
+    return world_at_full_cost
 
 
 SECRET = b"12345678901234567890"
@@ -110,9 +120,16 @@ async def test_the_code_is_for_a_password_only_and_is_replaced_by_it(world: Worl
     assert (await world.signed_in(done.token)).stage is Stage.FULL
     assert isinstance(await world.log_in(CODE), Refused)
     assert isinstance(await world.log_in(PASSWORD), LoggedIn)
+
+
+async def test_a_password_is_hashed_at_the_cost_of_a_code_and_of_nobody(world_at_full_cost: World) -> None:
+    world = world_at_full_cost
+    first = await world.signed_in(await world.token(CODE))
+    await world.service.set_password(first, CODE, PASSWORD, PASSWORD, client=CLIENT)
     account = await world.store.accounts.account(JANE)
     assert account is not None
-    assert account.password_hash.startswith("scrypt:32768:8:3:")
+    costs = {parse_secret_hash(one).cost for one in (account.password_hash, login._NOBODY)}
+    assert costs == {("scrypt", *PASSWORD_COST)}
 
 
 async def test_a_login_with_a_code_lasts_a_quarter_of_an_hour_and_others_twelve_hours(world: World) -> None:

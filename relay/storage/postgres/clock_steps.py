@@ -1,6 +1,6 @@
 """Steps of the clocks of several nodes: the first node that finds a step shifts the waiting entries for all.
 
-No node can be trusted to lead at that moment: which one does is known within seconds only, and the one that did may be
+No node can be trusted to lead at that moment. Which one does is known within seconds only, and the one that did may be
 dead. Two that both shift would double the step; none would bounce mail before its time.
 """
 

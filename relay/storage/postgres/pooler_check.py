@@ -60,7 +60,7 @@ async def _processes(first: AsyncConnection[Any], second: AsyncConnection[Any]) 
     """Return the server processes of four transactions of each connection, which run at the same time.
 
     They begin and end in both orders. A pooler next uses the connection freed first, freed last, or used last by the
-    same client: in each case one of these orders swaps them.
+    same client. In each case one of these orders swaps them.
     """
     found: tuple[list[int], list[int]] = ([], [])
     pairs = (first, found[0]), (second, found[1])
