@@ -38,6 +38,12 @@ requests_per_minute = 60000
 [credentials.one]
 secret_hash = "{secret}"
 scopes = {scopes}
+[credentials.onlysend]
+secret_hash = "{secret}"
+scopes = ["send"]
+[credentials.onlyread]
+secret_hash = "{secret}"
+scopes = ["read"]
 [domains."acme.test"]
 [domains."beta.test"]
 [identities."shop@acme.test"]
@@ -256,6 +262,14 @@ async def test_every_route_needs_a_login_with_its_scope(world: World, method: st
     case = CASES[method, path]
     refused = await world.beta.request(method.upper(), filled(path, world.queue_id), case.body, login="")
     assert refused.status == 401
+    needed = (await described(world))[method, path]["description"].split("`")[1]
+    other = "onlyread" if needed == "send" else "onlysend"
+    refused = await ask(
+        ApiClient(world.acme.port, f"{other}:secret"), method, path, world.queue_id, case.query, case.body
+    )
+    expected = f'the credential {other} has no scope "{needed}": add it to its scopes'
+    assert (refused.status, refused.json["detail"]) == (403, expected)
+    assert refused.headers["Content-Type"].startswith("application/problem+json")
 
 
 async def test_reports_and_lists_of_a_restricted_key_need_its_own_domain(world: World) -> None:

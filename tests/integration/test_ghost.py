@@ -1,48 +1,25 @@
 """What Ghost's client of Mailgun does, by the library it uses, against a running relay."""
 
-import asyncio
 import json
-import os
-import shutil
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import format_datetime
-from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 
-from relay.config.credentials import new_key
-from relay.config.secret_hash import hash_secret
-from tests.ports import free_port
-from tests.servers.relay_process import RelayProcess
-from tests.servers.sink import Say, Sink
-from tests.servers.vendor_client import VendorClient
+from tests.servers import ghost
+from tests.servers.ghost import DOMAIN, KEY, QUERY, GhostRelay, people
+from tests.servers.sink import Say
 from tests.servers.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-DRIVER = Path(__file__).parents[1] / "golden" / "clients" / "ghost.js"
-
-PACKAGES = [Path(one, "node_modules") for one in ("/usr/local/lib", "/usr/lib")]
-"""Folders of global packages of npm."""
-
-KEY = new_key("ghost", bytes(range(32)))
-
-QUERY = {
-    "limit": 300,
-    "event": "delivered OR opened OR failed OR unsubscribed OR complained",
-    "tags": "bulk-email",
-    "ascending": "yes",
-}
-
 MESSAGE = {
-    "id": "6753f1a2",
-    "from": '"Größe & Söhne" <news@acme.test>',
-    "replyTo": "editor@acme.test",
+    **ghost.MESSAGE,
     "subject": "Hello %recipient.name%",
     "html": '<p>Dear %recipient.name%, <a href="https://blog.acme.test/%recipient.uuid%">read</a> or '
     '<a href="%recipient.unsubscribe_url%">unsubscribe</a>.</p>',
@@ -52,40 +29,12 @@ MESSAGE = {
 }
 
 
-def people(prefix: str, count: int) -> dict[str, dict[str, str]]:
-    return {
-        f"{prefix}{number}@reader.test": {
-            "name": f"G & {number}",
-            "uuid": f"u-{number}",
-            "unsubscribe_url": f"https://blog.acme.test/unsubscribe/?uuid={number}&key=k",
-            "list_unsubscribe": f"https://blog.acme.test/unsubscribe/?uuid={number}",
-            "message_id": f"{prefix}.{number}@acme.test",
-        }
-        for number in range(count)
-    }
-
-
 @dataclass(frozen=True, slots=True)
-class World:
-    relay: RelayProcess
-    sink: Sink
-    client: VendorClient
-
+class World(GhostRelay):
     async def ghost(self, action: str, **given: Any) -> Any:
-        """Run the driver; skip without the library."""
-        node = shutil.which("node")
-        packages = next((one for one in PACKAGES if (one / "mailgun.js").exists()), None)
-        if node is None or packages is None:
-            pytest.skip("needs node, and `npm install --global mailgun.js form-data`")
-        process = await asyncio.create_subprocess_exec(
-            *(node, str(DRIVER), f"{self.client.url}/v3", KEY, "mg.acme.test", json.dumps({"action": action, **given})),
-            env=os.environ | {"NODE_PATH": str(packages)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate()
-        assert process.returncode == 0, errors.decode()
-        return json.loads(output)
+        """Do what Ghost does by the library; skip without it."""
+        request = json.dumps({"action": action, **given})
+        return await ghost.run_driver("ghost.js", self.base_url, KEY, DOMAIN, request)
 
     async def arrived(self, address: str) -> bytes:
         """Return what this address got."""
@@ -110,18 +59,8 @@ class World:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    port = free_port()
-    toml = f"""
-[api]
-address = "127.0.0.1:{port}"
-[credentials.ghost]
-secret_hash = "{hash_secret(KEY, bytes(16))}"
-scopes = ["send", "read", "suppressions"]
-[domains."acme.test"]
-tracking = {{ base_url = "https://t.acme.test" }}
-"""
-    async with Sink() as sink, RelayProcess(tmp_path_factory.mktemp("ghost"), sink.port, toml) as relay:
-        yield World(relay, sink, VendorClient(port, KEY))
+    async with ghost.ghost_relay(tmp_path_factory.mktemp("ghost")) as found:
+        yield World(found.relay, found.sink, found.port)
 
 
 async def test_a_newsletter_and_its_events(world: World) -> None:

@@ -4,10 +4,8 @@ The class is not part of this repository: RELAY_GHOST_CLIENT names its file (`ma
 beside the shared data. What it does is tested without it in `test_ghost.py`.
 """
 
-import asyncio
 import json
 import os
-import shutil
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -17,24 +15,18 @@ from typing import Any
 import pytest
 import pytest_asyncio
 
-from relay.config.secret_hash import hash_secret
-from tests.integration.test_ghost import KEY, PACKAGES, QUERY, people
-from tests.ports import free_port
+from tests.servers import ghost
 from tests.servers.api_client import ApiClient
-from tests.servers.relay_process import RelayProcess
-from tests.servers.sink import Say, Sink
+from tests.servers.ghost import DOMAIN, KEY, QUERY, GhostRelay, people
+from tests.servers.sink import Say
 from tests.servers.waiting import until
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-DRIVER = Path(__file__).parents[1] / "golden" / "clients" / "ghost_class.js"
-
 SHARED = Path(__file__).parents[3] / "shared" / "ghost" / "mailgun-client.js"
 
 MESSAGE = {
-    "id": "6753f1a2",
-    "from": '"Größe & Söhne" <news@acme.test>',
-    "replyTo": "editor@acme.test",
+    **ghost.MESSAGE,
     "subject": "Hello",
     "html": '<p>Dear %%{name}%%, <a href="https://blog.acme.test/">read</a> or <a href="%%{stop}%%">leave</a>.</p>',
     "plaintext": "Dear %%{name}%%\n%%{stop}%%\n",
@@ -50,32 +42,17 @@ REPLACEMENTS = [
 
 
 @dataclass(frozen=True, slots=True)
-class World:
-    relay: RelayProcess
-    sink: Sink
-    port: int
-
+class World(GhostRelay):
     @property
     def api(self) -> ApiClient:
         return ApiClient(self.port, f"ghost:{KEY}")
 
     async def ghost(self, action: str, mailgun: dict[str, Any] | None = None, **given: Any) -> dict[str, Any]:
         """Run the class, configured as in the file of Ghost; skip without it."""
-        node, packages = shutil.which("node"), next((one for one in PACKAGES if (one / "mailgun.js").exists()), None)
-        file = Path(os.environ.get("RELAY_GHOST_CLIENT", SHARED))
-        if node is None or packages is None or not file.exists():
-            pytest.skip("needs node, mailgun.js, form-data, and mailgun-client.js of Ghost in RELAY_GHOST_CLIENT")
-        own = {"baseUrl": f"http://127.0.0.1:{self.port}/v3", "apiKey": KEY, "domain": "mg.acme.test"}
+        own = {"baseUrl": self.base_url, "apiKey": KEY, "domain": DOMAIN}
         request = {"action": action, "bulkEmail": {"mailgun": {**own, **(mailgun or {})}}, **given}
-        process = await asyncio.create_subprocess_exec(
-            *(node, str(DRIVER), str(file.resolve()), json.dumps(request)),
-            env=os.environ | {"NODE_PATH": str(packages)},
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        output, errors = await process.communicate()
-        assert process.returncode == 0, errors.decode()
-        answer: dict[str, Any] = json.loads(output)
+        file = Path(os.environ.get("RELAY_GHOST_CLIENT", SHARED))
+        answer: dict[str, Any] = await ghost.run_driver("ghost_class.js", json.dumps(request), file=file)
         return answer
 
     async def batches(self, count: int, **query: Any) -> list[list[dict[str, Any]]]:
@@ -92,18 +69,8 @@ class World:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    port = free_port()
-    toml = f"""
-[api]
-address = "127.0.0.1:{port}"
-[credentials.ghost]
-secret_hash = "{hash_secret(KEY, bytes(16))}"
-scopes = ["send", "read", "suppressions"]
-[domains."acme.test"]
-tracking = {{ base_url = "https://t.acme.test" }}
-"""
-    async with Sink() as sink, RelayProcess(tmp_path_factory.mktemp("ghost"), sink.port, toml) as relay:
-        yield World(relay, sink, port)
+    async with ghost.ghost_relay(tmp_path_factory.mktemp("ghost")) as found:
+        yield World(found.relay, found.sink, found.port)
 
 
 async def test_its_options_are_read(world: World) -> None:
