@@ -2,7 +2,8 @@
 
 One of ten messages is an invoice with its number in subject and metadata, others are of campaigns. 3 of 100 bounced,
 some thousands wait. The figures are milliseconds: from the request to the whole answer, and the CPU of the relay, which
-a busy machine makes no longer.
+a busy machine makes no longer. NARROWED are the pages of a person who is restricted to the sending domain of one of
+seven messages.
 """
 
 import asyncio
@@ -12,13 +13,13 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from statistics import median
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 import click
 
@@ -45,6 +46,7 @@ from relay.storage.rows import (
 from relay.storage.sqlite.store import SqliteStore
 from relay.storage.store import Store
 from tests.ports import free_port
+from tests.servers.login_console import Person, people_toml
 from tests.servers.waiting import PATIENCE
 
 SPAN = 30 * 86400.0
@@ -66,11 +68,44 @@ PAGES = (
     *("/messages?q=invoice", "/messages?q=invoice+{word}", "/messages?q={word}", "/messages?q=autumn+parcel"),
     *("/messages?q=invoice%3D{number}", "/messages?to=corp.test&status=bounced", "/messages?q=ada{number}%40rare.test"),
     *("/messages?q=news%40acme.test", "/messages?q=rare.test", "/messages?q=nosuchword", "/messages?category=blocked"),
+    *(
+        "/messages?provider=sink&status=dropped&from=harbour.test",
+        "/messages?q=autumn&status=dropped&from=harbour.test",
+    ),
+    *(
+        "/messages?category=blocked&provider=sink&from=harbour.test",
+        "/messages?q=autumn&status=waiting&from=harbour.test",
+    ),
     *("/messages?provider=sink&status=bounced&from=harbour.test", "/messages?campaign=autumn&before={old}"),
     *("/messages/{bounced}", "/queue", "/queue?site=sink", "/queue?q=waits%40corp.test", "/bounces"),
     *("/bounces?span=day", "/bounces?domain=acme.test&type=campaign", "/domains", "/identities", "/providers"),
     *("/suppressions", "/unsubscribes", "/webhooks"),
 )
+
+
+NARROWED = (
+    *("/", "/messages", "/messages?status=bounced", "/messages?status=dropped", "/messages?status=waiting"),
+    *(
+        "/messages?q=autumn",
+        "/messages?category=blocked",
+        "/messages?q=nosuchword",
+        "/messages?to=corp.test&status=bounced",
+    ),
+    *("/queue", "/bounces", "/bounces?identity=news%40harbour.test", "/domains", "/identities", "/providers"),
+    *("/suppressions", "/unsubscribes", "/audit"),
+)
+"""Pages of a person of one sending domain."""
+
+JANE = "jane@harbour.test"
+
+
+@dataclass(frozen=True)
+class Served:
+    """A relay that serves the store: its consoles, and its process."""
+
+    address: str
+    login: str
+    process: int
 
 
 @dataclass(frozen=True)
@@ -175,16 +210,17 @@ def _insert(made: list[tuple[Message, Entry, list[Event]]]) -> Callable[[Connect
 
 
 @contextmanager
-def served(folder: Path, url: str) -> Iterator[tuple[str, int]]:
-    """Serve the store; yield the address of the console, and the process."""
-    port, config = free_port(), folder / "relay.toml"
+def served(folder: Path, url: str) -> Iterator[Served]:
+    """Serve the store."""
+    port, login, config = free_port(), free_port(), folder / "relay.toml"
     storage = f'[storage]\nurl = "{url}"\n' if url else ""
     config.write_text(
         f'[server]\nhostname = "relay.test"\ndata_dir = "{folder / "data"}"\n'
         f'[[listener]]\nname = "submission"\naddress = "127.0.0.1:{free_port()}"\n'
-        f'[admin]\naddress = "127.0.0.1:{port}"\n{storage}'
+        f'[admin]\naddress = "127.0.0.1:{port}"\n[console]\naddress = "127.0.0.1:{login}"\n{storage}'
         '[[provider]]\nname = "sink"\nhost = "127.0.0.1"\nport = 9\ntls = "none"\n[defaults]\nprovider = "sink"\n'
-        '[domains."acme.test"]\n[domains."harbour.test"]\n[identities."news@acme.test"]\n',
+        '[domains."acme.test"]\n[domains."harbour.test"]\n[identities."news@acme.test"]\n'
+        '[identities."news@harbour.test"]\n' + people_toml({JANE: "owner"}, {JANE: "harbour.test"}),
         encoding="utf-8",
     )
     process = subprocess.Popen([sys.executable, "-m", "relay.cli", "serve", "-c", str(config)])
@@ -196,21 +232,35 @@ def served(folder: Path, url: str) -> Iterator[tuple[str, int]]:
             except OSError:
                 assert process.poll() is None, "the relay ended"
                 time.sleep(0.1)
-        yield f"http://127.0.0.1:{port}", process.pid
+        yield Served(f"http://127.0.0.1:{port}", f"http://127.0.0.1:{login}", process.pid)
     finally:
         process.terminate()
         process.wait(PATIENCE)
 
 
-def measure(address: str, process: int, filled: Filled) -> None:
+def measure(one: Served, filled: Filled) -> None:
     """Print the milliseconds of each page: the first request, the median of the others, the longest of them, CPU."""
     print(f"  {'page':<62} {'first':>7} {'median':>7} {'most':>7} {'CPU':>7}")
     for page in PAGES:
-        path = page.format(**vars(filled))
-        first, before = _time(address + path), _cpu(process)
-        times = [_time(address + path) for _ in range(ROUNDS)]
-        used = 1000 * (_cpu(process) - before) / ROUNDS
-        print(f"  {path:<62} {first:7.1f} {median(times):7.1f} {max(times):7.1f} {used:7.1f}", flush=True)
+        _measure_page(one.process, page.format(**vars(filled)), one.address, {})
+    print(f"  as {JANE}")
+    cookie = {"Cookie": f"__Host-relay={asyncio.run(_logged_in(one.login))}", "Sec-Fetch-Site": "same-origin"}
+    for page in NARROWED:
+        _measure_page(one.process, page, one.login, cookie)
+
+
+async def _logged_in(url: str) -> str:
+    """Return the token of a session of the person."""
+    async with Person(url) as jane:
+        await jane.first_login(JANE)
+        return jane.token
+
+
+def _measure_page(process: int, path: str, address: str, headers: Mapping[str, str]) -> None:
+    first, before = _time(address + path, headers), _cpu(process)
+    times = [_time(address + path, headers) for _ in range(ROUNDS)]
+    used = 1000 * (_cpu(process) - before) / ROUNDS
+    print(f"  {path:<62} {first:7.1f} {median(times):7.1f} {max(times):7.1f} {used:7.1f}", flush=True)
 
 
 def _cpu(process: int) -> float:
@@ -219,9 +269,9 @@ def _cpu(process: int) -> float:
     return sum(map(int, fields[11:13])) / TICKS
 
 
-def _time(url: str) -> float:
+def _time(url: str, headers: Mapping[str, str]) -> float:
     begun = time.perf_counter()
-    with urlopen(url) as answer:
+    with urlopen(Request(url, headers=dict(headers))) as answer:
         answer.read()
     return 1000 * (time.perf_counter() - begun)
 
@@ -237,8 +287,8 @@ def main(messages: int, stores: tuple[str, ...]) -> None:
             (folder / "data").mkdir(mode=0o700)
             print(kind, flush=True)
             filled = asyncio.run(_prepare(folder / "data", url, messages))
-            with served(folder, url) as (address, process):
-                measure(address, process, filled)
+            with served(folder, url) as one:
+                measure(one, filled)
 
 
 async def _prepare(data: Path, url: str, messages: int) -> Filled:

@@ -13,8 +13,6 @@ from relay.app.search_index import SearchIndexer
 from relay.app.smtp_listeners import SmtpListeners
 from relay.app.supervisor import Supervisor
 from relay.app.tallies import TallyWriter
-from relay.inbound.imap_poller import Poller
-from relay.inbound.imap_state import STATE_FILE
 from relay.webhooks.service import Webhooks
 
 
@@ -45,17 +43,8 @@ def _keep_mail_tasks(
     supervisor: Supervisor, context: AppContext, inbound: SmtpListeners, outbound: OutboundParts
 ) -> None:
     """Start the tasks that decide when and how mail leaves, and fetch mail."""
-    state_file = context.settings().server.data_dir / STATE_FILE
-    poller = Poller(
-        context.settings,
-        state_file,
-        inbound.processor.process,
-        context.log,
-        outbound.oauth,
-        metrics=context.observer.metrics,
-    )
     supervisor.keep("oauth", outbound.oauth.run)
-    supervisor.keep("imap", poller.run)
+    supervisor.keep("imap", inbound.poller.run)
     supervisor.keep("reputation", _reputation(context, outbound).run)
     supervisor.keep("pauses", outbound.runner.shared_pauses.keep_fresh)
     supervisor.keep("mail exchangers", inbound.exchangers.run)

@@ -16,19 +16,19 @@ from relay.console.credentials import CredentialPages
 from relay.console.domains import DomainPages
 from relay.console.identities import IdentityPages
 from relay.console.identity_tests import IdentityTests
-from relay.console.mailbox import MailboxHealth, MailboxPage
-from relay.console.message import MessagePages
-from relay.console.messages import MessagesPage
+from relay.console.layout import Layout
+from relay.console.mailbox import MailboxPage
+from relay.console.message_list import MessagesPage
+from relay.console.message_page import MessagePages
 from relay.console.overview import OverviewPage
+from relay.console.provider_list import ProviderPages
 from relay.console.provider_page import ProviderPage
-from relay.console.providers import ProviderPages
 from relay.console.queue import QueuePages
 from relay.console.queue_state import QueueState, queue_state
 from relay.console.routes import Pages
-from relay.console.shell import Shell
 from relay.console.suppressions import SuppressionPages
+from relay.console.webhook_list import WebhookPages
 from relay.console.webhook_page import WebhookPage
-from relay.console.webhooks import WebhookPages
 from relay.delivery.login_check import LoginAnswer, check_login
 from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_folders import Folders, folders_of
@@ -49,6 +49,8 @@ class ConsoleBuilder:
     restart_needed: Callable[[], Sequence[str]]
     """Returns the keys of the configuration whose values hold only after a restart."""
     credentials: CredentialRoutes
+    mailbox_works: Callable[[Imap], bool | None]
+    """Returns whether the last poll of the bounce mailbox succeeded, None if this process has not finished one."""
 
     async def check_login(self, provider: Provider) -> LoginAnswer:
         """Log in at a provider, and send nothing. Tokens are those of the configuration in force."""
@@ -62,12 +64,6 @@ class ConsoleBuilder:
             raise MailboxError("the mailbox logs in by OAuth2: save its settings before the test")
         return await folders_of(imap, self.outbound.oauth)
 
-    def _mailbox_health(self, imap: Imap) -> MailboxHealth:
-        sample, labels = self.context.observer.metrics.registry.get_sample_value, {"host": imap.host}
-        up = sample("relay_imap_up", labels)
-        read_at = sample("relay_imap_last_success_timestamp_seconds", labels)
-        return MailboxHealth(None if up is None else bool(up), read_at or 0.0)
-
     def pages(self) -> Pages:
         """Return the pages."""
         return self.pages_and_queue()[0]
@@ -75,40 +71,40 @@ class ConsoleBuilder:
     def pages_and_queue(self) -> tuple[Pages, Cached[QueueState]]:
         """Return the pages, and the state of the queue that they share."""
         queue = queue_state(self.context.store.queue, self.outbound.explainer.sites, self.context.clock)
-        shell, settings = self._shell(queue), self.context.settings
-        overview = self._overview(shell, queue)
+        layout, settings = self._layout(queue), self.context.settings
+        overview = self._overview(layout, queue)
         self.context.stack.push_async_callback(queue.close)
         self.context.stack.push_async_callback(overview.close)
         tests = IdentityTests(self.verifier)
         self.context.stack.push_async_callback(tests.close)
         holds = self.outbound.runner.shared_pauses.holds
-        providers = ProviderPages(shell=shell, settings=settings, rows=self.providers.rows, holds=holds)
-        webhooks = WebhookPages(shell=shell, control=self.webhooks)
+        providers = ProviderPages(layout=layout, settings=settings, rows=self.providers.rows, holds=holds)
+        webhooks = WebhookPages(layout=layout, control=self.webhooks)
         accounts = self.outbound.oauth.states
         pages = Pages(
-            shell=shell,
+            layout=layout,
             overview=overview,
-            messages=self._messages(shell, overview),
-            message=self._message(shell),
-            queue=self._queue(shell, queue),
-            bounces=self._bounces(shell),
-            domains=self._domains(shell),
-            identities=IdentityPages(shell=shell, rows=self.identities.rows, tests=tests, clock=self.context.clock),
+            messages=self._messages(layout, overview),
+            message=self._message(layout),
+            queue=self._queue(layout, queue),
+            bounces=self._bounces(layout),
+            domains=self._domains(layout),
+            identities=IdentityPages(layout=layout, rows=self.identities.rows, tests=tests, clock=self.context.clock),
             providers=providers,
-            provider=ProviderPage(shell=shell, pages=providers, settings=settings, accounts=accounts),
-            mailbox=MailboxPage(shell=shell, settings=settings, health=self._mailbox_health),
-            suppressions=self._suppressions(shell),
+            provider=ProviderPage(layout=layout, pages=providers, settings=settings, accounts=accounts),
+            mailbox=MailboxPage(layout=layout, settings=settings, works=self.mailbox_works),
+            suppressions=self._suppressions(layout),
             webhooks=webhooks,
-            webhook=WebhookPage(shell=shell, pages=webhooks),
-            credentials=CredentialPages(shell=shell, settings=settings, routes=self.credentials),
+            webhook=WebhookPage(layout=layout, pages=webhooks),
+            credentials=CredentialPages(layout=layout, settings=settings, routes=self.credentials),
         )
         return pages, queue
 
-    def _shell(self, queue: Cached[QueueState]) -> Shell:
+    def _layout(self, queue: Cached[QueueState]) -> Layout:
         async def waiting() -> int:
             return (await queue()).total
 
-        return Shell(
+        return Layout(
             hostname=lambda: self.context.settings().server.hostname,
             version=__version__,
             clock=self.context.clock,
@@ -118,10 +114,10 @@ class ConsoleBuilder:
             restart_needed=self.restart_needed,
         )
 
-    def _overview(self, shell: Shell, queue: Cached[QueueState]) -> OverviewPage:
+    def _overview(self, layout: Layout, queue: Cached[QueueState]) -> OverviewPage:
         pauses = self.outbound.runner.shared_pauses
         return OverviewPage(
-            shell=shell,
+            layout=layout,
             settings=self.context.settings,
             tallies=self.context.store.tallies,
             queue=queue,
@@ -133,20 +129,20 @@ class ConsoleBuilder:
             clock=self.context.clock,
         )
 
-    def _messages(self, shell: Shell, overview: OverviewPage) -> MessagesPage:
+    def _messages(self, layout: Layout, overview: OverviewPage) -> MessagesPage:
         return MessagesPage(
-            shell=shell,
+            layout=layout,
             settings=self.context.settings,
             stories=self.context.store.reports,
             searches=self.context.store.searches,
             figures=overview.figures,
-            waiting=shell.waiting,
+            waiting=layout.waiting,
             clock=self.context.clock,
         )
 
-    def _message(self, shell: Shell) -> MessagePages:
+    def _message(self, layout: Layout) -> MessagePages:
         return MessagePages(
-            shell=shell,
+            layout=layout,
             stories=self.context.store.reports,
             store=self.context.store.queue,
             explain=self.outbound.explainer.explain,
@@ -156,9 +152,9 @@ class ConsoleBuilder:
             clock=self.context.clock,
         )
 
-    def _queue(self, shell: Shell, queue: Cached[QueueState]) -> QueuePages:
+    def _queue(self, layout: Layout, queue: Cached[QueueState]) -> QueuePages:
         return QueuePages(
-            shell=shell,
+            layout=layout,
             settings=self.context.settings,
             queue=queue,
             entries=self.context.store.queue,
@@ -167,9 +163,9 @@ class ConsoleBuilder:
             clock=self.context.clock,
         )
 
-    def _bounces(self, shell: Shell) -> BouncePages:
+    def _bounces(self, layout: Layout) -> BouncePages:
         return BouncePages(
-            shell=shell,
+            layout=layout,
             settings=self.context.settings,
             tallies=self.context.store.tallies,
             reports=self.context.store.reports,
@@ -177,18 +173,18 @@ class ConsoleBuilder:
             clock=self.context.clock,
         )
 
-    def _domains(self, shell: Shell) -> DomainPages:
+    def _domains(self, layout: Layout) -> DomainPages:
         return DomainPages(
-            shell=shell,
+            layout=layout,
             settings=self.context.settings,
             tallies=self.context.store.tallies,
             watched=self.outbound.signing.watch.watched,
             clock=self.context.clock,
         )
 
-    def _suppressions(self, shell: Shell) -> SuppressionPages:
+    def _suppressions(self, layout: Layout) -> SuppressionPages:
         return SuppressionPages(
-            shell=shell,
+            layout=layout,
             settings=self.context.settings,
             suppressions=self.context.store.suppressions,
             unsubscribes=self.context.store.unsubscribes,

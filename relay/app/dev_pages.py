@@ -10,7 +10,7 @@ from relay.app.smtp_listeners import SmtpListeners
 from relay.console.routes import Pages
 from relay.console.templates import environment
 from relay.dev.application import dev_application
-from relay.dev.pages import DevPages, DevShell
+from relay.dev.pages import DevLayout, DevPages
 
 
 async def open_dev_pages(
@@ -23,17 +23,17 @@ async def open_dev_pages(
     """Listen at the base URL of the tracker, which is behind the pages. `stopped` stops a server with the relay."""
     store, settings = context.store, context.settings
     templates = environment("relay.dev")
-    shell = DevShell(
-        hostname=console.shell.hostname,
-        version=console.shell.version,
+    layout = DevLayout(
+        hostname=console.layout.hostname,
+        version=console.layout.version,
         clock=context.clock,
-        waiting=console.shell.waiting,
-        domains=console.shell.domains,
-        pauses=console.shell.pauses,
+        waiting=console.layout.waiting,
+        domains=console.layout.domains,
+        pauses=console.layout.pauses,
         render=lambda name, values: templates.get_template(name).render(values),
     )
     pages = DevPages(
-        shell=shell,
+        layout=layout,
         stories=store.reports,
         copies=store.sent_copies,
         submission=inbound.submission,

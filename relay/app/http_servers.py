@@ -233,6 +233,7 @@ class HttpServers:
             verifier=self.inbound.verifier,
             restart_needed=self.restart_needed,
             credentials=self._credential_routes(),
+            mailbox_works=self.inbound.poller.works,
         )
 
     def _credential_routes(self) -> CredentialRoutes:

@@ -12,15 +12,16 @@ from relay.app.connection_pages import connection_pages
 from relay.app.console import ConsoleBuilder
 from relay.app.context import AppContext
 from relay.console.cached import Cached
+from relay.console.confirmations import ConfirmationPages
 from relay.console.domain_actions import DomainActions
 from relay.console.domain_forms import DomainForms
+from relay.console.domain_removal import DomainRemoval
 from relay.console.identity_actions import IdentityActions
 from relay.console.identity_forms import IdentityForms
 from relay.console.list_actions import ListActions
 from relay.console.login import LoginPages
 from relay.console.login_access import LoginAccess
 from relay.console.people import PeoplePages
-from relay.console.plans import PlanPages
 from relay.console.queue_actions import QueueActions
 from relay.console.queue_state import QueueState
 from relay.console.routes import ActingPages, Pages, login_application
@@ -57,29 +58,38 @@ class LoginConsole:
 
     def pages(self, reading: Pages, queue: Cached[QueueState], side: ConsoleBuilder) -> ActingPages:
         """Return the pages."""
-        context, store, shell = self.context, self.context.store, reading.shell
+        context, store, layout = self.context, self.context.store, reading.layout
 
         people = self.people.people
-        plans = PlanPages(shell=shell, sessions=store.sessions, audit=people.audit, clock=context.clock)
+        confirmations = ConfirmationPages(
+            layout=layout, sessions=store.sessions, audit=people.audit, clock=context.clock
+        )
         editor = self.editor
-        forms = TableForms(shell=shell, editor=editor)
+        removal = DomainRemoval(
+            confirmations=confirmations, editor=editor, searches=store.searches, settings=context.settings
+        )
+        forms = TableForms(layout=layout, editor=editor)
         suppressions = SuppressionRoutes(store.suppressions, context.clock)
         unsubscribes = UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock)
         return ActingPages(
-            login=LoginPages(shell=shell, people=people, console=lambda: context.settings().console),
-            plans=plans,
+            login=LoginPages(layout=layout, people=people, console=lambda: context.settings().console),
+            confirmations=confirmations,
             people=PeoplePages(
-                shell=shell,
+                layout=layout,
                 routes=self.people,
-                plans=plans,
+                confirmations=confirmations,
                 editor=editor,
             ),
             domain_forms=DomainForms(forms=forms, settings=context.settings),
-            domains=DomainActions(plans=plans, signing=self.signing, settings=context.settings),
+            domains=DomainActions(
+                confirmations=confirmations, signing=self.signing, settings=context.settings, removal=removal
+            ),
             identity_forms=IdentityForms(forms=forms, settings=context.settings),
-            identities=IdentityActions(plans=plans, pages=reading.identities, editor=editor, settings=context.settings),
-            queue=QueueActions(plans=plans, queue=queue, routes=self.queue),
-            suppressions=ListActions(plans=plans, routes=suppressions, fields=("domain", "reply")),
-            unsubscribes=ListActions(plans=plans, routes=unsubscribes, fields=("domain", "campaign")),
-            connect=connection_pages(side, reading, plans, forms),
+            identities=IdentityActions(
+                confirmations=confirmations, pages=reading.identities, editor=editor, settings=context.settings
+            ),
+            queue=QueueActions(confirmations=confirmations, queue=queue, routes=self.queue),
+            suppressions=ListActions(confirmations=confirmations, routes=suppressions, fields=("domain", "reply")),
+            unsubscribes=ListActions(confirmations=confirmations, routes=unsubscribes, fields=("domain", "campaign")),
+            connect=connection_pages(side, reading, confirmations, forms),
         )

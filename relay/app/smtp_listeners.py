@@ -15,6 +15,8 @@ from relay.config.settings import Listener
 from relay.domains.mail_exchanger import MailExchangers
 from relay.events.ports import StoreError
 from relay.inbound.handler import InboundHandler
+from relay.inbound.imap_poller import Poller
+from relay.inbound.imap_state import STATE_FILE
 from relay.inbound.process import InboundProcessor
 from relay.mail.transaction import ListenerKind
 from relay.queue.message import NewMessage
@@ -42,6 +44,7 @@ class SmtpListeners:
     submission: SubmissionHandler
     exchangers: MailExchangers
     processor: InboundProcessor
+    poller: Poller
     verifier: Verifier
     certificates: CertificateWatch
     owner_verification: OwnerVerification
@@ -79,7 +82,26 @@ async def open_smtp_listeners(context: AppContext, outbound: OutboundParts) -> S
     verifier = Verifier(_verification_tools(context, outbound, exchangers, submission), proven, context.log)
     owner_verification = OwnerVerification(verifier, context.observer.store_trouble)
     return SmtpListeners(
-        servers, submission, exchangers, processor, verifier, certificates, owner_verification, credential_keys
+        servers=servers,
+        submission=submission,
+        exchangers=exchangers,
+        processor=processor,
+        poller=_poller(context, outbound, processor),
+        verifier=verifier,
+        certificates=certificates,
+        owner_verification=owner_verification,
+        credential_keys=credential_keys,
+    )
+
+
+def _poller(context: AppContext, outbound: OutboundParts, processor: InboundProcessor) -> Poller:
+    return Poller(
+        context.settings,
+        context.settings().server.data_dir / STATE_FILE,
+        processor.process,
+        context.log,
+        outbound.oauth,
+        metrics=context.observer.metrics,
     )
 
 

@@ -1,13 +1,15 @@
 """Builds the editor of the tables of the configuration: one for the whole process."""
 
+import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from relay.app.context import AppContext
 from relay.app.outbound_parts import OutboundParts
 from relay.app.people import open_people
 from relay.people.table_editor import TableEditor
+from relay.storage.postgres.nodes import node_id
 
 
 def open_table_editor(
@@ -18,14 +20,18 @@ def open_table_editor(
 ) -> TableEditor:
     """Return the editor. `config` is None for a relay without a file; `reload` puts the files in force."""
 
-    async def nodes() -> int:
-        return sum(one.alive for one in await context.store.nodes.states())
+    async def nodes() -> Sequence[str]:
+        alive = [one for one in await context.store.nodes.states() if one.alive]
+        if len(alive) < 2:
+            return ()
+        own = await asyncio.to_thread(node_id, context.settings().server.data_dir)
+        return [f"{one.hostname} ({one.id[:8]})" for one in alive if one.id != own]
 
     return TableEditor(
         config=config,
         environ=os.environ,
         reload=reload,
-        nodes=nodes,
+        other_nodes=nodes,
         audit=open_people(context, outbound).audit,
         key=lambda: outbound.signing.keyring().keys[0][1],
     )

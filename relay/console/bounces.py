@@ -11,9 +11,9 @@ from relay.console.charts import Bars, Rate, rate
 from relay.console.csv_export import Row, csv_answer
 from relay.console.figures import BOUNCE_MARKS
 from relay.console.formats import counted, number, percent
-from relay.console.links import link
+from relay.console.layout import Layout
+from relay.console.page_urls import page_url
 from relay.console.roles import viewer_of
-from relay.console.shell import Shell
 from relay.console.time_columns import SPANS, Span, time_columns
 from relay.dsn.bounce_rules import Rules
 from relay.dsn.categories import CATEGORIES
@@ -55,7 +55,7 @@ class Reason:
 class BouncePages:
     """GET /bounces and /bounces.csv."""
 
-    shell: Shell
+    layout: Layout
     settings: Callable[[], Settings]
     tallies: TallyStore
     reports: ReportStore
@@ -75,7 +75,7 @@ class BouncePages:
         failed, delivered = bounced(total), max(total.get("delivered", 0) - total.get(LATE, 0), 0)
         reasons = _reasons(total, filters)
         shown = rate("Bounce rate", failed, failed + delivered, BOUNCE_MARKS)
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "bounces.html",
             title="Bounces",
@@ -92,7 +92,7 @@ class BouncePages:
             types=TYPES,
             domains=[("", "Any"), *((name, name) for name in viewer.domains or settings.domains)],
             identities=[("", "Any"), *((one, one) for one in settings.identities if viewer.sees(domain_of(one)))],
-            export=link("/bounces.csv", filters),
+            export=page_url("/bounces.csv", filters),
             reply=(reply := request.query.get("reply", "").strip()[:MAX_REPLY]),
             meaning=classify(self.rules(), reply) if reply else None,
         )
@@ -167,7 +167,7 @@ def _reasons(total: Mapping[str, int], filters: Mapping[str, str]) -> Sequence[R
             part=100 * count / whole,
             kind=LEGEND[_PLACES.get(CATEGORIES[name].kind, 0)][0],
             guidance=CATEGORIES[name].guidance,
-            href=link(
+            href=page_url(
                 "/messages",
                 {"status": "bounced", "category": name, "from": filters["identity"] or filters["domain"]},
                 span={"day": "day", "week": "week"}.get(filters["span"], "month"),

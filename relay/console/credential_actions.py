@@ -6,13 +6,13 @@ from aiohttp import web
 
 from relay.config.credentials import fingerprint
 from relay.config.table_names import credential_table
+from relay.console.confirmations import Action, ConfirmationPages, Done, Question
 from relay.console.credential_form import KEY_TITLE, made_key
 from relay.console.credentials import CredentialPages
 from relay.console.forms import form_of
-from relay.console.links import segment
-from relay.console.plans import Action, Done, PlanPages, Question
+from relay.console.page_urls import path_segment
 from relay.console.roles import Role
-from relay.console.table_actions import changed, table_to_change
+from relay.console.table_actions import changed, table_to_change, verb_of
 from relay.people.ports import Plan
 from relay.people.table_editor import Edit, TableEditor
 
@@ -21,14 +21,14 @@ from relay.people.table_editor import Edit, TableEditor
 class CredentialActions:
     """POST /credentials/actions."""
 
-    plans: PlanPages
+    confirmations: ConfirmationPages
     pages: CredentialPages
     editor: TableEditor
 
     def __post_init__(self) -> None:
-        self.plans.actions["credential.revoke"] = Action(Role.OWNER, _ask_revoke, self._revoke)
-        self.plans.actions["credential.rotate"] = Action(Role.OWNER, _ask_rotate, self._rotate)
-        self.plans.actions["credential.remove"] = Action(Role.OWNER, _ask_remove, self._remove)
+        self.confirmations.actions["credential.revoke"] = Action(Role.OWNER, _ask_revoke, self._revoke)
+        self.confirmations.actions["credential.rotate"] = Action(Role.OWNER, _ask_rotate, self._rotate)
+        self.confirmations.actions["credential.remove"] = Action(Role.OWNER, _ask_remove, self._remove)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Ask about a credential, or about one of its keys."""
@@ -36,15 +36,15 @@ class CredentialActions:
         action, name, key = (form.get(field, "") for field in ("action", "name", "key"))
         if action not in ("credential.revoke", "credential.rotate", "credential.remove"):
             raise web.HTTPBadRequest(text=f"There is no action {action[:80]}.")
-        row, back = await self.pages.row(name), f"/credentials/{segment(name)}"
+        row, back = await self.pages.row(name), f"/credentials/{path_segment(name)}"
         if action == "credential.revoke":
             if key not in [one.mark for one in row.keys]:
                 raise web.HTTPBadRequest(text=f"{name} has no key {key[:80]}.")
-            return await self.plans.ask(request, action, [name], {"key": key}, back)
-        table = await table_to_change(self.editor, credential_table(name))
+            return await self.confirmations.ask(request, action, [name], {"key": key}, back)
+        table = await table_to_change(self.editor, credential_table(name), verb_of(action))
         ends = row.keys[0].mark if len(row.keys) > 1 else ""
         back = back if action == "credential.rotate" else "/credentials"
-        return await self.plans.ask(request, action, [name], {"version": table.version, "ends": ends}, back)
+        return await self.confirmations.ask(request, action, [name], {"version": table.version, "ends": ends}, back)
 
     async def _revoke(self, plan: Plan) -> Done:
         (name,), key = plan.keys, plan.detail["key"]

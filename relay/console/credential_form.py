@@ -14,8 +14,8 @@ from relay.config.table_files import Table
 from relay.config.table_names import credential_table
 from relay.console.form_fields import FormField, Option, Section
 from relay.console.forms import form_of
-from relay.console.links import segment
 from relay.console.name_check import name_fault
+from relay.console.page_urls import path_segment
 from relay.console.table_forms import TableForm, TableForms
 from relay.mail.lane import DIRECT
 
@@ -72,7 +72,7 @@ class CredentialForms:
             lead="A login for an application. Its password is made here, and shown once.",
             path="/credentials/new",
             back="/credentials",
-            after=f"/credentials/{segment(name)}",
+            after=f"/credentials/{path_segment(name)}",
             crumb=_CRUMB,
             action="credential.new",
             button="Make it",
@@ -84,7 +84,7 @@ class CredentialForms:
         if name not in self.settings().credentials:
             raise web.HTTPNotFound(text=f"There is no credential {name[:80]}.")
         table = await self.forms.editor.read(credential_table(name))
-        page = f"/credentials/{segment(name)}"
+        page = f"/credentials/{path_segment(name)}"
         return TableForm(
             name=table.name,
             sections=sections(self.settings(), table),

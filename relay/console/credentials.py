@@ -10,7 +10,7 @@ from relay.config.credentials import Credential
 from relay.config.settings import Settings
 from relay.console.csv_export import csv_answer, one_page
 from relay.console.formats import counted, listed, time_of_json
-from relay.console.shell import Shell
+from relay.console.layout import Layout
 
 STATES = {"used": ("ok", "In use"), "unused": ("new", "Not used"), "revoked": ("off", "Revoked")}
 """Class and word of the badge of a credential and of a key."""
@@ -68,7 +68,7 @@ class CredentialRow:
 class CredentialPages:
     """GET /credentials, /credentials.csv and /credentials/{name}."""
 
-    shell: Shell
+    layout: Layout
     settings: Callable[[], Settings]
     routes: CredentialRoutes
 
@@ -77,15 +77,15 @@ class CredentialPages:
         rows = await self.rows()
         unused = sum(not one.used_at for one in rows)
         headline = f"{counted(len(rows), 'credential')}" if rows else "There is no credential"
-        text = f"{counted(unused, 'one was', 'were')} never used." if rows and unused else ""
-        return await self.shell.page(
+        text = f"{counted(unused, 'was', 'were')} never used." if rows and unused else ""
+        return await self.layout.page(
             request, "credentials.html", title="Credentials", rows=rows, headline=headline, text=text
         )
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """GET /credentials/{name}: one credential, with its keys."""
         row = await self.row(request.match_info["name"])
-        return await self.shell.page(request, "credential.html", title=row.name, section="/credentials/", row=row)
+        return await self.layout.page(request, "credential.html", title=row.name, section="/credentials/", row=row)
 
     async def row(self, name: str) -> CredentialRow:
         """Return a credential. Raises 404."""

@@ -1,4 +1,4 @@
-"""Actions on sending domains: look at the DNS now, make the next key."""
+"""Actions on sending domains: look at the DNS now, make the next key, remove."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from relay.config.settings import Settings
+from relay.console.confirmations import Action, ConfirmationPages, Done, Question
 from relay.console.domain_forms import own_domain
+from relay.console.domain_removal import DomainRemoval
 from relay.console.forms import form_of
-from relay.console.links import segment
-from relay.console.plans import Action, Done, PlanPages, Question
+from relay.console.page_urls import path_segment
 from relay.console.roles import Role, viewer_of
 from relay.domains.key_rotation import RotationError
 from relay.domains.signing_keys import SigningKeys
@@ -24,29 +25,32 @@ BITS = 2048
 class DomainActions:
     """POST /domains/DOMAIN/actions."""
 
-    plans: PlanPages
+    confirmations: ConfirmationPages
     signing: SigningKeys
     settings: Callable[[], Settings]
+    removal: DomainRemoval
 
     def __post_init__(self) -> None:
-        self.plans.actions["domain.rotate"] = Action(Role.OPERATOR, _question, self._rotate)
+        self.confirmations.actions["domain.rotate"] = Action(Role.OPERATOR, _question, self._rotate)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Do what the form names. Raises StoreError."""
         domain, form = own_domain(request, self.settings()), await form_of(request)
-        action, page, viewer = form.get("action", ""), f"/domains/{segment(domain)}", viewer_of(request)
+        action, page, viewer = form.get("action", ""), f"/domains/{path_segment(domain)}", viewer_of(request)
         if action == "look":
             watched = self.signing.watch.find(domain)
             since = watched.checked_at if watched else 0.0
             await self.signing.watch.schedule_check(domain)
-            await self.plans.audit.note("domain.look", person=viewer.name, client=viewer.client, subject=domain)
+            await self.confirmations.audit.note("domain.look", person=viewer.name, client=viewer.client, subject=domain)
             raise web.HTTPSeeOther(f"{page}?looking={since!r}")
+        if action == "remove":
+            return await self.removal.ask(request, domain, page)
         if action != "rotate":
             raise web.HTTPBadRequest(text=f"There is no action {action[:80]}.")
         kind = form.get("algorithm", "rsa")
         if kind not in ALGORITHMS:
             raise web.HTTPBadRequest(text=f"The algorithm is one of {', '.join(ALGORITHMS)}.")
-        return await self.plans.ask(request, "domain.rotate", [domain], {"algorithm": kind}, page)
+        return await self.confirmations.ask(request, "domain.rotate", [domain], {"algorithm": kind}, page)
 
     async def _rotate(self, plan: Plan) -> Done:
         (domain,) = plan.keys

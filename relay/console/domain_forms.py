@@ -12,7 +12,7 @@ from relay.config.settings import Settings
 from relay.config.table_names import domain_table
 from relay.console.form_fields import FormField, Option, Section
 from relay.console.forms import form_of
-from relay.console.links import segment
+from relay.console.page_urls import path_segment
 from relay.console.roles import Viewer, viewer_of
 from relay.console.table_forms import TableForm, TableForms
 from relay.mail.canonical_address import canonical_domain
@@ -72,7 +72,7 @@ class DomainForms:
             lead="The part after the @ of addresses that mail comes from.",
             path="/domains/new",
             back="/domains",
-            after=f"/domains/{segment(domain)}",
+            after=f"/domains/{path_segment(domain)}",
             crumb=("/domains", "Domains"),
             action="domain.new",
             button="Save",
@@ -80,7 +80,7 @@ class DomainForms:
         )
 
     def _form(self, domain: str, viewer: Viewer) -> TableForm:
-        settings, page = self.settings(), f"/domains/{segment(domain)}"
+        settings, page = self.settings(), f"/domains/{path_segment(domain)}"
         names = own_providers(settings, viewer.domains)
         scopes = _scopes(viewer, settings.domains[domain].exclusion)
         sections = (

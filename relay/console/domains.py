@@ -9,9 +9,9 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.console.csv_export import csv_answer, one_page
 from relay.console.formats import listed, moment, part_of, sentence
-from relay.console.links import segment
+from relay.console.layout import Layout
+from relay.console.page_urls import path_segment
 from relay.console.roles import Viewer, viewer_of
-from relay.console.shell import Shell
 from relay.domains.key_rotation import waiting_keys
 from relay.domains.records import DkimKey, WantedRecord, records, remarks, sending_domain
 from relay.domains.status import DomainStatus, FoundRecord
@@ -76,7 +76,7 @@ class DomainRow:
 class DomainPages:
     """GET /domains, /domains.csv and /domains/DOMAIN."""
 
-    shell: Shell
+    layout: Layout
     settings: Callable[[], Settings]
     tallies: TallyStore
     watched: Callable[[], Sequence[DomainStatus]]
@@ -91,7 +91,7 @@ class DomainPages:
             headline = f"{subject} {'fails' if len(failing) == 1 else 'fail'}: {listed(failing)}."
         else:
             headline = "No domain fails." if rows else "There is no sending domain."
-        return await self.shell.page(
+        return await self.layout.page(
             request, "domains.html", title="Domains", rows=rows, headline=headline, state=_state(rows)
         )
 
@@ -112,7 +112,7 @@ class DomainPages:
         name = canonical_domain(request.match_info["domain"])
         status = next((one for one in self.watched() if one.domain == name), None)
         if status is None or not viewer_of(request).sees(name):
-            return await self.shell.error(
+            return await self.layout.error(
                 request, 404, f"{name} is no sending domain here", "It is not in the configuration.", state="off"
             )
         settings = self.settings()
@@ -120,7 +120,7 @@ class DomainPages:
         rows = [_record(one, status) for one in records(about)]
         rows.sort(key=lambda one: _ORDER.index(one.status))
         waiting = waiting_keys(status.keys)
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "domain.html",
             title=name,
@@ -132,7 +132,7 @@ class DomainPages:
             remarks=[sentence(text) for _, text in remarks(about)],
             keys=[(key, *_key_state(key.signing, key in waiting, bool(key.shown_since))) for key in status.keys],
             domain=settings.domain_for(name),
-            path=f"/domains/{segment(name)}",
+            path=f"/domains/{path_segment(name)}",
             is_looking=request.query.get("looking", "") == repr(status.checked_at),
             tracking=_tracking(settings, name),
             providers=settings.all_providers_for(name),

@@ -42,6 +42,8 @@ class FormField:
     default: object = None
     """What holds while the table does not have the key: the state of a switch, or the text of a field without one."""
     placeholder: str = ""
+    usual: str = ""
+    """Text of what holds without the key, for readers of a form that cannot be changed."""
     required: bool = False
     is_stored: bool = True
     """False for a field that is no key of the table."""

@@ -9,9 +9,9 @@ from relay.clock import Clock
 from relay.console.csv_export import csv_answer, one_page
 from relay.console.formats import in_words, listed, part_of, time_of_json
 from relay.console.identity_tests import IdentityTests
-from relay.console.links import segment
+from relay.console.layout import Layout
+from relay.console.page_urls import path_segment
 from relay.console.roles import Viewer, viewer_of
-from relay.console.shell import Shell
 from relay.mail.canonical_address import canonical, domain_of
 from relay.reports.serialize import JsonObject
 
@@ -50,7 +50,7 @@ class IdentityRow:
 class IdentityPages:
     """GET /identities, /identities.csv and /identities/ADDRESS."""
 
-    shell: Shell
+    layout: Layout
     rows: Callable[[], Awaitable[Sequence[JsonObject]]]
     """Returns the identities as the API has them."""
     tests: IdentityTests
@@ -66,7 +66,7 @@ class IdentityPages:
         else:
             headline = f"The only identity is {'' if ready else 'not '}ready." if rows else "There is no identity yet."
         text = f"Open: {listed(open_ones)}." if open_ones else ""
-        return await self.shell.page(
+        return await self.layout.page(
             request, "identities.html", title="Identities", rows=rows, headline=headline, text=text
         )
 
@@ -91,11 +91,11 @@ class IdentityPages:
         row = next((one for one in await self._rows(viewer_of(request)) if one.address == address), None)
         if row is None:
             text = f"Add it with: relay identity add {address}"
-            return await self.shell.error(request, 404, f"{address} is no identity here", text, state="off")
+            return await self.layout.error(request, 404, f"{address} is no identity here", text, state="off")
         left = len(STEPS) - row.passed
         text = f"{in_words(left)} {'step is' if left == 1 else 'steps are'} open" if left else "all steps are verified"
         pending = next((one for one in _stored(row.json) if one["state"] == "pending"), None)
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "identity.html",
             title=address,
@@ -103,7 +103,7 @@ class IdentityPages:
             row=row,
             headline=f"{address}: {text}.",
             one=row.json,
-            path=f"/identities/{segment(address)}",
+            path=f"/identities/{path_segment(address)}",
             is_running=self.tests.is_running(address),
             results=self.tests.results(address),
             pending=pending,

@@ -8,12 +8,12 @@ from aiohttp import web
 
 from relay.config.settings import Settings
 from relay.config.table_names import identity_table
+from relay.console.confirmations import Action, ConfirmationPages, Done, Question
 from relay.console.forms import form_of
 from relay.console.identities import IdentityPages
 from relay.console.identity_forms import own_address
 from relay.console.identity_tests import SETUP
-from relay.console.links import segment
-from relay.console.plans import Action, Done, PlanPages, Question
+from relay.console.page_urls import path_segment
 from relay.console.roles import Role, viewer_of
 from relay.console.table_actions import changed, table_to_change
 from relay.people.own_choices import credential_fault, credentials_in, opened_credentials
@@ -29,18 +29,18 @@ from relay.verification.result import ALL_WELL
 class IdentityActions:
     """POST /identities/ADDRESS/actions."""
 
-    plans: PlanPages
+    confirmations: ConfirmationPages
     pages: IdentityPages
     editor: TableEditor
     settings: Callable[[], Settings]
 
     def __post_init__(self) -> None:
-        self.plans.actions["identity.remove"] = Action(Role.OPERATOR, _question, self._remove)
+        self.confirmations.actions["identity.remove"] = Action(Role.OPERATOR, _question, self._remove)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Do what the form names, and lead to the page of the identity. Raises StoreError."""
         address, form = own_address(request), await form_of(request)
-        action, page = form.get("action", ""), f"/identities/{segment(address)}"
+        action, page = form.get("action", ""), f"/identities/{path_segment(address)}"
         tests = self.pages.tests
         match action.partition("."):
             case ("test", "", ""):
@@ -70,7 +70,7 @@ class IdentityActions:
             return await self.pages.one(request, code=code, fault=_first_text(result))
         await self._note(request, "identity.verify", address, f"{result['step']} confirmed by a code")
         done = "?complete=1" if result["verdict"] == ALL_WELL else ""
-        raise web.HTTPSeeOther(f"/identities/{segment(address)}{done}#h-test")
+        raise web.HTTPSeeOther(f"/identities/{path_segment(address)}{done}#h-test")
 
     async def _ask_remove(self, request: web.Request, address: str, page: str) -> web.StreamResponse:
         """Ask about the removal. Raises HTTPBadRequest if this person cannot remove it."""
@@ -83,7 +83,7 @@ class IdentityActions:
             raise web.HTTPBadRequest(text=fault)
         opens = ", ".join(opened_credentials(settings, address, names))
         detail = {"version": table.version, "opens": opens, "domains": json.dumps(domains)}
-        return await self.plans.ask(request, "identity.remove", [address], detail, page)
+        return await self.confirmations.ask(request, "identity.remove", [address], detail, page)
 
     async def _remove(self, plan: Plan) -> Done:
         (address,), settings = plan.keys, self.settings()
@@ -99,7 +99,9 @@ class IdentityActions:
 
     async def _note(self, request: web.Request, action: str, address: str, after: str) -> None:
         viewer = viewer_of(request)
-        await self.plans.audit.note(action, person=viewer.name, client=viewer.client, subject=address, after=after)
+        await self.confirmations.audit.note(
+            action, person=viewer.name, client=viewer.client, subject=address, after=after
+        )
 
 
 def _question(plan: Plan) -> Question:

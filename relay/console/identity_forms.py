@@ -10,7 +10,7 @@ from relay.config.settings import Settings
 from relay.config.table_names import identity_table
 from relay.console.form_fields import FormField, Option, Section
 from relay.console.forms import form_of
-from relay.console.links import segment
+from relay.console.page_urls import path_segment
 from relay.console.roles import Viewer, viewer_of
 from relay.console.table_forms import TableForm, TableForms
 from relay.mail.address import AddressError, parse_address
@@ -49,7 +49,7 @@ class IdentityForms:
         return await self.forms.post(request, self._form(viewer_of(request), own_address(request)))
 
     def _form(self, viewer: Viewer, address: str) -> TableForm:
-        settings, page = self.settings(), f"/identities/{segment(address)}"
+        settings, page = self.settings(), f"/identities/{path_segment(address)}"
         sections = (
             Section("Sender", "What readers see in their inbox: Jane Doe (Acme Ltd)", _names()),
             *_settings_sections(settings, viewer, address),
@@ -80,7 +80,7 @@ class IdentityForms:
             lead="A name and an address that mail comes from, with limits of its own.",
             path="/identities/new",
             back="/identities",
-            after=f"/identities/{segment(address)}",
+            after=f"/identities/{path_segment(address)}",
             crumb=_CRUMB,
             action="identity.new",
             button="Save",

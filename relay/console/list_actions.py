@@ -8,10 +8,10 @@ from typing import Any
 from aiohttp import web
 
 from relay.admin.address_lists import AddressListRoutes
+from relay.console.confirmations import MOST_ROWS, Action, ConfirmationPages, Done, Question
 from relay.console.formats import counted
 from relay.console.forms import file_of, form_of, local_path
 from relay.console.list_files import ListFileError, read_list
-from relay.console.plans import MOST_ROWS, Action, Done, PlanPages, Question
 from relay.console.roles import Role, Viewer, viewer_of
 from relay.mail.canonical_address import canonical, canonical_domain, domain_of
 from relay.people.ports import Plan
@@ -31,16 +31,16 @@ _ADDED = {
 class ListActions:
     """POST /suppressions/actions or /unsubscribes/actions, by the name of the list."""
 
-    plans: PlanPages
+    confirmations: ConfirmationPages
     routes: AddressListRoutes[Any]
     fields: Sequence[str]
     """Fields of the form, beside the address."""
 
     def __post_init__(self) -> None:
         name = self.routes.name
-        self.plans.actions[f"{name}.add"] = Action(Role.SUPPORT, self._ask_add, self._add)
-        self.plans.actions[f"{name}.remove"] = Action(Role.SUPPORT, self._ask_remove, self._remove)
-        self.plans.actions[f"{name}.import"] = Action(Role.OPERATOR, self._ask_add, self._add)
+        self.confirmations.actions[f"{name}.add"] = Action(Role.SUPPORT, self._ask_add, self._add)
+        self.confirmations.actions[f"{name}.remove"] = Action(Role.SUPPORT, self._ask_remove, self._remove)
+        self.confirmations.actions[f"{name}.import"] = Action(Role.OPERATOR, self._ask_add, self._add)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Ask about what the form names."""
@@ -48,19 +48,19 @@ class ListActions:
         action, back = form.get("action", ""), local_path(form.get("back", "") or f"/{self.routes.name}")
         if action == f"{self.routes.name}.import":
             keys, faults = self._read(await file_of(request, "file"), viewer)
-            return await self.plans.ask(request, action, keys, {"faults": "\n".join(faults)}, back)
+            return await self.confirmations.ask(request, action, keys, {"faults": "\n".join(faults)}, back)
         given = {key: form.get(key, "").strip() for key in ("address", *self.fields)}
         if action == f"{self.routes.name}.remove":
             # A row is named as the list has it: also one that a form would not accept.
             self._check_scope(given, viewer)
-            return await self.plans.ask(request, action, [json.dumps(given)], {}, back)
+            return await self.confirmations.ask(request, action, [json.dumps(given)], {}, back)
         if action != f"{self.routes.name}.add":
             raise web.HTTPBadRequest(text=f"There is no action {action[:80]}.")
         try:
             self._check(given, viewer)
         except ValueError as error:
             raise web.HTTPBadRequest(text=f"{str(error)[:1].upper()}{str(error)[1:]}.") from None
-        return await self.plans.ask(request, action, [json.dumps(given)], {}, back)
+        return await self.confirmations.ask(request, action, [json.dumps(given)], {}, back)
 
     def _read(self, octets: bytes, viewer: Viewer) -> tuple[Sequence[str], Sequence[str]]:
         """Return the entries of a file, and its faults."""

@@ -11,9 +11,9 @@ from aiohttp import web
 
 from relay.config.console import Console
 from relay.console.forms import form_of, local_path
+from relay.console.layout import Layout
 from relay.console.login_access import COOKIE, end_cookie, set_cookie
 from relay.console.roles import Role, viewer_of
-from relay.console.shell import Shell
 from relay.people.grants import SignedIn, Stage
 from relay.people.login import LoggedIn, People, Refused, TooSoon
 from relay.people.totp import SECRET_OCTETS, app_link, secret_octets, secret_text
@@ -23,7 +23,7 @@ from relay.people.totp import SECRET_OCTETS, app_link, secret_octets, secret_tex
 class LoginPages:
     """GET and POST of /login, /password and /app, and POST /logout."""
 
-    shell: Shell
+    layout: Layout
     people: People
     console: Callable[[], Console]
 
@@ -100,23 +100,23 @@ class LoginPages:
         following = local_path(request.query.get("next", ""))
         action = f"/login?{urlencode({'next': following})}" if following != "/" else "/login"
         values = {"given": given, "fault": fault, "action": action}
-        return await self.shell.page(request, "login.html", title="Log in", status=status, **values)
+        return await self.layout.page(request, "login.html", title="Log in", status=status, **values)
 
     async def _password(self, request: web.Request, fault: str, status: int = 200) -> web.StreamResponse:
         first = signed_in_of(request).stage is Stage.PASSWORD
         title = "Choose a password" if first else "Change your password"
-        return await self.shell.page(request, "password.html", title=title, status=status, fault=fault, first=first)
+        return await self.layout.page(request, "password.html", title=title, status=status, fault=fault, first=first)
 
     async def _app(self, request: web.Request, secret: bytes, fault: str, status: int = 200) -> web.StreamResponse:
         signed_in = signed_in_of(request)
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "app.html",
             title="Set up an app for codes",
             status=status,
             fault=fault,
             secret=secret_text(secret),
-            uri=app_link(secret, signed_in.address, f"relay {self.shell.hostname()}"),
+            uri=app_link(secret, signed_in.address, f"relay {self.layout.hostname()}"),
             required=signed_in.stage is Stage.APP,
             has_app=signed_in.has_app,
         )

@@ -61,7 +61,7 @@ class LoginAccess:
             answer = await self._refusal(request) or await handler(request)
             viewer = viewer_of(request)
             if not viewer.sees_addresses and isinstance(answer, web.Response) and answer.text:
-                answer.text = mask_addresses(answer.text, self.shown() | {viewer.name})
+                answer.text = mask_addresses(answer.text, self.shown() | {viewer.name, await _typed(request, viewer)})
             return answer
 
         return middleware
@@ -104,6 +104,12 @@ class LoginAccess:
         answer.headers["Server"] = HEADERS["Server"]  # aiohttp has set its own.
         if self.console.origin.startswith("https:"):
             answer.headers.setdefault("Strict-Transport-Security", TLS_ONLY)
+
+
+async def _typed(request: web.Request, viewer: Viewer) -> str:
+    """Return the address in the form of a login that failed: masked, the next try would send it so."""
+    form = await request.post() if viewer.role is Role.NOBODY else {}
+    return str(form.get("email", "")).strip().lower()
 
 
 def is_foreign(headers: Mapping[str, str], origin: str) -> bool:

@@ -9,8 +9,8 @@ from aiohttp import web
 
 from relay.config.settings import Imap, Settings
 from relay.console.formats import duration
+from relay.console.layout import Layout
 from relay.console.roles import viewer_of
-from relay.console.shell import Shell
 from relay.console.tls_texts import TLS_TEXTS
 from relay.inbound.imap_connection import MailboxError
 from relay.inbound.imap_folders import Folders
@@ -26,22 +26,14 @@ _OTHER_SERVICE = re.compile(r"greeting failed: (?!\* ).*?(?=; port|$)")
 _HANDLED = {"move": "moved to {}", "flag": "marked with a flag", "leave": "left as it is"}
 
 
-@dataclass(frozen=True, slots=True)
-class MailboxHealth:
-    """How the last poll of this process went."""
-
-    works: bool | None = None
-    """None if there was none."""
-    read_at: float = 0.0
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailboxPage:
     """GET /mailbox, for everybody who reads."""
 
-    shell: Shell
+    layout: Layout
     settings: Callable[[], Settings]
-    health: Callable[[Imap], MailboxHealth]
+    works: Callable[[Imap], bool | None]
+    """Returns whether the last poll of this process succeeded, None if there was none."""
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /mailbox."""
@@ -51,8 +43,8 @@ class MailboxPage:
         """Answer with the page, and what a test found."""
         bounces = self.settings().bounces
         imap = bounces.imap
-        state, headline, text = _verdict(imap, self.health(imap) if imap else MailboxHealth())
-        return await self.shell.page(
+        state, headline, text = _verdict(imap, self.works(imap) if imap else None)
+        return await self.layout.page(
             request,
             "mailbox.html",
             title="Bounce mailbox",
@@ -97,14 +89,14 @@ async def folders_or_fault(read: ReadFolders, imap: Imap) -> tuple[Folders | Non
         return None, _OTHER_SERVICE.sub("the greeting is not that of IMAP", str(error))
 
 
-def _verdict(imap: Imap | None, health: MailboxHealth) -> tuple[str, str, str]:
+def _verdict(imap: Imap | None, works: bool | None) -> tuple[str, str, str]:
     """Return class, sentence and text of the first thing on the page."""
     if imap is None:
         text = "Bounces come back to this server only. A service that writes its own return path needs a mailbox."
         return "off", "There is no bounce mailbox.", text
-    if health.works is None:
+    if works is None:
         return "off", "The bounce mailbox was not read yet.", "This process has not tried it, or another node does."
-    if not health.works:
+    if not works:
         return (
             "bad",
             "The bounce mailbox cannot be read.",

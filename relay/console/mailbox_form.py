@@ -9,19 +9,19 @@ from aiohttp import web
 from relay.config.settings import Imap, Settings
 from relay.config.table_files import Table
 from relay.config.table_names import MAILBOX
+from relay.console.confirmations import Action, ConfirmationPages, Done, Question
 from relay.console.form_fields import FormField, Option, Section, fields_of, meaning_of, submitted
 from relay.console.formats import counted
 from relay.console.forms import form_of
 from relay.console.kept_secrets import KeptSecrets
 from relay.console.mailbox import ReadFolders, folders_or_fault
 from relay.console.notices import Notice
-from relay.console.plans import Action, Done, PlanPages, Question
 from relay.console.provider_form import moved_faults, secret_hint, typed_secret
 from relay.console.roles import Role, Viewer, viewer_of
 from relay.console.section_values import section_of
 from relay.console.table_actions import changed, table_to_change
 from relay.console.table_forms import TableForm, TableForms
-from relay.console.tls_texts import tls_options
+from relay.console.tls_texts import TLS_TEXTS, tls_options
 from relay.people.ports import Plan
 from relay.people.table_editor import Edit, TableEditor
 
@@ -120,20 +120,20 @@ class MailboxForms:
 class MailboxActions:
     """POST /mailbox/actions."""
 
-    plans: PlanPages
+    confirmations: ConfirmationPages
     editor: TableEditor
 
     def __post_init__(self) -> None:
-        self.plans.actions["mailbox.remove"] = Action(Role.OWNER, _question, self._remove)
+        self.confirmations.actions["mailbox.remove"] = Action(Role.OWNER, _question, self._remove)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Ask about the removal of the mailbox."""
         action = (await form_of(request)).get("action", "")
         if action != "mailbox.remove":
             raise web.HTTPBadRequest(text=f"There is no action {action[:80]}.")
-        table = await table_to_change(self.editor, MAILBOX)
+        table = await table_to_change(self.editor, MAILBOX, "Remove")
         name = str(table.values.get("host", ""))
-        return await self.plans.ask(request, action, [name], {"version": table.version}, "/mailbox")
+        return await self.confirmations.ask(request, action, [name], {"version": table.version}, "/mailbox")
 
     async def _remove(self, plan: Plan) -> Done:
         edit = Edit(MAILBOX, None, plan.detail["version"], plan.action)
@@ -163,7 +163,13 @@ def sections(viewer: Viewer, table: Table, folders: Sequence[str], given: str) -
     account = [
         FormField(key="host", label="Server name", required=True, placeholder="imap.provider.example"),
         FormField(key="port", label="Port", kind="number", placeholder="993", hint="993, or 143 with STARTTLS"),
-        FormField(key="tls", label="Encryption", kind="select", options=tls_options("implicit", "starttls", "none")),
+        FormField(
+            key="tls",
+            label="Encryption",
+            kind="select",
+            options=tls_options("implicit", "starttls", "none"),
+            usual=TLS_TEXTS["implicit"],
+        ),
         FormField(key="username", label="User name", required=True, hint="Often the address that bounces come to"),
     ]
     if "oauth" not in table.values:
@@ -182,10 +188,17 @@ def _folder(table: Table, folders: Sequence[str], given: str) -> Sequence[FormFi
             kind="select" if folders else "text",
             options=[Option(one, one) for one in names] if folders else (),
             placeholder="INBOX",
+            usual="INBOX",
             hint=hint,
             button="Fetch folders",
         ),
-        FormField(key="handled", label="Mail that was read", kind="select", options=_HANDLED),
-        FormField(key="handled_folder", label="Folder for it", placeholder="Handled", hint="Made if it is not there"),
-        FormField(key="interval", label="Interval", placeholder="1m", hint="Such as 30s or 5m"),
+        FormField(key="handled", label="Mail that was read", kind="select", options=_HANDLED, usual=_HANDLED[0].text),
+        FormField(
+            key="handled_folder",
+            label="Folder for it",
+            placeholder="Handled",
+            usual="Handled",
+            hint="Made if it is not there",
+        ),
+        FormField(key="interval", label="Interval", placeholder="1m", usual="1m", hint="Such as 30s or 5m"),
     )

@@ -12,10 +12,10 @@ from relay.config.settings import Settings
 from relay.console.cached import Cached
 from relay.console.figures import KINDS, DayFigures, day_figures
 from relay.console.formats import duration, number, percent
+from relay.console.layout import Layout
 from relay.console.narrowing import MOST_PICKED, shown_holds, shown_lanes, shown_reasons
 from relay.console.queue_state import OPEN, QueueState
 from relay.console.roles import Viewer, viewer_of
-from relay.console.shell import Shell
 from relay.console.time_columns import DAY_SPAN
 from relay.console.verdict import OverviewFacts, verdict
 from relay.domains.status import DomainStatus
@@ -61,7 +61,7 @@ class OverviewPage:
     def __init__(
         self,
         *,
-        shell: Shell,
+        layout: Layout,
         settings: Callable[[], Settings],
         tallies: TallyStore,
         queue: Cached[QueueState],
@@ -72,7 +72,7 @@ class OverviewPage:
         holds: Callable[[], Sequence[Pause]],
         clock: Clock,
     ) -> None:
-        self._shell = shell
+        self._layout = layout
         self._settings = settings
         self._tallies = tallies
         self._queue = queue
@@ -113,7 +113,7 @@ class OverviewPage:
                 holds=shown_holds(self._holds(), viewer),
             )
         )
-        return await self._shell.page(
+        return await self._layout.page(
             request,
             "overview.html",
             title="Overview",

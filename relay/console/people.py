@@ -11,12 +11,12 @@ from relay.admin.people import PeopleRoutes
 from relay.admin.requests import before_text, parse_before
 from relay.config import ConfigError
 from relay.config.console import ROLES, Role
+from relay.console.confirmations import Action, ConfirmationPages, Done, Question
 from relay.console.forms import form_of
-from relay.console.links import link
-from relay.console.plans import Action, Done, PlanPages, Question
+from relay.console.layout import Layout
+from relay.console.page_urls import page_url
 from relay.console.roles import Role as Rank
 from relay.console.roles import viewer_of
-from relay.console.shell import Shell
 from relay.mail.address import AddressError, parse_address
 from relay.mail.canonical_address import canonical
 from relay.people.files import PersonFileError, add_person, remove_person, reset_person
@@ -51,20 +51,20 @@ _TITLES = {
 class PeoplePages:
     """GET /people and /audit, POST /people/actions."""
 
-    shell: Shell
+    layout: Layout
     routes: PeopleRoutes
-    plans: PlanPages
+    confirmations: ConfirmationPages
     editor: TableEditor
 
     def __post_init__(self) -> None:
         for name in _TITLES:
-            self.plans.actions[name] = Action(Rank.OWNER, _question, self._run)
+            self.confirmations.actions[name] = Action(Rank.OWNER, _question, self._run)
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /people: roles, apps, open logins."""
         rows = await self.routes.rows()
         roles = [(role, role.capitalize()) for role in ROLES]
-        return await self.shell.page(request, "people.html", title="People", rows=rows, roles=roles)
+        return await self.layout.page(request, "people.html", title="People", rows=rows, roles=roles)
 
     async def audit(self, request: web.Request) -> web.StreamResponse:
         """GET /audit?person=&action=&before=: the changes. People restricted to domains get their own."""
@@ -76,8 +76,8 @@ class PeoplePages:
         )
         found = await self.routes.changes.changes(query)
         last = found[PAGE - 1] if len(found) > PAGE else None
-        older = link("/audit", filters, before=before_text((last.at, last.id))) if last else ""
-        return await self.shell.page(
+        older = page_url("/audit", filters, before=before_text((last.at, last.id))) if last else ""
+        return await self.layout.page(
             request, "audit.html", title="Audit", rows=found[:PAGE], filters=filters, older=older
         )
 
@@ -98,7 +98,7 @@ class PeoplePages:
             raise web.HTTPBadRequest(text=fault)
         domains = [one.strip() for one in form.get("domains", "").split(",") if one.strip()]
         detail = {"role": form.get("role", ""), "domains": json.dumps(domains)}
-        return await self.plans.ask(request, action, [address], detail, "/people")
+        return await self.confirmations.ask(request, action, [address], detail, "/people")
 
     async def _run(self, plan: Plan) -> Done:
         (address,) = plan.keys

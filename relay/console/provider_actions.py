@@ -7,12 +7,12 @@ from aiohttp import web
 
 from relay.admin.providers import ProviderRoutes
 from relay.config.table_names import provider_table
+from relay.console.confirmations import Action, ConfirmationPages, Done, Question
 from relay.console.formats import counted
 from relay.console.forms import form_of
-from relay.console.links import segment
-from relay.console.plans import Action, Done, PlanPages, Question
+from relay.console.page_urls import path_segment
 from relay.console.roles import Role
-from relay.console.table_actions import changed, table_to_change
+from relay.console.table_actions import changed, table_to_change, verb_of
 from relay.mail.lane import DIRECT
 from relay.people.ports import Plan
 from relay.people.table_editor import Edit, TableEditor
@@ -42,7 +42,7 @@ _QUESTIONS = {
 class ProviderActions:
     """POST /providers/actions."""
 
-    plans: PlanPages
+    confirmations: ConfirmationPages
     routes: ProviderRoutes
     pause: Callable[[HeldKind, str, float, str], Awaitable[bool]]
     resume: Callable[[HeldKind, str], Awaitable[int | None]]
@@ -51,7 +51,7 @@ class ProviderActions:
     def __post_init__(self) -> None:
         for name in _QUESTIONS:
             role = Role.OWNER if name == "provider.remove" else Role.OPERATOR
-            self.plans.actions[name] = Action(role, _question, self._run)
+            self.confirmations.actions[name] = Action(role, _question, self._run)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Ask about a provider."""
@@ -62,9 +62,9 @@ class ProviderActions:
         if name != DIRECT and self.routes.settings().provider(name) is None:
             raise web.HTTPNotFound(text=f"There is no provider {name[:80]}.")
         if action == "provider.remove":
-            table = await table_to_change(self.editor, provider_table(name))
-            return await self.plans.ask(request, action, [name], {"version": table.version}, "/providers")
-        return await self.plans.ask(request, action, [name], {}, f"/providers/{segment(name)}")
+            table = await table_to_change(self.editor, provider_table(name), verb_of(action))
+            return await self.confirmations.ask(request, action, [name], {"version": table.version}, "/providers")
+        return await self.confirmations.ask(request, action, [name], {}, f"/providers/{path_segment(name)}")
 
     async def _run(self, plan: Plan) -> Done:
         (name,) = plan.keys

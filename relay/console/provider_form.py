@@ -12,8 +12,8 @@ from relay.config.table_names import provider_table
 from relay.console.form_fields import FormField, Section, fields_of, meaning_of, submitted
 from relay.console.forms import form_of
 from relay.console.kept_secrets import KeptSecrets
-from relay.console.links import segment
 from relay.console.name_check import name_fault
+from relay.console.page_urls import path_segment
 from relay.console.provider_page import CheckLogin, login_notice, note_test
 from relay.console.roles import Viewer, viewer_of
 from relay.console.section_values import section_of
@@ -67,7 +67,7 @@ class ProviderForms:
             lead="A service that takes mail and delivers it.",
             path="/providers/new",
             back="/providers",
-            after=f"/providers/{segment(name)}",
+            after=f"/providers/{path_segment(name)}",
             crumb=_CRUMB,
             action="provider.new",
             button="Save",
@@ -82,7 +82,7 @@ class ProviderForms:
         if self.settings().provider(name) is None:
             raise web.HTTPNotFound(text=f"There is no provider {name[:80]}.")
         table = await self.forms.editor.read(provider_table(name))
-        page = f"/providers/{segment(name)}"
+        page = f"/providers/{path_segment(name)}"
         form = TableForm(
             name=table.name,
             sections=sections(viewer, table),

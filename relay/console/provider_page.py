@@ -12,10 +12,10 @@ from relay.admin.requests import address_or_400
 from relay.config.settings import Provider, Settings
 from relay.console.formats import listed, sentence
 from relay.console.forms import form_of
+from relay.console.layout import Layout
 from relay.console.notices import Notice
-from relay.console.providers import ProviderPages, ProviderRow
+from relay.console.provider_list import ProviderPages, ProviderRow
 from relay.console.roles import Viewer, viewer_of
-from relay.console.shell import Shell
 from relay.console.tls_texts import TLS_TEXTS
 from relay.delivery.login_check import LoginAnswer
 from relay.mail.lane import DIRECT
@@ -33,7 +33,7 @@ MOST = 10
 class ProviderPage:
     """GET /providers/{name}, for everybody who reads."""
 
-    shell: Shell
+    layout: Layout
     pages: ProviderPages
     settings: Callable[[], Settings]
     accounts: Callable[[], Awaitable[Sequence[AccountState]]]
@@ -52,7 +52,7 @@ class ProviderPage:
         provider = settings.provider(name)
         account = next((one for one in await self.accounts() if one.account.name == name), None)
         alerts = settings.alerts
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "provider.html",
             title=name,

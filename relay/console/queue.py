@@ -13,11 +13,11 @@ from relay.config.settings import Settings
 from relay.console.cached import Cached
 from relay.console.csv_export import Row, csv_answer, one_page
 from relay.console.formats import counted, duration, listed, minute, number, sentence
-from relay.console.links import link
+from relay.console.layout import Layout
 from relay.console.narrowing import MOST_PICKED, TOO_MANY, shown_reasons
+from relay.console.page_urls import page_url
 from relay.console.queue_state import OPEN, QueueState
 from relay.console.roles import Viewer, viewer_of
-from relay.console.shell import Shell
 from relay.console.site_rows import SiteRow, site_rows
 from relay.mail.queue_id import is_queue_id, time_of
 from relay.queue.entry import Entry, State
@@ -57,7 +57,7 @@ class EntryRow:
 class QueuePages:
     """GET /queue and /queue.csv: by site; with a filter, by recipient."""
 
-    shell: Shell
+    layout: Layout
     settings: Callable[[], Settings]
     queue: Cached[QueueState]
     entries: QueueAdminStore
@@ -76,7 +76,7 @@ class QueuePages:
         sites = [] if is_list else await self._sites(state, now)
         lifetime = self.settings().queue.lifetime
         title, text, verdict = _verdict_of_some(rows, now) if viewer.domains else _verdict(state, sites, now, lifetime)
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "queue.html",
             title="Queue",
@@ -92,8 +92,8 @@ class QueuePages:
             rows=rows[:PAGE],
             lanes_left=self.lanes_left(request, state),
             lifetime=lifetime,
-            older=link("/queue", filters, after=f"{last.queue_id}/{last.number}") if last else "",
-            export=link("/queue.csv", filters),
+            older=page_url("/queue", filters, after=f"{last.queue_id}/{last.number}") if last else "",
+            export=page_url("/queue.csv", filters),
         )
 
     async def export(self, request: web.Request) -> web.StreamResponse:

@@ -8,10 +8,10 @@ from aiohttp import web
 
 from relay.admin.queue import QueueRoutes
 from relay.console.cached import Cached
+from relay.console.confirmations import MOST_ROWS, Action, ConfirmationPages, Done, Question
 from relay.console.formats import counted, number
 from relay.console.forms import form_of
-from relay.console.links import link
-from relay.console.plans import MOST_ROWS, Action, Done, PlanPages, Question
+from relay.console.page_urls import page_url
 from relay.console.queue import entry_queries
 from relay.console.queue_state import QueueState
 from relay.console.roles import Role, viewer_of
@@ -70,14 +70,14 @@ _FILTERS = ("q", "site", "state", "domain")
 class QueueActions:
     """POST /queue/actions and POST /messages/{queue_id}/actions."""
 
-    plans: PlanPages
+    confirmations: ConfirmationPages
     queue: Cached[QueueState]
     routes: QueueRoutes
 
     def __post_init__(self) -> None:
         for word in _STATES:
-            self.plans.actions[f"queue.{word}"] = Action(Role.OPERATOR, _question, self._run)
-            self.plans.actions[f"message.{word}"] = Action(Role.SUPPORT, _question, self._run)
+            self.confirmations.actions[f"queue.{word}"] = Action(Role.OPERATOR, _question, self._run)
+            self.confirmations.actions[f"message.{word}"] = Action(Role.SUPPORT, _question, self._run)
 
     async def by_filter(self, request: web.Request) -> web.StreamResponse:
         """POST /queue/actions with action and filter: ask about the entries that match now."""
@@ -88,7 +88,7 @@ class QueueActions:
         keys, more = await self._keys(action, queries)
         shown = ", ".join(f"{key} {value}" for key, value in filters.items() if value)
         detail = {"filter": shown or "all of the queue", "more": "yes" if more else ""}
-        return await self.plans.ask(request, action, keys, detail, link("/queue", filters))
+        return await self.confirmations.ask(request, action, keys, detail, page_url("/queue", filters))
 
     async def by_message(self, request: web.Request) -> web.StreamResponse:
         """POST /messages/{queue_id}/actions with action, and number for one recipient."""
@@ -100,7 +100,7 @@ class QueueActions:
         one = form.get("number", "")
         kept = [key for key in keys if not one or key == f"{queue_id}/{one}"]
         detail = {"filter": f"message {queue_id}", "more": ""}
-        return await self.plans.ask(request, action, kept, detail, f"/messages/{queue_id}")
+        return await self.confirmations.ask(request, action, kept, detail, f"/messages/{queue_id}")
 
     async def _keys(self, action: str, queries: Sequence[EntryQuery]) -> tuple[Sequence[str], bool]:
         """Return the keys of entries that the action can change, and whether there are more than a plan holds."""

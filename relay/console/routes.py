@@ -9,6 +9,7 @@ from aiohttp.typedefs import Handler, Middleware
 from relay.console import static_files
 from relay.console.access import AccessCheck, access_middleware, secure
 from relay.console.bounces import BouncePages
+from relay.console.confirmations import ConfirmationPages
 from relay.console.connection_routes import ConnectionPages, connection_routes
 from relay.console.credentials import CredentialPages
 from relay.console.domain_actions import DomainActions
@@ -17,26 +18,25 @@ from relay.console.domains import DomainPages
 from relay.console.identities import IdentityPages
 from relay.console.identity_actions import IdentityActions
 from relay.console.identity_forms import IdentityForms
-from relay.console.links import link
+from relay.console.layout import Layout
 from relay.console.list_actions import ListActions
 from relay.console.login import LoginPages
 from relay.console.login_access import LoginAccess
 from relay.console.mailbox import MailboxPage
-from relay.console.message import MessagePages
-from relay.console.messages import MessagesPage
+from relay.console.message_list import MessagesPage
+from relay.console.message_page import MessagePages
 from relay.console.overview import OverviewPage
+from relay.console.page_urls import page_url
 from relay.console.people import PeoplePages
-from relay.console.plans import PlanPages
+from relay.console.provider_list import ProviderPages
 from relay.console.provider_page import ProviderPage
-from relay.console.providers import ProviderPages
 from relay.console.queue import QueuePages
 from relay.console.queue_actions import QueueActions
 from relay.console.roles import Role, viewer_of
 from relay.console.route import Route
-from relay.console.shell import Shell
 from relay.console.suppressions import SuppressionPages
+from relay.console.webhook_list import WebhookPages
 from relay.console.webhook_page import WebhookPage
-from relay.console.webhooks import WebhookPages
 from relay.events.ports import StoreError
 from relay.people.grants import Stage
 
@@ -59,7 +59,7 @@ _PEOPLE = "People act on all sending domains, and so does who adds them."
 class Pages:
     """The pages of the console."""
 
-    shell: Shell
+    layout: Layout
     overview: OverviewPage
     messages: MessagesPage
     message: MessagePages
@@ -81,7 +81,7 @@ class ActingPages:
     """The pages of those who are logged in."""
 
     login: LoginPages
-    plans: PlanPages
+    confirmations: ConfirmationPages
     people: PeoplePages
     domain_forms: DomainForms
     domains: DomainActions
@@ -143,8 +143,8 @@ def acting_routes(pages: ActingPages) -> Sequence[Route]:
         Route("POST", "/password", login.set_password, Role.NEWCOMER, narrows=True),
         Route("GET", "/app", login.app, Role.NEWCOMER, narrows=True),
         Route("POST", "/app", login.set_app, Role.NEWCOMER, narrows=True),
-        Route("GET", "/confirm/{plan}", pages.plans.show, Role.SUPPORT, narrows=True),
-        Route("POST", "/confirm/{plan}", pages.plans.confirm, Role.SUPPORT, narrows=True),
+        Route("GET", "/confirm/{plan}", pages.confirmations.show, Role.SUPPORT, narrows=True),
+        Route("POST", "/confirm/{plan}", pages.confirmations.confirm, Role.SUPPORT, narrows=True),
         Route("GET", "/domains/new", pages.domain_forms.new, Role.OPERATOR),
         Route("POST", "/domains/new", pages.domain_forms.add, Role.OPERATOR),
         Route("GET", "/domains/{domain}/edit", pages.domain_forms.edit, Role.OPERATOR, narrows=True),
@@ -173,23 +173,23 @@ async def former_message(request: web.Request) -> web.StreamResponse:
 
 def console_application(pages: Pages, secret: str) -> web.Application:
     """Return the application. Access needs the secret, or without one a direct request of this machine."""
-    app = web.Application(middlewares=[access_middleware(AccessCheck(secret)), page_errors(pages.shell)])
+    app = web.Application(middlewares=[access_middleware(AccessCheck(secret)), page_errors(pages.layout)])
     app.on_response_prepare.append(secure)
     for route in routes(pages):
-        app.router.add_route(route.method, route.path, guarded(route, pages.shell))
+        app.router.add_route(route.method, route.path, guarded(route, pages.layout))
     return app
 
 
 def login_application(pages: Pages, acting: ActingPages, access: LoginAccess) -> web.Application:
     """Return the application of people who log in: they read and act."""
-    app = web.Application(client_max_size=MAX_BODY, middlewares=[access.middleware(), page_errors(pages.shell)])
+    app = web.Application(client_max_size=MAX_BODY, middlewares=[access.middleware(), page_errors(pages.layout)])
     app.on_response_prepare.append(access.secure)
     for route in (*acting_routes(acting), *routes(pages)):
-        app.router.add_route(route.method, route.path, guarded(route, pages.shell))
+        app.router.add_route(route.method, route.path, guarded(route, pages.layout))
     return app
 
 
-def guarded(route: Route, shell: Shell) -> Handler:
+def guarded(route: Route, layout: Layout) -> Handler:
     """Return the handler of a route, which answers only those who have its role."""
 
     async def handle(request: web.Request) -> web.StreamResponse:
@@ -198,26 +198,26 @@ def guarded(route: Route, shell: Shell) -> Handler:
             return await route.handler(request)
         if viewer.role is Role.NOBODY:
             following = request.path_qs if request.method == "GET" and request.path != "/" else ""
-            raise web.HTTPSeeOther(link("/login", {"next": following}))
+            raise web.HTTPSeeOther(page_url("/login", {"next": following}))
         if viewer.role is Role.NEWCOMER and route.role is not Role.NEWCOMER:
             is_app = viewer.signed_in is not None and viewer.signed_in.stage is Stage.APP
             raise web.HTTPSeeOther("/app" if is_app else "/password")
         if viewer.role < route.role:
             needed = route.role.name.lower()
             text = f"This page needs the role {needed}. An owner can change the role of a person."
-            return await shell.error(request, 403, "Not for your role", text, state="off")
+            return await layout.error(request, 403, "Not for your role", text, state="off")
         if not route.masks and not viewer.sees_addresses:
             text = "It has addresses, which your role does not see."
-            return await shell.error(request, 403, "Not for your role", text, state="off")
+            return await layout.error(request, 403, "Not for your role", text, state="off")
         if viewer.domains and not route.narrows:
             text = f"{route.whole} You are restricted to {', '.join(viewer.domains)}."
-            return await shell.error(request, 403, "Not for your domains", text, state="off")
+            return await layout.error(request, 403, "Not for your domains", text, state="off")
         return await route.handler(request)
 
     return handle
 
 
-def page_errors(shell: Shell) -> Middleware:
+def page_errors(layout: Layout) -> Middleware:
     """Return the middleware that answers errors with pages."""
 
     @web.middleware
@@ -226,16 +226,16 @@ def page_errors(shell: Shell) -> Middleware:
             return await handler(request)
         except StoreError as error:
             text = f"Nothing that was accepted is lost. New mail is refused with 451: senders try again. {error}"
-            return await shell.error(request, 503, "The store does not answer.", text)
+            return await layout.error(request, 503, "The store does not answer.", text)
         except web.HTTPNotFound as error:
             text = "The address was mistyped, or what it showed is gone." if not error.text else error.text
-            return await shell.error(request, 404, "There is no such page", text, state="off")
+            return await layout.error(request, 404, "There is no such page", text, state="off")
         except web.HTTPForbidden as error:
-            return await shell.error(request, 403, "Not for you", error.text or "", state="off")
+            return await layout.error(request, 403, "Not for you", error.text or "", state="off")
         except web.HTTPRequestEntityTooLarge:
             text = f"A form may have {MAX_BODY >> 20} MiB. Split the file."
-            return await shell.error(request, 413, "The file is too large", text, state="off")
+            return await layout.error(request, 413, "The file is too large", text, state="off")
         except web.HTTPBadRequest as error:
-            return await shell.error(request, 400, "The request is not understood", error.text or "", state="off")
+            return await layout.error(request, 400, "The request is not understood", error.text or "", state="off")
 
     return middleware

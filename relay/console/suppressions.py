@@ -9,9 +9,9 @@ from relay.clock import Clock
 from relay.config.settings import Settings
 from relay.console.csv_export import Row, csv_answer
 from relay.console.formats import moment, sentence
-from relay.console.links import link
+from relay.console.layout import Layout
+from relay.console.page_urls import page_url
 from relay.console.roles import viewer_of
-from relay.console.shell import Shell
 from relay.dsn.categories import CATEGORIES
 from relay.mail.queue_id import is_queue_id
 from relay.suppression.model import COMPLAINT, MANUAL, Suppression
@@ -53,7 +53,7 @@ class SuppressionRow:
 class SuppressionPages:
     """GET /suppressions, /suppressions.csv, /unsubscribes and /unsubscribes.csv."""
 
-    shell: Shell
+    layout: Layout
     settings: Callable[[], Settings]
     suppressions: SuppressionStore
     unsubscribes: UnsubscribeStore
@@ -65,7 +65,7 @@ class SuppressionPages:
         found = await self.suppressions.find(replace(query, limit=PAGE + 1))
         last = found[PAGE - 1] if len(found) > PAGE else None
         filters = {"q": query.address, "reason": query.reason}
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "suppressions.html",
             title="Suppressions",
@@ -73,8 +73,8 @@ class SuppressionPages:
             filters=filters,
             reasons=_reasons(),
             scopes=scopes_of(self.settings(), viewer_of(request).domains),
-            older=link("/suppressions", filters, after=f"{last.address}/{last.domain}") if last else "",
-            export=link("/suppressions.csv", filters),
+            older=page_url("/suppressions", filters, after=f"{last.address}/{last.domain}") if last else "",
+            export=page_url("/suppressions.csv", filters),
         )
 
     async def export(self, request: web.Request) -> web.StreamResponse:
@@ -102,7 +102,7 @@ class SuppressionPages:
         last = found[PAGE - 1] if len(found) > PAGE else None
         filters, exclusions = {"q": query.address}, self.settings().exclusions
         after = f"{last.address}/{last.domain}/{last.campaign}" if last else ""
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "unsubscribes.html",
             title="Unsubscribes",
@@ -110,8 +110,8 @@ class SuppressionPages:
             rows=[(one, excludes_from(one, exclusions)) for one in found[:PAGE]],
             scopes=scopes_of(self.settings(), viewer_of(request).domains),
             filters=filters,
-            older=link("/unsubscribes", filters, after=after) if last else "",
-            export=link("/unsubscribes.csv", filters),
+            older=page_url("/unsubscribes", filters, after=after) if last else "",
+            export=page_url("/unsubscribes.csv", filters),
         )
 
     async def export_unsubscribed(self, request: web.Request) -> web.StreamResponse:

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from relay.config.table_files import Table, TableName, place_text
-from relay.console.plans import Done
+from relay.console.confirmations import Done
 from relay.people.table_editor import Edit, Refused, Saved, Stale, TableEditor
 
 
@@ -18,6 +18,11 @@ async def table_to_change(editor: TableEditor, name: TableName, verb: str = "Cha
     if fault:
         raise web.HTTPBadRequest(text=fault)
     return table
+
+
+def verb_of(action: str) -> str:
+    """Return what a person does by hand instead of an action on a table that can only be read."""
+    return "Remove" if action.endswith(".remove") else "Change"
 
 
 async def changed(

@@ -23,9 +23,9 @@ from relay.console.form_fields import (
     texts_of,
 )
 from relay.console.forms import form_of
+from relay.console.layout import SAVED, Layout
 from relay.console.notices import Notice
 from relay.console.roles import viewer_of
-from relay.console.shell import SAVED, Shell
 from relay.people.table_editor import Edit, Refused, Saved, Stale, TableEditor
 from relay.people.table_faults import faults_by_key
 
@@ -105,7 +105,7 @@ class FormState:
 class TableForms:
     """Answers the requests of forms."""
 
-    shell: Shell
+    layout: Layout
     editor: TableEditor
 
     async def show(
@@ -167,7 +167,7 @@ class TableForms:
         if not code:
             raise web.HTTPSeeOther(f"{form.after}?{SAVED}=1")
         what = f"{form.name.name} is saved."
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "done.html",
             title="Done",
@@ -238,7 +238,7 @@ class TableForms:
         is_gone: bool = False,
         notice: Notice | None = None,
     ) -> web.StreamResponse:
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "table_form.html",
             title=form.title,
@@ -264,4 +264,5 @@ def _shown_text(field: FormField, text: str) -> str:
     if field.kind == "secret":
         return "–"
     is_default = field.kind == "number" and not text and field.placeholder
-    return f"{field.placeholder}, by default" if is_default else shown_text(field, text)
+    usual = field.usual or (field.placeholder if is_default else "")
+    return f"{usual}, by default" if usual and not text else shown_text(field, text)

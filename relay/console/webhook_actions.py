@@ -8,12 +8,12 @@ from aiohttp import web
 
 from relay.config.settings import Settings
 from relay.config.table_names import webhook_table
+from relay.console.confirmations import Action, ConfirmationPages, Done, Question
 from relay.console.formats import counted, minute
 from relay.console.forms import form_of
-from relay.console.links import segment
-from relay.console.plans import Action, Done, PlanPages, Question
+from relay.console.page_urls import path_segment
 from relay.console.roles import Role
-from relay.console.table_actions import changed, table_to_change
+from relay.console.table_actions import changed, table_to_change, verb_of
 from relay.console.webhook_form import made_secret
 from relay.mail.queue_id import is_queue_id
 from relay.people.ports import Plan
@@ -78,7 +78,7 @@ _OF_OWNERS = ("webhook.rotate", "webhook.retire", "webhook.remove")
 class WebhookActions:
     """POST /webhooks/actions."""
 
-    plans: PlanPages
+    confirmations: ConfirmationPages
     control: WebhookControl
     settings: Callable[[], Settings]
     editor: TableEditor
@@ -86,7 +86,7 @@ class WebhookActions:
     def __post_init__(self) -> None:
         for name in _QUESTIONS:
             role = Role.OWNER if name in _OF_OWNERS else Role.OPERATOR
-            self.plans.actions[name] = Action(role, _question, self._run)
+            self.confirmations.actions[name] = Action(role, _question, self._run)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
         """Ask about a webhook."""
@@ -99,11 +99,11 @@ class WebhookActions:
         except UnknownWebhookError:
             raise web.HTTPNotFound(text=f"There is no webhook {name[:80]}.") from None
         if action in _OF_OWNERS:
-            table = await table_to_change(self.editor, webhook_table(name))
-            back = "/webhooks" if action == "webhook.remove" else f"/webhooks/{segment(name)}"
-            return await self.plans.ask(request, action, [name], {"version": table.version}, back)
+            table = await table_to_change(self.editor, webhook_table(name), verb_of(action))
+            back = "/webhooks" if action == "webhook.remove" else f"/webhooks/{path_segment(name)}"
+            return await self.confirmations.ask(request, action, [name], {"version": table.version}, back)
         detail = _detail(action, form)
-        return await self.plans.ask(request, action, [name], detail, f"/webhooks/{segment(name)}")
+        return await self.confirmations.ask(request, action, [name], detail, f"/webhooks/{path_segment(name)}")
 
     async def _run(self, plan: Plan) -> Done:
         (name,) = plan.keys
@@ -150,7 +150,7 @@ class WebhookActions:
             case "webhook.message":
                 count = await control.replay_message(name, plan.detail["queue_id"])
                 return f"{counted(count, 'event')} of the message will be posted again to {name}."
-        count = await control.replay(name, float(plan.detail["since"]), self.plans.clock())
+        count = await control.replay(name, float(plan.detail["since"]), self.confirmations.clock())
         return f"{counted(count, 'event')} will be looked at for {name}."
 
 

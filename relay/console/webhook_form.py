@@ -18,8 +18,8 @@ from relay.config.webhooks import MessageEvents, OperatorEvents, Webhook, Webhoo
 from relay.console.form_fields import FormField, Option, Section
 from relay.console.forms import form_of
 from relay.console.kept_secrets import KeptSecrets
-from relay.console.links import segment
 from relay.console.name_check import name_fault
+from relay.console.page_urls import path_segment
 from relay.console.provider_form import secret_hint, typed_secret
 from relay.console.roles import Viewer, viewer_of
 from relay.console.table_forms import TableForm, TableForms
@@ -94,7 +94,7 @@ class WebhookForms:
             lead="Events are posted to another program as they happen.",
             path="/webhooks/new",
             back="/webhooks",
-            after=f"/webhooks/{segment(name)}",
+            after=f"/webhooks/{path_segment(name)}",
             crumb=_CRUMB,
             action="webhook.new",
             button="Save",
@@ -106,7 +106,7 @@ class WebhookForms:
         if name not in {one.name for one in self.settings().webhooks}:
             raise web.HTTPNotFound(text=f"There is no webhook {name[:80]}.")
         table = await self.forms.editor.read(webhook_table(name))
-        page, url = f"/webhooks/{segment(name)}", str(table.values.get("url", ""))
+        page, url = f"/webhooks/{path_segment(name)}", str(table.values.get("url", ""))
         is_secret = table.values.get("format") == _SLACK or not url or mask_url(url) != url
         form = TableForm(
             name=table.name,

@@ -9,9 +9,9 @@ from aiohttp import web
 from relay.admin.webhooks import WebhookRoutes
 from relay.console.formats import sentence
 from relay.console.forms import form_of
+from relay.console.layout import Layout
 from relay.console.roles import viewer_of
-from relay.console.shell import Shell
-from relay.console.webhooks import WebhookPages, WebhookRow
+from relay.console.webhook_list import WebhookPages, WebhookRow
 from relay.events.event import Kind
 from relay.people.audit_trail import AuditTrail
 from relay.webhooks.control import Tested, UnknownWebhookError
@@ -33,7 +33,7 @@ _RESULTS = {
 class WebhookPage:
     """GET /webhooks/{name}, for everybody who reads."""
 
-    shell: Shell
+    layout: Layout
     pages: WebhookPages
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -48,7 +48,7 @@ class WebhookPage:
             posts = await control.log(name, POSTS)
         except UnknownWebhookError:
             raise web.HTTPNotFound(text=f"There is no webhook {name[:80]}.") from None
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "webhook.html",
             title=name,

@@ -8,8 +8,8 @@ from aiohttp.typedefs import Handler
 
 from relay.console import static_files
 from relay.console.access import AccessCheck, access_middleware, secure
-from relay.console.message import MessagePages
-from relay.console.messages import MessagesPage
+from relay.console.message_list import MessagesPage
+from relay.console.message_page import MessagePages
 from relay.console.roles import Role
 from relay.console.route import Route
 from relay.console.routes import guarded, page_errors
@@ -41,7 +41,7 @@ def dev_application(
         if not request.path.startswith(TRACKED):
             await secure(request, answer)
 
-    app = web.Application(middlewares=[access, page_errors(pages.shell)])
+    app = web.Application(middlewares=[access, page_errors(pages.layout)])
     app.on_response_prepare.append(headers)
     for route in (
         Route("GET", "/static/{name}", static_files.serve, None),
@@ -53,7 +53,7 @@ def dev_application(
         Route("GET", "/messages/{queue_id}", message.show, Role.VIEWER),
         Route("GET", "/messages/{queue_id}/preview", message.preview, Role.VIEWER),
     ):
-        app.router.add_route(route.method, route.path, guarded(route, pages.shell))
+        app.router.add_route(route.method, route.path, guarded(route, pages.layout))
     app.on_cleanup.append(passing.close)
     return app
 

@@ -8,10 +8,10 @@ from typing import Any
 from aiohttp import web
 
 from relay.clock import Clock
+from relay.console.layout import Layout, MenuItem
 from relay.console.mail_preview import MAX_OCTETS, POLICY, Link, visible_body
 from relay.console.message_rows import message_row
 from relay.console.roles import Viewer
-from relay.console.shell import MenuItem, Shell
 from relay.console.timeline import shown
 from relay.dev.checks import KeyLookups, dkim_checks, unsubscribe_checks
 from relay.domains.relay_keys import Keys
@@ -31,8 +31,8 @@ PAGE = 100
 """Mails of the list, at most."""
 
 
-class DevShell(Shell):
-    """The shell of these pages, with their own menu."""
+class DevLayout(Layout):
+    """The layout of these pages, with their own menu."""
 
     async def _menu(self, _: Viewer) -> Sequence[tuple[str, Sequence[MenuItem]]]:
         items = (MenuItem("/", "Mails"), MenuItem("/messages", "Messages"))
@@ -43,7 +43,7 @@ class DevShell(Shell):
 class DevPages:
     """Answers the requests."""
 
-    shell: Shell
+    layout: Layout
     stories: StoryStore
     copies: SentCopyStore
     submission: SubmissionHandler
@@ -56,7 +56,7 @@ class DevPages:
         """GET /: the newest mails, renewed every two seconds."""
         found = await self.stories.stories(MessageQuery(limit=PAGE))
         rows = [message_row(one) for one in found]
-        return await self.shell.page(request, "dev_mails.html", title="Mails", rows=rows)
+        return await self.layout.page(request, "dev_mails.html", title="Mails", rows=rows)
 
     async def mail(self, request: web.Request) -> web.StreamResponse:
         """GET /mail/ID: one mail as it was sent and as it would have left, with checks, links and story."""
@@ -65,7 +65,7 @@ class DevPages:
         original, copies = await self.copies.original(message.queue_id), await self.copies.copies(message.queue_id)
         copy = copies[0] if copies else None
         dkim, unsubscribing, links = await self._checked(message, original, copy)
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "dev_mail.html",
             title=message.subject or message.queue_id,

@@ -53,12 +53,19 @@ class Poller:
         self._marks = Marks(log)
         self._connected = ""
         """The mailbox whose last poll succeeded."""
+        self._last = ("", False)
+        """The mailbox of the last poll, and whether that succeeded."""
         self._tries: dict[int, int] = {}
         """Failed attempts by UID, in this process."""
         self._rounds = 0
         """Rounds in which marks were tried again."""
         self._missed_at = 0.0
         """Time on the loop's clock at which skipped mails are retried."""
+
+    def works(self, imap: Imap) -> bool | None:
+        """Return whether the last poll of a mailbox succeeded, None if this process has not finished one."""
+        name, succeeded = self._last
+        return succeeded if name == mailbox_name(imap) else None
 
     async def run(self) -> None:
         """Poll at once and then every `interval`, until cancelled; an unfinished mail is read again later."""
@@ -76,9 +83,11 @@ class Poller:
                 await with_token(self._tokens, partial(self.read, imap))
         except (MailboxError, StoreError, OSError) as error:
             self._connected = ""
+            self._last = (mailbox_name(imap), False)
             self._metrics.imap_up.labels(imap.host).set(0)
             self._log("imap.failed", error=str(error))
         else:
+            self._last = (mailbox_name(imap), True)
             self._metrics.imap_up.labels(imap.host).set(1)
             self._metrics.imap_last_success.labels(imap.host).set_to_current_time()
 

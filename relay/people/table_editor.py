@@ -85,8 +85,8 @@ class TableEditor:
     config: Path | None
     environ: Mapping[str, str]
     reload: Callable[[], Awaitable[Mapping[str, object]]]
-    nodes: Callable[[], Awaitable[int]]
-    """Returns the number of nodes that are alive."""
+    other_nodes: Callable[[], Awaitable[Sequence[str]]]
+    """Returns the names of the nodes of this store that are alive, beside this one."""
     audit: AuditTrail
     key: Callable[[], bytes]
     """Returns the key of versions."""
@@ -96,8 +96,12 @@ class TableEditor:
         """Return why nothing can be changed here, "" if it can."""
         if self.config is None:
             return "This server runs without a configuration file."
-        if await self.nodes() > 1:
-            return "Several nodes share this store, each with its own files. Change the files of each of them."
+        if others := await self.other_nodes():
+            return (
+                f"Other nodes share this store, each with files of its own: {', '.join(others)}. No file was changed. "
+                f"Make the change in {self.config.parent / 'conf.d'} here and on each of them, then run "
+                "`relay config reload` on each."
+            )
         return ""
 
     async def read(self, name: TableName) -> Table:

@@ -9,7 +9,7 @@ from relay.mail.queue_id import queue_id
 from relay.queue.entry import State
 from relay.queue.message import NewMessage
 from relay.reports.search import Search, Term, parsed, sender_group
-from relay.storage import search, search_blocks
+from relay.storage import search, search_blocks, search_sources
 from relay.storage.store import Store
 from tests.contract.conftest import NOW
 from tests.contract.values import accepted
@@ -127,7 +127,7 @@ async def test_pages_follow_one_another_without_gap_or_repetition(filled: Store,
 
 async def test_a_search_that_would_take_long_stops_and_goes_on(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(search, "LOOKED_AT", 2)
-    monkeypatch.setattr(search, "_CHUNK", 2)
+    monkeypatch.setattr(search_sources, "_CHUNK", 2)
     subjects, before, pages = [], "", 0
     while True:
         page = await filled.searches.search(Search(statuses=frozenset({"created", "delivered"}), before=before))

@@ -11,7 +11,7 @@ from relay.mail.queue_id import queue_id
 from relay.queue.entry import State
 from relay.queue.message import NewMessage
 from relay.reports.search import PREFIX, Search, Term, sender_group
-from relay.storage import search, search_blocks
+from relay.storage import search, search_blocks, search_sources
 from relay.storage.store import Store
 from tests.contract.conftest import NOW
 from tests.contract.values import accepted
@@ -58,6 +58,7 @@ class Known:
             and (not wanted.recipient or any(one.endswith(wanted.recipient) for one in self.recipients))
             and (not wanted.statuses or bool(wanted.statuses & self.statuses))
             and (not wanted.category or wanted.category in self.categories)
+            and (not wanted.domains or self.sender.partition("@")[2] in wanted.domains)
             and wanted.since <= NOW + self.number < (wanted.until or 9e9)
         )
 
@@ -139,6 +140,8 @@ def wanted(chance: Random) -> Search:
     if chance.random() < 0.2:
         since = chance.randint(0, MESSAGES)
         fields |= {"since": NOW + since, "until": NOW + chance.randint(since, MESSAGES)}
+    if chance.random() < 0.3:
+        fields["domains"] = tuple(chance.sample(("a.test", "b.test", "c.test"), chance.randint(1, 2)))
     return Search(**fields)  # type: ignore[arg-type]
 
 
@@ -147,10 +150,14 @@ def bounds(chance: Random) -> Iterator[tuple[object, str, int]]:
     yield search_blocks, "BLOCK", chance.randint(1, 6)
     yield search_blocks, "_BLOCKS_AT_ONCE", chance.randint(1, 4)
     yield search, "_FIRST", chance.randint(1, 5)
-    yield search, "_CHUNK", chance.randint(1, 8)
+    yield search, "MAX_PICKED_FROM", chance.choice((1, 9, 10_000))
+    yield search, "_AT_ONCE", chance.randint(1, 8)
+    yield search_sources, "_CHUNK", chance.randint(1, 8)
+    yield search_sources, "FEW", chance.choice((0, 4, 1000))
+    yield search_sources, "_FIRST_PARTS", chance.randint(1, 3)
     yield search, "LOOKED_AT", chance.randint(1, 40)
     yield search, "MAX_PARTS", chance.choice((3, 5, 800))
-    yield search, "MAX_OPEN", chance.choice((3, 5000))
+    yield search_sources, "MAX_OPEN", chance.choice((3, 5000))
 
 
 async def pages(store: Store, found: Search) -> list[str]:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.integration.connection_forms import auth_sink
 from tests.integration.test_console_afternoons import Keyboard
-from tests.integration.test_console_connect_forms import auth_sink
 from tests.integration.test_console_look import HIDDEN, SMALL, keep_picture
 from tests.servers import axe
 from tests.servers.login_console import LoginRelay

@@ -152,3 +152,15 @@ async def test_the_octets_of_another_service_are_not_shown(greeting: str) -> Non
         assert "too many connections" in (await folders_or_fault(read, account))[1]
     nobody = Imap(host="127.0.0.1", port=free_port(), tls="none", username="a", handled="leave")
     assert "connect failed" in (await folders_or_fault(read, nobody))[1]
+
+
+async def test_what_holds_without_a_key_is_shown_where_it_can_only_be_read(tmp_path: Path) -> None:
+    mailbox = (
+        '[bounces.imap]\nhost = "127.0.0.1"\nport = 9\ntls = "none"\nusername = "b@acme.test"\npassword = "none"\n'
+    )
+    async with Sink() as sink, LoginRelay(tmp_path, sink, mailbox) as relay, person(relay, "otto@acme.test") as otto:
+        page = text_of(await otto.get("/mailbox/edit"))
+        for text in ("INBOX, by default", "Move it to another folder, by default", "Handled, by default"):
+            assert text in page, page
+        assert "1m, by default" in page
+        assert "nothing" not in page

@@ -124,3 +124,32 @@ async def test_a_person_of_one_domain_chooses_among_its_providers(tmp_path: Path
         assert fragment(relay, "domain-a.test.toml") == {
             "domains": {"a.test": {"provider": "mine", "fallback_providers": ["sink"]}}
         }
+
+
+NAMES = {
+    "return_path": ("bounces.b.test", "bounces.a.test"),
+    "reply_domain": ("replies.b.test", "replies.a.test"),
+    "tracking.base_url": ("https://click.b.test", "https://click.a.test"),
+}
+"""Keys of a domain that take a name: one of another domain, and an own one."""
+
+
+async def test_a_person_of_one_domain_uses_no_name_of_another(tmp_path: Path) -> None:
+    async with Sink() as sink, relay_of(tmp_path, sink) as relay, person(relay, "ada@a.test") as ada:
+        before = fragment(relay, "domain-a.test.toml")
+        for key, (foreign, _) in NAMES.items():
+            await edited(ada, "/domains/a.test/edit", **{key.replace(".", "__"): foreign})
+            told = f"{foreign.removeprefix('https://')} is not a name of your domains. Allowed: names below them"
+            assert (ada.status, told in ada.page) == (400, True), ada.page
+        assert fragment(relay, "domain-a.test.toml") == before
+        own = {key.replace(".", "__"): name for key, (_, name) in NAMES.items()}
+        await edited(ada, "/domains/a.test/edit", **own)
+        assert ada.path == "/domains/a.test?saved=1", ada.page
+        assert fragment(relay, "domain-a.test.toml")["domains"] == {
+            "a.test": {
+                "fallback_providers": ["mine"],
+                "return_path": "bounces.a.test",
+                "reply_domain": "replies.a.test",
+                "tracking": {"base_url": "https://click.a.test"},
+            }
+        }

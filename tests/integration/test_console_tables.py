@@ -166,19 +166,6 @@ async def test_two_operators_who_edit_one_identity_lose_nothing(tmp_path: Path) 
         assert fragment(relay, "identity-jane@acme.test.toml") == {"identities": {"jane@acme.test": values}}
 
 
-async def test_what_stands_in_the_file_of_the_operator_is_shown_with_its_place(tmp_path: Path) -> None:
-    async with Sink() as sink, LoginRelay(tmp_path, sink, MORE) as relay, person(relay, "olga@acme.test") as olga:
-        await olga.get("/identities/hand@acme.test/edit")
-        line = (tmp_path / "relay.toml").read_text().split("\n").index('[identities."hand@acme.test"]') + 1
-        assert f"It is written in {tmp_path / 'relay.toml'}:{line}. Change it there." in olga.page
-        assert "By hand" in olga.page
-        assert '<form class="form"' not in olga.page
-        await olga.post("/identities/hand@acme.test/edit", {"company": "Another"})
-        assert (olga.status, f"relay.toml:{line}" in olga.page) == (400, True)
-        await olga.post("/identities/hand@acme.test/actions", {"action": "remove"})
-        assert (olga.status, f"relay.toml:{line}. Remove it there." in olga.page) == (400, True)
-
-
 async def test_names_of_strangers_act_nowhere(tmp_path: Path) -> None:
     async with Sink() as sink, LoginRelay(tmp_path, sink, MORE) as relay, person(relay, "olga@acme.test") as olga:
         await edited(olga, "/identities/new", address="jane@acme.test", display_name=EVIL, company=EVIL)

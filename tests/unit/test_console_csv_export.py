@@ -11,8 +11,8 @@ from aiohttp.test_utils import TestServer
 
 from relay.console.access import AccessCheck, access_middleware, secure
 from relay.console.csv_export import Row, csv_answer
+from relay.console.layout import Layout
 from relay.console.routes import page_errors
-from relay.console.shell import Shell
 from relay.events.ports import StoreError
 from tests.servers.waiting import PATIENCE
 
@@ -26,9 +26,9 @@ async def test_a_store_that_fails_within_a_file_ends_the_connection_without_a_se
     async def show(request: web.Request) -> web.StreamResponse:
         return await csv_answer(request, "list", ["name"], broken())
 
-    shell = Mock(spec_set=Shell)
-    shell.error.return_value = web.Response(status=503, text="second")
-    app = web.Application(middlewares=[access_middleware(AccessCheck()), page_errors(shell)])
+    layout = Mock(spec_set=Layout)
+    layout.error.return_value = web.Response(status=503, text="second")
+    app = web.Application(middlewares=[access_middleware(AccessCheck()), page_errors(layout)])
     app.on_response_prepare.append(secure)
     app.router.add_get("/list.csv", show)
     async with TestServer(app) as server:
@@ -43,7 +43,7 @@ async def test_a_store_that_fails_within_a_file_ends_the_connection_without_a_se
     assert read.count(b"HTTP/1.1 ") == 1
     assert read.startswith(b"HTTP/1.1 200 ")
     assert not read.endswith(b"0\r\n\r\n")
-    shell.error.assert_not_called()
+    layout.error.assert_not_called()
 
 
 async def test_a_file_has_the_headers_of_all_answers() -> None:

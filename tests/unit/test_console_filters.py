@@ -8,10 +8,10 @@ from aiohttp import web
 from aiohttp.test_utils import make_mocked_request
 
 from relay.console.bounces import BouncePages
+from relay.console.layout import Layout
 from relay.console.message_rows import message_row
 from relay.console.queue import MOST_LANES, PAGE, QueuePages
 from relay.console.queue_state import QueueState
-from relay.console.shell import Shell
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry
 from relay.queue.message import Message
@@ -54,7 +54,7 @@ async def test_the_file_of_a_site_has_all_its_lanes() -> None:
 
     store = Lanes()
     pages = QueuePages(
-        shell=Mock(spec_set=Shell),
+        layout=Mock(spec_set=Layout),
         settings=Mock(),
         queue=queue,  # type: ignore[arg-type]
         entries=store,  # type: ignore[arg-type]
@@ -77,9 +77,9 @@ async def test_figures_and_file_of_an_identity_are_about_the_same_mail() -> None
             asked.append(values[3])
             return ()
 
-    shell = Mock(spec_set=Shell)
+    layout = Mock(spec_set=Layout)
     pages = BouncePages(
-        shell=shell,
+        layout=layout,
         settings=Mock(return_value=Mock(domains={}, identities={})),
         tallies=Tallies(),  # type: ignore[arg-type]
         reports=Mock(),
@@ -88,8 +88,8 @@ async def test_figures_and_file_of_an_identity_are_about_the_same_mail() -> None
     )
     await pages.show(request("/bounces?identity=jane@acme.test&domain=other.test"))
     assert asked == [("jane@acme.test",)]
-    assert shell.page.call_args.kwargs["export"] == "/bounces.csv?identity=jane%40acme.test"
-    assert shell.page.call_args.kwargs["filters"]["domain"] == ""
+    assert layout.page.call_args.kwargs["export"] == "/bounces.csv?identity=jane%40acme.test"
+    assert layout.page.call_args.kwargs["filters"]["domain"] == ""
 
 
 class Counted(tuple[Event, ...]):

@@ -4,7 +4,7 @@ import pytest
 
 from relay.console import formats
 from relay.console.csv_export import csv_text
-from relay.console.links import link
+from relay.console.page_urls import page_url
 from relay.console.roles import masked
 
 NOON = 1_796_126_400.0
@@ -71,8 +71,8 @@ def test_cells_that_a_spreadsheet_would_run_are_text() -> None:
 
 
 def test_addresses_of_pages_keep_their_parameters() -> None:
-    assert link("/messages", {"q": "a b&c", "status": ""}, status="bounced") == "/messages?q=a+b%26c&status=bounced"
-    assert link("/messages", {"q": "x"}, q="") == "/messages"
+    assert page_url("/messages", {"q": "a b&c", "status": ""}, status="bounced") == "/messages?q=a+b%26c&status=bounced"
+    assert page_url("/messages", {"q": "x"}, q="") == "/messages"
 
 
 @pytest.mark.parametrize(

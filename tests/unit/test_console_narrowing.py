@@ -81,9 +81,9 @@ async def test_a_long_queue_is_not_picked_through(
 ) -> None:
     state = QueueState(0.0, [Depth("mx:a.test", State.WAITING, True, waiting, 0.0)], {}, [])
     entries = Mock(entries=AsyncMock(return_value=[]))
-    shell = Mock(page=AsyncMock(return_value=web.Response()))
+    layout = Mock(page=AsyncMock(return_value=web.Response()))
     pages = QueuePages(
-        shell=shell,
+        layout=layout,
         settings=lambda: SETTINGS,
         queue=AsyncMock(return_value=state),
         entries=entries,

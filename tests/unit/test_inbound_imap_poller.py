@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from relay.config.settings import Imap, Settings
+from relay.config.settings import Bounces, Imap, Settings
 from relay.events.ports import StoreError
 from relay.inbound import imap_poller as room
 from relay.inbound.imap_connection import MailboxError
@@ -17,6 +17,7 @@ from relay.inbound.imap_poller import TRIES, Poller
 from relay.inbound.imap_state import MAX_MISSED, MailboxPosition, mailbox_name, read_position, write_position
 from relay.inbound.mail_effects import ProcessResult
 from relay.metrics import Metrics
+from tests.servers.waiting import PATIENCE
 from tests.unit.oauth_parts import NoTokens
 
 ACCOUNT = Imap(host="imap.acme.test", username="b", password=SecretStr("x"))
@@ -265,3 +266,17 @@ async def test_the_poller_ends_when_it_is_cancelled(folder: Folder, tmp_path: Pa
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
+
+
+async def test_the_last_poll_is_known_for_the_mailbox_it_was_of(folder: Folder, tmp_path: Path) -> None:
+    settings, one = Settings(bounces=Bounces(imap=ACCOUNT)), RecordingProcessor()
+    polling = Poller(lambda: settings, tmp_path / "imap.json", one.take, one.log, NoTokens(), Metrics())
+    assert polling.works(ACCOUNT) is None
+    for broken, works in (({1}, False), (set[int](), True)):
+        folder.broken = broken
+        running = asyncio.create_task(polling.run())
+        async with asyncio.timeout(PATIENCE):
+            while polling.works(ACCOUNT) is not works:
+                await asyncio.sleep(0.01)
+        running.cancel()
+    assert polling.works(ACCOUNT.model_copy(update={"host": "other.test"})) is None

@@ -145,6 +145,14 @@ class NodeFile:
         os.close(self._descriptor)
 
 
+def node_id(data_dir: Path) -> str:
+    """Return the id of the node with that data directory, "" if there was none."""
+    try:
+        return (data_dir / NODE_FILE).read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 class NodeRegistry:
     """Implements NodeStore: the nodes that share the database, as of the last heartbeat."""
 

@@ -28,7 +28,7 @@ class MenuItem:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shell:
+class Layout:
     """Answers requests with pages."""
 
     hostname: Callable[[], str]

@@ -10,7 +10,7 @@ from relay.config.settings import Settings
 from relay.console.csv_export import Row, csv_answer
 from relay.console.figures import DayFigures
 from relay.console.formats import counted, minute, number
-from relay.console.links import link
+from relay.console.layout import Layout
 from relay.console.message_filters import (
     STATUSES,
     FilterError,
@@ -21,8 +21,8 @@ from relay.console.message_filters import (
 )
 from relay.console.message_rows import message_row, status_of, why_of
 from relay.console.narrowing import providers_of
+from relay.console.page_urls import page_url
 from relay.console.roles import Viewer, viewer_of
-from relay.console.shell import Shell
 from relay.mail.lane import DIRECT
 from relay.mail.queue_id import LENGTH, is_queue_id, time_of
 from relay.reports.ports import MessageQuery, Story, StoryStore
@@ -45,7 +45,7 @@ COLUMNS = (
 class MessagesPage:
     """GET /messages and /messages.csv."""
 
-    shell: Shell
+    layout: Layout
     settings: Callable[[], Settings]
     stories: StoryStore
     searches: SearchStore
@@ -63,7 +63,7 @@ class MessagesPage:
         first_page = not filters.search.before
         if first_page and filters.is_narrowed and len(found.stories) == 1 and not found.next:
             raise web.HTTPFound(f"/messages/{found.stories[0].message.queue_id}")
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "messages.html",
             title="Messages",
@@ -76,10 +76,10 @@ class MessagesPage:
             spans=span_options(),
             categories=category_options(),
             providers=[("", "Any"), *((name, name) for name in self._providers(viewer))],
-            newest="" if first_page else link("/messages", filters.given),
-            older=link("/messages", filters.given, before=found.next) if found.next else "",
+            newest="" if first_page else page_url("/messages", filters.given),
+            older=page_url("/messages", filters.given, before=found.next) if found.next else "",
             reached=_reached(found, now),
-            export=link("/messages.csv", filters.given),
+            export=page_url("/messages.csv", filters.given),
         )
 
     async def export(self, request: web.Request) -> web.StreamResponse:
@@ -130,7 +130,7 @@ class MessagesPage:
             counts |= {} if viewer.domains else {"waiting": await self.waiting()}
         return [
             (
-                link("/messages", filters.given, status=value),
+                page_url("/messages", filters.given, status=value),
                 f"{word} {number(counts[value])}" if value in counts else word,
                 filters.given["status"] == value,
             )

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from relay.console.csv_export import csv_answer, one_page
 from relay.console.formats import counted, listed, part_of
-from relay.console.shell import Shell
+from relay.console.layout import Layout
 from relay.webhooks.control import COUNTED, WebhookControl, WebhookView
 from relay.webhooks.ports import Failure
 
@@ -41,7 +41,7 @@ class WebhookRow:
 class WebhookPages:
     """GET /webhooks and /webhooks.csv."""
 
-    shell: Shell
+    layout: Layout
     control: WebhookControl
 
     async def show(self, request: web.Request) -> web.StreamResponse:
@@ -56,7 +56,7 @@ class WebhookPages:
         else:
             headline = "The webhook works." if len(rows) == 1 else f"{part_of(len(rows), len(rows))} webhooks work."
         text = f"Look at {listed(bad)}. Nothing is lost: events wait, and are sent when it answers." if bad else ""
-        return await self.shell.page(
+        return await self.layout.page(
             request, "webhooks.html", title="Webhooks", rows=rows, headline=headline, text=text
         )
 

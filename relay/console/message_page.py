@@ -9,11 +9,11 @@ from aiohttp import web
 from relay.admin.requests import parse_place
 from relay.clock import Clock
 from relay.console.formats import in_words, minute, sentence
+from relay.console.layout import Layout
 from relay.console.mail_preview import MAX_OCTETS, POLICY, Link, header_of, visible_body
 from relay.console.message_rows import last_failure, status_of, why_of
 from relay.console.narrowing import shown_reasons
 from relay.console.roles import Viewer, viewer_of
-from relay.console.shell import Shell
 from relay.console.timeline import ShownEvent, Station, folded, shown, stations
 from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event
@@ -59,7 +59,7 @@ class RecipientWay:
 class MessagePages:
     """The pages of a message, and the preview of its body."""
 
-    shell: Shell
+    layout: Layout
     stories: StoryStore
     store: QueueAdminStore
     explain: Callable[[Message, Entry], Sequence[Reason]]
@@ -76,7 +76,7 @@ class MessagePages:
         found = await self.stories.story_page(queue_id, after, EVENTS) if is_queue_id(queue_id) else None
         if found is None or not viewer_of(request).sees(found[0].message.policy.domain):
             text = "It may be older than the messages that are kept, or the address was mistyped."
-            return await self.shell.error(request, 404, "There is no such message", text, state="off")
+            return await self.layout.error(request, 404, "There is no such message", text, state="off")
         story, page = found
         content = await self.store.content(queue_id) if story.message.size <= MAX_OCTETS else None
         # Of one recipient all events come, page by page; of several the first and last of each kind.
@@ -86,7 +86,7 @@ class MessagePages:
         if viewer.may("SUPPORT"):
             ways = await self._with_suppressions(story.message, ways, now)
         state, verdict = _verdict(story, now)
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "message.html",
             title=story.message.subject or queue_id,

@@ -9,9 +9,9 @@ from aiohttp import web
 from relay.clock import Clock
 from relay.console.formats import number
 from relay.console.forms import form_of
+from relay.console.layout import Layout
 from relay.console.login import signed_in_of
 from relay.console.roles import Role, viewer_of
-from relay.console.shell import Shell
 from relay.people.audit_trail import AuditTrail
 from relay.people.ports import Plan, SessionStore
 
@@ -61,10 +61,10 @@ class Action:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class PlanPages:
+class ConfirmationPages:
     """GET and POST /confirm/{plan}: the question, and its answer."""
 
-    shell: Shell
+    layout: Layout
     sessions: SessionStore
     audit: AuditTrail
     clock: Clock
@@ -116,7 +116,7 @@ class PlanPages:
             before=done.before,
             after=done.after,
         )
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "done.html",
             title="Done" if done.state == "ok" else "Done in part" if done.state == "wait" else "Nothing was changed",
@@ -130,7 +130,7 @@ class PlanPages:
 
     async def _question(self, request: web.Request, plan: Plan, fault: str = "") -> web.StreamResponse:
         asked = self.actions[plan.action].question(plan)
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "confirm.html",
             title=asked.title,
@@ -157,4 +157,4 @@ class PlanPages:
         text = (
             "It was confirmed before, or asked more than 15 minutes ago, or in another login. Begin anew on its page."
         )
-        return await self.shell.error(request, 410, "There is nothing to confirm", text, state="off")
+        return await self.layout.error(request, 410, "There is nothing to confirm", text, state="off")

@@ -8,9 +8,9 @@ from aiohttp import web
 from relay.config.settings import Settings
 from relay.console.csv_export import csv_answer, one_page
 from relay.console.formats import listed, part_of, time_of_json
+from relay.console.layout import Layout
 from relay.console.narrowing import providers_of
 from relay.console.roles import Viewer, viewer_of
-from relay.console.shell import Shell
 from relay.queue.pause import Pause
 from relay.reports.serialize import JsonObject
 
@@ -36,7 +36,7 @@ class ProviderRow:
 class ProviderPages:
     """GET /providers and /providers.csv."""
 
-    shell: Shell
+    layout: Layout
     settings: Callable[[], Settings]
     rows: Callable[[], Awaitable[Sequence[JsonObject]]]
     """Returns the providers as the API has them."""
@@ -55,7 +55,7 @@ class ProviderPages:
             headline = f"{part_of(len(paused), len(rows))} ways out {verb} paused: {listed(paused)}."
         else:
             headline = "The way out works." if len(rows) == 1 else f"{part_of(len(rows), len(rows))} ways out work."
-        return await self.shell.page(
+        return await self.layout.page(
             request,
             "providers.html",
             title="Providers",
