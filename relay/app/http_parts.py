@@ -1,4 +1,4 @@
-"""Builds what answers HTTP from the parts of a relay. Imported when mail is accepted already."""
+"""Builds what answers HTTP from the parts of a relay."""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass

@@ -6,17 +6,18 @@ import secrets
 from collections.abc import Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from relay import __version__
 from relay.app.alert_mailer import AlertQueue
+from relay.app.background_tasks import start_background_tasks
 from relay.app.compiled_code import NATIVE_FAULTS, REWRITER
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.event_sink import open_event_sink
+from relay.app.http_parts import Answers, build_http_servers
+from relay.app.http_servers import HttpServers
 from relay.app.maintenance import depth_by_state
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
@@ -30,16 +31,13 @@ from relay.config import Settings
 from relay.domains.key_files import load_keys
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
+from relay.http_tracker import Tracker
 from relay.log import open_log
 from relay.mail.queue_id import KeyedNumbers, QueueIds
 from relay.queue.bounce_policy import BouncePolicy
 from relay.storage.open import open_store
 from relay.storage.store import Store
 from relay.webhooks.service import Webhooks
-
-if TYPE_CHECKING:
-    from relay.app.http_servers import HttpServers
-    from relay.http_tracker import Tracker
 
 DRAIN = 25.0
 """Seconds that in-flight transactions have after SIGTERM."""
@@ -52,7 +50,7 @@ class _Parts:
     store: Store
     inbound: SmtpListeners
     outbound: OutboundParts
-    http: "HttpServers"
+    http: HttpServers
     webhooks: Webhooks
     sink: EventSink
     reloader: Reloader
@@ -136,10 +134,10 @@ class App:
             tracker=tracker.port if tracker else None,
         )
 
-    async def _open(self, settings: Settings) -> "Tracker | None":
+    async def _open(self, settings: Settings) -> Tracker | None:
         """Open the parts in order, and return the tracker.
 
-        Listeners of mail open as soon as it can be processed. Mail is accepted while the modules of HTTP are imported.
+        Listeners of mail open last: a client of theirs may use the tracker and the admin socket at once.
         """
         self._prepare_process(settings)
         keys = load_keys(settings, self.log)
@@ -157,22 +155,19 @@ class App:
         self.observer.metrics.deliveries.profiles = {one.name for one in outbound.explainer.profiles()}
         inbound = await open_smtp_listeners(context, outbound)
         webhooks = open_webhooks(context)
-        await webhooks.begin()
+        http = self._http_servers(context, outbound, inbound, webhooks)
         sink = await open_event_sink(context)
-        async with AsyncExitStack() as opened:
-            opened.push_async_callback(inbound.stop)
-            await inbound.listen()
-            http = await self._http_servers(context, outbound, inbound, webhooks)
-            self._parts = self._all_parts(context, inbound, outbound, http, webhooks, sink)
-            tracker = await http.start_tracker(sink)
-            if settings.tracker.guard:
-                await outbound.monitor.start()
-            await http.start_admin()
-            # Last on the stack: mail is refused first when the relay stops, while the tracker still answers.
-            self._stack.push_async_exit(opened.pop_all())
+        self._parts = self._all_parts(context, inbound, outbound, http, webhooks, sink)
+        tracker = await http.start_tracker(sink)
+        if settings.tracker.guard:
+            await outbound.monitor.start()
+
+        await http.start_admin()
+        await webhooks.begin()
+        self._stack.push_async_callback(inbound.stop)
+        await inbound.listen()
         self._listening = True
-        tasks = await asyncio.to_thread(import_module, "relay.app.background_tasks")
-        tasks.start_background_tasks(context, inbound, outbound, webhooks, tallies)
+        start_background_tasks(context, inbound, outbound, webhooks, tallies)
         return tracker
 
     def _prepare_process(self, settings: Settings) -> None:
@@ -186,7 +181,7 @@ class App:
         context: AppContext,
         inbound: SmtpListeners,
         outbound: OutboundParts,
-        http: "HttpServers",
+        http: HttpServers,
         webhooks: Webhooks,
         sink: EventSink,
     ) -> _Parts:
@@ -200,15 +195,13 @@ class App:
         )
         return _Parts(context.store, inbound, outbound, http, webhooks, sink, reloader)
 
-    async def _http_servers(
+    def _http_servers(
         self, context: AppContext, outbound: OutboundParts, inbound: SmtpListeners, webhooks: Webhooks
-    ) -> "HttpServers":
-        late = await asyncio.to_thread(import_module, "relay.app.http_parts")
-        answers = late.Answers(self.checks, self.readiness, self.status, self.reload, self.shown_configuration)
-        made: HttpServers = late.build_http_servers(
+    ) -> HttpServers:
+        answers = Answers(self.checks, self.readiness, self.status, self.reload, self.shown_configuration)
+        return build_http_servers(
             context, outbound, inbound, webhooks, answers, configuration=self.configuration, node=self._node
         )
-        return made
 
     async def _context(self, settings: Settings) -> AppContext:
         wake = asyncio.Event()

@@ -33,7 +33,7 @@ async def test_a_port_in_use_is_a_clear_error(tmp_path: Path) -> None:
 
 
 async def test_a_signal_during_the_start_ends_it_in_order(tmp_path: Path) -> None:
-    """From the first accepted mail on, also while the modules of HTTP are imported."""
+    """From the first greeting on."""
     relay = RelayProcess(tmp_path, 9)
     relay.environment = {"RELAY__LOG__LEVEL": "info"}  # A program of its own, whose start takes its time.
     starting = asyncio.create_task(relay.start())

@@ -25,10 +25,7 @@ from relay.dsn.rules_file import built_in_rules
 MAX_REQUEST = 1 << 17
 """Octets of a request."""
 
-IMPORTED_LATER = (
-    *("relay.app.relay", "relay.app.http_parts", "relay.app.background_tasks", "relay.app.tracker"),
-    *("relay.storage.postgres.store", "uvloop"),
-)
+IMPORTED_LATER = ("relay.app.relay", "relay.app.tracker", "relay.storage.postgres.store", "uvloop")
 """Modules that commands import when they run."""
 
 
