@@ -19,7 +19,7 @@ _V1_LONGEST = 107
 _V2_FIXED = 16
 """Octets of a header of version 2 before the addresses: signature, command, family, length."""
 
-V2_LONGEST = 8192
+V2_MAX = 8192
 """Octets of a header of version 2 with all its TLVs, at most. The largest one, a client certificate, is smaller."""
 
 _FIRST_READ = 12
@@ -106,8 +106,8 @@ def _missing_v2(data: bytes) -> int:
     if len(data) < _V2_FIXED:
         return _V2_FIXED - len(data)
     total = _V2_FIXED + int.from_bytes(data[14:16])
-    if total > V2_LONGEST:
-        raise ProxyHeaderError(f"the header has {total} octets, more than {V2_LONGEST}")
+    if total > V2_MAX:
+        raise ProxyHeaderError(f"the header has {total} octets, more than {V2_MAX}")
     return total - len(data)
 
 

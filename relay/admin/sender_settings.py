@@ -28,7 +28,7 @@ from relay.queue.pause import BY_APPLICATION, HOLD_BY_APPLICATION, Pause
 _KEPT = ("credentials", "sandbox")
 """Keys that bound a sender: one that is not given stays as it is."""
 
-LONGEST_NAME = 200
+MAX_NAME = 200
 """Characters of a name of which an address is made, at most."""
 
 
@@ -61,8 +61,8 @@ class SenderSettingsRoutes:
         reject_unknown_parameters(request.query, ("name",))
         name, settings = request.query.get("name", "").strip(), self.settings()
         domain, owns = settings.server.identities_domain, request.get(OWNS)
-        if not 0 < len(name) <= LONGEST_NAME:
-            raise web.HTTPBadRequest(text=f"name must have 1 to {LONGEST_NAME} characters, such as Jane Doe")
+        if not 0 < len(name) <= MAX_NAME:
+            raise web.HTTPBadRequest(text=f"name must have 1 to {MAX_NAME} characters, such as Jane Doe")
         if not domain or (owns is not None and not owns(domain)):
             text = "addresses are made at server.identities_domain, which is not one of yours: choose the address"
             raise web.HTTPConflict(text=text)

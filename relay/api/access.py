@@ -29,7 +29,7 @@ Authenticate = Callable[[Settings, str, str], Awaitable[str | None]]
 AT_ONCE = 25
 """Requests of one credential at the same time, at most: half of the connections of the API."""
 
-LONGEST_PAUSE = 10.0
+MAX_PAUSE = 10.0
 """Seconds that a request with a login waits after failures, at most."""
 
 _REALM = {"WWW-Authenticate": 'Basic realm="relay", charset="UTF-8"'}
@@ -146,7 +146,7 @@ class Access:
         settings = self.settings()
         client = request[CLIENT] = client_address_of(request, settings.api.trusted_proxies)
         counted = login_failure_key(username, secret)
-        wait = self.throttle.reserve(client, counted, self.clock(), LONGEST_PAUSE)
+        wait = self.throttle.reserve(client, counted, self.clock(), MAX_PAUSE)
         if wait is None:
             raise web.HTTPTooManyRequests(text="too many wrong logins; try again later", headers={"Retry-After": "30"})
         if wait > 0:

@@ -25,7 +25,7 @@ from relay.webhooks.feed import EventFeed, Position, PositionError, parse_positi
 from relay.webhooks.filters import Filter, restricted, restricted_to_domains
 from relay.webhooks.schemas import event_schemas
 
-MOST = 1000
+MAX_EVENTS = 1000
 """Events of one answer, at most."""
 
 PAGE = 500
@@ -44,7 +44,7 @@ _TEXT = {"type": "string"}
 
 _AFTER = {**_TEXT, "pattern": "^(now|[0-9]{1,19}-[0-9]{1,19}|)$"}
 
-_COUNT = {"type": "integer", "minimum": 1, "maximum": MOST, "default": 100}
+_COUNT = {"type": "integer", "minimum": 1, "maximum": MAX_EVENTS, "default": 100}
 
 PARAMETERS = (
     Parameter(
@@ -216,8 +216,8 @@ def parse_query(query: MultiMapping[str], headers: Mapping[str, str]) -> EventQu
     except PositionError as error:
         raise web.HTTPBadRequest(text=f"after: {error}") from None
     limit = query.get("limit", "100")
-    if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) <= MOST):
-        raise web.HTTPBadRequest(text=f"limit must be a number from 1 to {MOST}")
+    if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) <= MAX_EVENTS):
+        raise web.HTTPBadRequest(text=f"limit must be a number from 1 to {MAX_EVENTS}")
     since = inf if after == "now" else time_parameter(query, "since")
     found = replace(_filter(query), since=0.0 if since == inf else since)
     return EventQuery(position, since, int(limit), found, _choice(query, "subject", "no") == "yes")

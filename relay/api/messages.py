@@ -48,7 +48,7 @@ from relay.reports.serialize import story_json
 
 MAIL_TYPE = "message/rfc822"
 
-MOST_LISTED = 100
+MAX_LISTED = 100
 """Messages of one page, at most."""
 
 ONE_MESSAGE = f"{PREFIX}/messages/{{queue_id:(?!batch$)[^{{}}/]+}}"
@@ -248,8 +248,8 @@ def _batch_items(value: object) -> Sequence[object]:
 def _message_query(query: MultiMapping[str]) -> MessageQuery:
     reject_unknown_parameters(query, {one.name for one in LIST_PARAMETERS})
     limit = query.get("limit", "50")
-    if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) <= MOST_LISTED):
-        raise ProblemError(400, f"limit must be a number from 1 to {MOST_LISTED}")
+    if not (limit.isascii() and limit.isdigit() and 0 < int(limit[:9]) <= MAX_LISTED):
+        raise ProblemError(400, f"limit must be a number from 1 to {MAX_LISTED}")
     return MessageQuery(
         message_id=query.get("message_id", ""),
         recipient=query.get("recipient", ""),

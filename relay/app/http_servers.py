@@ -26,16 +26,9 @@ from relay.admin.sites import SiteRoutes
 from relay.admin.suppression_evidence import EvidenceRoutes
 from relay.admin.wait_reasons import WaitReasonRoutes
 from relay.admin.webhooks import WebhookRoutes
-from relay.api.access import Access, as_operator, has_login
+from relay.api.access import as_operator, has_login
 from relay.api.events import EventRoutes
-from relay.api.management import management_routes
-from relay.api.messages import MessageRoutes
-from relay.api.request_log import RequestLog
-from relay.api.server import api_application
-from relay.api.submitter import Submitter
-from relay.api.vendors.mailgun_lists import Lists
-from relay.api.vendors.routes import Sending
-from relay.api.vendors.services import service_routes, services
+from relay.app.api import ApiBuilder
 from relay.app.console import ConsoleBuilder
 from relay.app.context import AppContext
 from relay.app.dev_pages import open_dev_pages
@@ -47,7 +40,6 @@ from relay.app.queue_routes import queue_routes
 from relay.app.smtp_listeners import SmtpListeners
 from relay.app.webhook_writer import WebhookWriter
 from relay.config.bind_addresses import bind_hosts
-from relay.config.settings import Settings
 from relay.console.routes import console_application
 from relay.events.sink import EventSink
 from relay.http_tracker import Tracker
@@ -134,12 +126,8 @@ class HttpServers:
             server = self._server(AdminServer(acting.application(self._console())))
             await server.start_tcp(bind_hosts(settings, settings.console), settings.console.port, acting.tls())
         if settings.api.address:
-            events, messages, access = self._event_routes(), self._message_routes(), self._access()
-            managed = management_routes(self._admin_routes())
-            routes = [*messages.routes(), *managed, *events.routes()]
-            vendors = self._vendor_routes(messages, access)
-            application = api_application(access, routes, events.close, vendors=vendors)
-            RequestLog(self.context.log).install(application)
+            builder = ApiBuilder(self.context, self.outbound, self.inbound, self.webhooks.feed)
+            application = builder.application(self._admin_routes(), self._event_routes())
             api = self._server(AdminServer(application, has_login))
             await api.start_tcp(bind_hosts(settings, settings.api), settings.api.port)
         if settings.metrics.address:
@@ -275,33 +263,3 @@ class HttpServers:
 
     def _event_routes(self) -> EventRoutes:
         return EventRoutes(self.webhooks.feed, self.webhooks.listening, self.webhooks.forget)
-
-    def _message_routes(self) -> MessageRoutes:
-        context = self.context
-        submitter = Submitter(
-            context.settings, self.inbound.submission, context.store.reports, context.observer.store_trouble
-        )
-        return MessageRoutes(
-            context.settings,
-            submitter,
-            queue_routes(self.context, self.outbound),
-            context.store.reports,
-            SentCopyRoutes(context.store.sent_copies),
-        )
-
-    def _vendor_routes(self, messages: MessageRoutes, access: Access) -> Sequence[web.RouteDef]:
-        """Return the routes in the forms of mail services."""
-        settings, store = self.context.settings, self.context.store
-        sending = Sending(settings, messages.submitter, messages.memory, self.context.clock)
-        lists = Lists(store.suppressions, store.unsubscribes)
-        return service_routes(access, services(settings, sending, self.webhooks.feed, lists))
-
-    def _access(self) -> Access:
-        keys = self.inbound.credential_keys
-
-        async def authenticate(settings: Settings, username: str, secret: str) -> str | None:
-            found = await keys.authenticate(settings, username, secret)
-            return found.credential if found else None
-
-        audit = open_people(self.context, self.outbound).audit
-        return Access(self.context.settings, authenticate, self.context.clock, audit)

@@ -74,12 +74,7 @@ def init(
     the rest goes to standard error.
     """
     domain = canonical_domain(name)
-    if username and not provider:
-        raise click.UsageError("--username is the login at a provider: name it with --provider")
-    if username and not password and not sys.stdin.isatty():
-        raise click.UsageError(f"the password of {username} is missing: set RELAY_PROVIDER_PASSWORD or use --password")
-    if username and not password:
-        password = click.prompt(f"Password of {username} at {provider}", hide_input=True, err=True)
+    password = _password(provider, username, password)
     key = new_key(LOGIN, secrets.token_bytes(RANDOM_OCTETS))
     run = FirstConfiguration(
         *(domain, hostname or f"mail.{domain}", data_dir.absolute(), _host_port("--provider", provider, 587), username),
@@ -94,6 +89,17 @@ def init(
     if checks:
         for result in results(settings, path):
             show_result(result, err=form != "text")
+
+
+def _password(provider: str, username: str, password: str) -> str:
+    """Return the password of the login at the provider; ask for one that is missing. Raises UsageError."""
+    if username and not provider:
+        raise click.UsageError("--username is the login at a provider: name it with --provider")
+    if username and not password and not sys.stdin.isatty():
+        raise click.UsageError(f"the password of {username} is missing: set RELAY_PROVIDER_PASSWORD or use --password")
+    if username and not password:
+        return str(click.prompt(f"Password of {username} at {provider}", hide_input=True, err=True))
+    return password
 
 
 def _secret_files(run: FirstConfiguration, key: str, password: str) -> dict[str, str]:

@@ -18,7 +18,7 @@ from relay.people.ports import Plan, SessionStore
 KEPT = 900.0
 """Seconds for which a plan can be confirmed."""
 
-MOST_ROWS = 100_000
+MAX_ROWS = 100_000
 """Rows of one plan, at most."""
 
 

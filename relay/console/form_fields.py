@@ -15,7 +15,7 @@ Kind = Literal["text", "email", "url", "number", "list", "switch", "select", "ra
 
 YES, NO = "yes", "no"
 
-LONGEST = 10_000
+MAX_FIELD = 10_000
 """Characters of a field, at most."""
 
 _PARTS = re.compile(r"[\s,;]+")
@@ -91,7 +91,7 @@ def texts_of(fields: Iterable[FormField], values: Mapping[str, Any]) -> dict[str
 
 def submitted(fields: Iterable[FormField], form: Mapping[str, str]) -> dict[str, str]:
     """Return the text of each field as a browser sent it. A switch that is off is not sent."""
-    return {one.key: _sent(one, form).strip()[:LONGEST] for one in fields}
+    return {one.key: _sent(one, form).strip()[:MAX_FIELD] for one in fields}
 
 
 def _sent(field: FormField, form: Mapping[str, str]) -> str:

@@ -12,7 +12,7 @@ from relay.verification.verifier import Verifier
 SETUP: Sequence[TestStep] = ("sending", "tracking", "receiving")
 """Steps of a whole test. The one that sends a code is last: its mail is read then, and the code typed in."""
 
-MOST_RESULTS = 1000
+MAX_RESULTS = 1000
 """Identities whose last results are kept, at most."""
 
 
@@ -41,7 +41,7 @@ class IdentityTests:
     def keep(self, address: str, result: JsonObject) -> None:
         """Keep the result of a step."""
         self._results.setdefault(address, {})[str(result["step"])] = result
-        if len(self._results) > MOST_RESULTS:
+        if len(self._results) > MAX_RESULTS:
             del self._results[next(iter(self._results))]
 
     async def close(self) -> None:

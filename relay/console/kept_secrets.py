@@ -16,7 +16,7 @@ from relay.oauth.sealing import NONCE, Key, SealError, seal, unseal
 KEPT = 900.0
 """Seconds for which a password is kept."""
 
-LONGEST = 4096
+MAX_TEXT = 4096
 """Characters of a password and of what a form carries, at most."""
 
 
@@ -29,13 +29,13 @@ class KeptSecrets:
 
     def keep(self, request: web.Request, secret: str) -> str:
         """Return what a form carries for a password, "" for none."""
-        if not secret or len(secret) > LONGEST // 2:
+        if not secret or len(secret) > MAX_TEXT // 2:
             return ""
         return seal(f"{self.clock() + KEPT:.0f} {secret}", _purpose(request), self.keys()[0], os.urandom(NONCE))
 
     def opened(self, request: web.Request, carried: str) -> str:
         """Return the password, "" if it was kept for another login, or too long ago."""
-        if not carried or len(carried) > LONGEST:
+        if not carried or len(carried) > MAX_TEXT:
             return ""
         try:
             until, _, secret = unseal(carried, _purpose(request), self.keys()).partition(" ")

@@ -8,7 +8,7 @@ from typing import Any
 from aiohttp import web
 
 from relay.admin.address_lists import AddressListRoutes
-from relay.console.confirmations import MOST_ROWS, Action, ConfirmationPages, Done, Question
+from relay.console.confirmations import MAX_ROWS, Action, ConfirmationPages, Done, Question
 from relay.console.formats import counted
 from relay.console.forms import file_of, form_of, local_path
 from relay.console.list_files import ListFileError, read_list
@@ -16,7 +16,7 @@ from relay.console.roles import Role, Viewer, viewer_of
 from relay.mail.canonical_address import canonical, canonical_domain, domain_of
 from relay.people.ports import Plan
 
-MOST_FAULTS = 50
+MAX_FAULTS = 50
 """Faults that a page lists, at most."""
 
 _AT_ONCE = 1000
@@ -76,15 +76,15 @@ class ListActions:
                     faults.append(f"Line {line}: {error}")
                     continue
                 found.setdefault(json.dumps(given, sort_keys=True))
-                if len(found) > MOST_ROWS:
-                    faults.append(f"Line {line} and what follows: a file may have {MOST_ROWS:,} addresses. Split it.")
+                if len(found) > MAX_ROWS:
+                    faults.append(f"Line {line} and what follows: a file may have {MAX_ROWS:,} addresses. Split it.")
                     break
         except ListFileError as error:
             faults.append(str(error))
         if not found and not faults:
             faults.append("The file has no addresses.")
-        more = [f"{counted(len(faults) - MOST_FAULTS, 'more line')}"] if len(faults) > MOST_FAULTS else []
-        return list(found)[:MOST_ROWS], [*faults[:MOST_FAULTS], *more]
+        more = [f"{counted(len(faults) - MAX_FAULTS, 'more line')}"] if len(faults) > MAX_FAULTS else []
+        return list(found)[:MAX_ROWS], [*faults[:MAX_FAULTS], *more]
 
     def _check(self, given: Mapping[str, str], viewer: Viewer) -> None:
         """Raise ValueError for an entry that the list does not take from this person."""

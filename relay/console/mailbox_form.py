@@ -25,7 +25,7 @@ from relay.console.tls_texts import TLS_TEXTS, tls_options
 from relay.people.ports import Plan
 from relay.people.table_editor import Edit, TableEditor
 
-MOST_FOLDERS = 500
+MAX_FOLDERS = 500
 """Folders of a choice, at most."""
 
 _PLACE = {"host": "", "port": "993", "tls": "implicit", "username": ""}
@@ -89,7 +89,7 @@ class MailboxForms:
         if found is None:
             notice = Notice("bad", "The login does not work.", fault)
             return await self.forms.again(request, form, notice, {"host": "The server did not let the relay in."})
-        names = [one.name for one in found.folders if one.messages is not None][:MOST_FOLDERS]
+        names = [one.name for one in found.folders if one.messages is not None][:MAX_FOLDERS]
         shown, _ = await self._form(request, names)
         notice = Notice("ok", "The server takes the login.", f"{counted(len(names), 'folder')} to choose from.")
         return await self.forms.again(request, replace(shown, hidden={**form.hidden, **shown.hidden}), notice)
@@ -151,7 +151,7 @@ def carried_folders(text: str) -> Sequence[str]:
         found = json.loads(text) if text else []
     except ValueError:
         return []
-    return [one for one in found if isinstance(one, str)][:MOST_FOLDERS] if isinstance(found, list) else []
+    return [one for one in found if isinstance(one, str)][:MAX_FOLDERS] if isinstance(found, list) else []
 
 
 def sections(viewer: Viewer, table: Table, folders: Sequence[str], given: str) -> Sequence[Section]:

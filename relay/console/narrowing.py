@@ -13,7 +13,7 @@ from relay.queue.pause import Pause
 from relay.queue.routing import LanePause
 from relay.queue.wait_reasons import Reason
 
-MOST_PICKED = 10_000
+MAX_PICKED = 10_000
 """Open entries of all domains, at most, from which a page picks out those of some. Their index has no domain."""
 
 TOO_MANY = (

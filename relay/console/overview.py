@@ -13,7 +13,7 @@ from relay.console.cached import Cached
 from relay.console.figures import KINDS, DayFigures, day_figures
 from relay.console.formats import duration, number, percent
 from relay.console.layout import Layout
-from relay.console.narrowing import MOST_PICKED, shown_holds, shown_lanes, shown_reasons
+from relay.console.narrowing import MAX_PICKED, shown_holds, shown_lanes, shown_reasons
 from relay.console.queue_state import OPEN, QueueState
 from relay.console.roles import Viewer, viewer_of
 from relay.console.time_columns import DAY_SPAN
@@ -137,9 +137,9 @@ class OverviewPage:
         if not viewer.domains:
             oldest_at = min((time_of(one) for one in queue.oldest.values() if is_queue_id(one)), default=None)
             return Waits(queue.total, oldest_at, await self._oldest(queue, now))
-        if queue.total > MOST_PICKED:
+        if queue.total > MAX_PICKED:
             return Waits(None, None, ())
-        own = EntryQuery(domains=viewer.domains, states=OPEN, limit=MOST_PICKED)
+        own = EntryQuery(domains=viewer.domains, states=OPEN, limit=MAX_PICKED)
         keys = await self._entries.keys(own)
         found = await self._entries.entries(replace(own, limit=OLDEST))
         oldest = [self._waiting(message, entry, now, viewer) for message, entry in found]

@@ -25,7 +25,7 @@ from relay.people.audit_trail import AuditTrail
 CheckLogin = Callable[[Provider], Awaitable[LoginAnswer]]
 """Logs in at a provider, and sends nothing."""
 
-MOST = 10
+MAX_SENDERS = 10
 """Domains and identities that are named, at most."""
 
 
@@ -161,4 +161,4 @@ def _users(settings: Settings, name: str) -> Sequence[tuple[str, str]]:
     identities = [one for one, identity in senders.identities.items() if identity.provider == name]
     uses = {"Domains": first, "Campaigns of": campaigns, "Fallback of": others, "Identities": identities}
     default = [("Default", "for all mail without another provider")] if settings.defaults.provider == name else []
-    return [*default, *((title, listed(found, most=MOST)) for title, found in uses.items() if found)]
+    return [*default, *((title, listed(found, most=MAX_SENDERS)) for title, found in uses.items() if found)]

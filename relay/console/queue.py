@@ -14,7 +14,7 @@ from relay.console.cached import Cached
 from relay.console.csv_export import Row, csv_answer, one_page
 from relay.console.formats import counted, duration, listed, minute, number, sentence
 from relay.console.layout import Layout
-from relay.console.narrowing import MOST_PICKED, TOO_MANY, shown_reasons
+from relay.console.narrowing import MAX_PICKED, TOO_MANY, shown_reasons
 from relay.console.page_urls import page_url
 from relay.console.queue_state import OPEN, QueueState
 from relay.console.roles import Viewer, viewer_of
@@ -32,7 +32,7 @@ PAGE = 50
 EXPLAINED = 20
 """Sites for which the oldest entry is explained."""
 
-MOST_LANES = 50
+MAX_LANES = 50
 """Lanes of a site that are listed, at most: the first by name."""
 
 STATES = (("", "Any"), ("waiting", "Waiting"), ("held", "Held"), ("active", "Being sent"))
@@ -128,11 +128,11 @@ class QueuePages:
         first = heapq.nsmallest(PAGE + 1, found, key=lambda pair: (pair[1].queue_id, pair[1].number))
         return [self._row(*pair, viewer_of(request)) for pair in first]
 
-    def _queries(self, request: web.Request, state: QueueState, most: int | None = MOST_LANES) -> Iterable[EntryQuery]:
+    def _queries(self, request: web.Request, state: QueueState, most: int | None = MAX_LANES) -> Iterable[EntryQuery]:
         found = entry_queries(request.query, state, viewer_of(request), most=most)
         if (
             viewer_of(request).domains
-            and state.total > MOST_PICKED
+            and state.total > MAX_PICKED
             and not any(o.queue_id or o.recipient for o in found)
         ):
             raise web.HTTPForbidden(text=TOO_MANY)
@@ -140,7 +140,7 @@ class QueuePages:
 
     def lanes_left(self, request: web.Request, state: QueueState) -> int:
         """Return how many lanes of the site the page leaves out."""
-        return max(len(entry_queries(request.query, state, viewer_of(request))) - MOST_LANES, 0)
+        return max(len(entry_queries(request.query, state, viewer_of(request))) - MAX_LANES, 0)
 
     async def _all(self, request: web.Request, state: QueueState) -> AsyncIterator[Iterable[Row]]:
         for query in self._queries(request, state, most=None):

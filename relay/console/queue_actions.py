@@ -8,7 +8,7 @@ from aiohttp import web
 
 from relay.admin.queue import QueueRoutes
 from relay.console.cached import Cached
-from relay.console.confirmations import MOST_ROWS, Action, ConfirmationPages, Done, Question
+from relay.console.confirmations import MAX_ROWS, Action, ConfirmationPages, Done, Question
 from relay.console.formats import counted, number
 from relay.console.forms import form_of
 from relay.console.page_urls import page_url
@@ -112,11 +112,11 @@ class QueueActions:
             states = tuple(state for state in possible if not query.states or state in query.states)
             if states:
                 found += await self.routes.store.keys(
-                    replace(query, states=states, after=("", -1), limit=MOST_ROWS + 1 - len(found))
+                    replace(query, states=states, after=("", -1), limit=MAX_ROWS + 1 - len(found))
                 )
-            if len(found) > MOST_ROWS:
+            if len(found) > MAX_ROWS:
                 break
-        return [f"{queue_id}/{number}" for queue_id, number in found[:MOST_ROWS]], len(found) > MOST_ROWS
+        return [f"{queue_id}/{number}" for queue_id, number in found[:MAX_ROWS]], len(found) > MAX_ROWS
 
     async def _run(self, plan: Plan) -> Done:
         word = plan.action.partition(".")[2]

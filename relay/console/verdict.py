@@ -16,7 +16,7 @@ LONG = 4 * 3600.0
 FEW = 50
 """Recipients below which a rate says nothing."""
 
-MOST = 8
+MAX_LINES = 8
 """Lines below the verdict, at most; the pages have the others."""
 
 State = Literal["ok", "wait", "bad", "off"]
@@ -67,11 +67,11 @@ def verdict(found: OverviewFacts) -> Verdict:
     if not todo:
         return Verdict(*_quiet(found))
     state: State = "bad" if any(one.state == "bad" for one in todo) else "wait"
-    rest = len(todo) - MOST
+    rest = len(todo) - MAX_LINES
     text = f"Found at {minute(found.now, found.now)}." + (
         f" {number(rest)} more are on their pages." if rest > 0 else ""
     )
-    return Verdict(state, title, text, todo[:MOST])
+    return Verdict(state, title, text, todo[:MAX_LINES])
 
 
 def _quiet(found: OverviewFacts) -> tuple[State, str, str]:

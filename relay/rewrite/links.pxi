@@ -1,7 +1,7 @@
 # Which links may be tracked. Twins: `links.py` and `link_rules.py`.
 
 cdef enum:
-    TRACKED, NOT_HTTP, UNSURE, LONGEST_URL = 4000
+    TRACKED, NOT_HTTP, UNSURE, MAX_URL = 4000
 
 cdef tuple STEM_PATTERNS = tuple(stem.encode() for stem in STEMS)
 
@@ -122,7 +122,7 @@ cdef bint may_be_sensitive(octets path, octets lower, Py_ssize_t size):
 cdef int classify_link(octets url, octets lower, Py_ssize_t size):
     """Return what surely becomes of a link with this attribute value, UNSURE for the twin to say."""
     cdef Py_ssize_t at
-    if size == 0 or size > LONGEST_URL or url[0] <= 0x20:
+    if size == 0 or size > MAX_URL or url[0] <= 0x20:
         return UNSURE
     if not begins(lower, 0, size, b"http", 4):
         for at in range(size):

@@ -10,7 +10,7 @@ from aiohttp.test_utils import make_mocked_request
 from relay.console.bounces import BouncePages
 from relay.console.layout import Layout
 from relay.console.message_rows import message_row
-from relay.console.queue import MOST_LANES, PAGE, QueuePages
+from relay.console.queue import MAX_LANES, PAGE, QueuePages
 from relay.console.queue_state import QueueState
 from relay.events.event import Event, Kind
 from relay.queue.entry import Entry
@@ -39,7 +39,7 @@ class Lanes:
 
 
 async def test_the_file_of_a_site_has_all_its_lanes() -> None:
-    lanes = [f"mx:{number:03}.test" for number in range(2 * MOST_LANES)]
+    lanes = [f"mx:{number:03}.test" for number in range(2 * MAX_LANES)]
     site = SiteReport("big", 0, False, None, None, len(lanes), lanes, NOW)
     state = QueueState(NOW, (), {}, (site,))
 
@@ -65,7 +65,7 @@ async def test_the_file_of_a_site_has_all_its_lanes() -> None:
     found = [row async for page in pages._all(request("/queue.csv?site=big"), state) for row in page]
     assert len(found) == len(lanes) > PAGE
     assert store.asked == lanes
-    assert pages.lanes_left(request("/queue?site=big"), state) == MOST_LANES
+    assert pages.lanes_left(request("/queue?site=big"), state) == MAX_LANES
     assert pages.lanes_left(request("/queue?q=u@x.test"), state) == 0
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any, cast
 
-from relay.console.identity_tests import MOST_RESULTS, SETUP, IdentityTests
+from relay.console.identity_tests import MAX_RESULTS, SETUP, IdentityTests
 from relay.events.ports import StoreError
 from relay.verification.verifier import Verifier
 
@@ -72,7 +72,7 @@ async def test_tests_end_with_the_server() -> None:
 
 def test_the_last_results_of_many_identities_are_kept() -> None:
     tests = running(Steps())
-    for number in range(MOST_RESULTS + 5):
+    for number in range(MAX_RESULTS + 5):
         tests.keep(f"{number}@x.test", {"step": "sending"})
     assert tests.results("4@x.test") == {}
     assert tests.results("5@x.test").keys() == {"sending"}

@@ -8,7 +8,7 @@ from aiohttp.test_utils import make_mocked_request
 
 from relay.config.settings import Settings
 from relay.console import narrowing
-from relay.console.narrowing import MOST_PICKED, providers_of, shown_holds, shown_lanes, shown_reasons
+from relay.console.narrowing import MAX_PICKED, providers_of, shown_holds, shown_lanes, shown_reasons
 from relay.console.queue import QueuePages
 from relay.console.queue_state import QueueState
 from relay.console.roles import Viewer
@@ -67,13 +67,13 @@ def test_reasons_quote_no_replies_to_mail_of_others() -> None:
 @pytest.mark.parametrize(
     ("viewer", "waiting", "query", "is_refused"),
     [
-        (SOME, MOST_PICKED, "", False),
-        (SOME, MOST_PICKED + 1, "", True),
-        (SOME, MOST_PICKED + 1, "?state=waiting", True),
-        (SOME, MOST_PICKED + 1, "?q=reader.test", True),
-        (SOME, MOST_PICKED + 1, "?q=ada@reader.test", False),
-        (SOME, MOST_PICKED + 1, "?q=1M8PWY6BNNZFMM", False),
-        (ALL, MOST_PICKED + 1, "?state=waiting", False),
+        (SOME, MAX_PICKED, "", False),
+        (SOME, MAX_PICKED + 1, "", True),
+        (SOME, MAX_PICKED + 1, "?state=waiting", True),
+        (SOME, MAX_PICKED + 1, "?q=reader.test", True),
+        (SOME, MAX_PICKED + 1, "?q=ada@reader.test", False),
+        (SOME, MAX_PICKED + 1, "?q=1M8PWY6BNNZFMM", False),
+        (ALL, MAX_PICKED + 1, "?state=waiting", False),
     ],
 )
 async def test_a_long_queue_is_not_picked_through(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from relay.console.figures import day_figures
-from relay.console.verdict import MOST, OverviewFacts, verdict
+from relay.console.verdict import MAX_LINES, OverviewFacts, verdict
 from relay.domains.status import DomainStatus
 from relay.queue.pause import Pause
 from relay.queue.routing import LanePause
@@ -74,7 +74,7 @@ def test_rates_and_ages_are_trouble_too() -> None:
 def test_a_hundred_troubles_stay_a_page() -> None:
     many = [replace(FAILING, domain=f"d{number}.test") for number in range(100)]
     found = verdict(replace(standing(delivered=1), domains=many))
-    assert len(found.todo) == MOST
+    assert len(found.todo) == MAX_LINES
     assert "92 more" in found.text
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.proxy_protocol import V2_LONGEST, ProxyHeaderError, octets_missing, parse_proxy_header
+from relay.proxy_protocol import V2_MAX, ProxyHeaderError, octets_missing, parse_proxy_header
 
 SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 
@@ -115,7 +115,7 @@ def test_a_malformed_header_is_refused(data: bytes) -> None:
         b"PROXY TCP4 192.0.2.9 198.51.100.1 56324 25\n",
         b"PROXY UNKNOWN " + b"f" * 93,
         b"\r\n\r\n\0\r\nQUIT\r",
-        v2(1, 0x11)[:14] + (V2_LONGEST - 15).to_bytes(2),
+        v2(1, 0x11)[:14] + (V2_MAX - 15).to_bytes(2),
     ],
 )
 def test_what_begins_no_header_is_refused_before_more_is_read(data: bytes) -> None:

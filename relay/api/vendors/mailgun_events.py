@@ -16,7 +16,7 @@ from relay.webhooks.feed import EventFeed, Position, StoredEvent, parse_position
 from relay.webhooks.filters import Filter
 from relay.webhooks.formats.mailgun import event_data
 
-MOST = 300
+MAX_EVENTS = 300
 """Events of one page, at most."""
 
 PAGE = 500
@@ -104,7 +104,7 @@ def _checked(query: Query) -> None:
     texts = (query.after, query.recipient, query.message_id, *query.kinds, *query.tags)
     if not all(isinstance(one, int | float) for one in numbers) or not all(isinstance(one, str) for one in texts):
         raise ValueError
-    if not 1 <= query.limit <= MOST or not isinstance(query.ascending, bool):
+    if not 1 <= query.limit <= MAX_EVENTS or not isinstance(query.ascending, bool):
         raise ValueError
 
 
@@ -116,7 +116,7 @@ def parse_query(given: Mapping[str, str]) -> Query:
         begin=begin,
         end=end,
         ascending=ascending,
-        limit=parse_limit(given, 100, MOST),
+        limit=parse_limit(given, 100, MAX_EVENTS),
         kinds=tuple(sorted(kind.value for kind in kinds)),
         tags=tuple(one.strip() for one in given.get("tags", "").split(" AND ") if one.strip()),
         recipient=given.get("recipient", ""),

@@ -17,7 +17,7 @@ from relay.api.vendors.mailgun_lists import MISSING, REMOVED, ListName, Lists, p
 from relay.api.vendors.routes import Sending, VendorRoute
 from relay.config.settings import Settings
 
-MOST = 1000
+MAX_ENTRIES = 1000
 """Entries of one page, and of one request that adds some, at most."""
 
 MAX_BODY = 1 << 20
@@ -48,7 +48,7 @@ class MailgunListRoutes:
     async def listing(self, request: web.Request) -> web.Response:
         """GET /bounces and its like: a page, in the order of addresses. A page without items is the last one."""
         domain, name = domain_of_path(self.settings(), request), _name(request)
-        limit, page = parse_limit(request.query, 100, MOST), request.query.get("page", "first")
+        limit, page = parse_limit(request.query, 100, MAX_ENTRIES), request.query.get("page", "first")
         if page not in _PAGES:
             raise FormError(f"page must be one of {', '.join(_PAGES)}", "page")
         after = request.query.get("address", "") if page in ("next", "previous") else ""
@@ -65,8 +65,8 @@ class MailgunListRoutes:
         domain, name, caller = domain_of_path(self.settings(), request), _name(request), caller_of(request)
         async with self.sending.memory.body(request, MAX_BODY) as body:
             given = await self._given(request, body)
-        if not 1 <= len(given) <= MOST:
-            raise FormError(f"1 to {MOST} entries are needed")
+        if not 1 <= len(given) <= MAX_ENTRIES:
+            raise FormError(f"1 to {MAX_ENTRIES} entries are needed")
         entries = [parse_entry(one, self.sending.clock()) for one in given]
         await self.lists.add(name, entries, new_entry_scopes(self.settings(), caller, domain))
         await note(request, f"{name}.add", several([one.address for one in entries]), after=f"in the list {name}")

@@ -8,7 +8,7 @@ from email.utils import format_datetime
 from typing import Any
 
 from relay.api.vendors.forms import FormError
-from relay.api.vendors.mailgun_events import MOST, Page, Query, parse_date, parse_kinds, parse_token
+from relay.api.vendors.mailgun_events import MAX_EVENTS, Page, Query, parse_date, parse_kinds, parse_token
 
 _ATTRIBUTES = ("domain", "tag", "recipient")
 
@@ -86,8 +86,8 @@ def _filters(given: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def _pagination(pagination: object) -> tuple[int, bool]:
     given = pagination if isinstance(pagination, Mapping) else {}
     limit, sort = given.get("limit", 100), given.get("sort", "timestamp:asc")
-    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MOST:
-        raise FormError(f"pagination.limit must be a number from 1 to {MOST}", "pagination")
+    if not isinstance(limit, int) or isinstance(limit, bool) or not 1 <= limit <= MAX_EVENTS:
+        raise FormError(f"pagination.limit must be a number from 1 to {MAX_EVENTS}", "pagination")
     if sort not in _SORTS:
         raise FormError(f"pagination.sort must be one of {', '.join(_SORTS)}", "pagination")
     return limit, _SORTS[sort]
