@@ -12,13 +12,13 @@ from relay.mail.headers import Field, body_start
 LINE_LIMIT = 998
 """Octets of a line without its CRLF, at most (RFC 5321 section 4.5.3.1.6)."""
 
-_MBOX_LINES = re.compile(rb"(?>(?:>?From (?![ \t]*:)[^\r\n]*+\r\n(?:[ \t][^\r\n]*+\r\n)*+)+)")
+_MBOX_LINES = re.compile(rb"(?>(?:>?From (?![ \t]*:)[^\r\n]*+\r\n(?>(?:[ \t][^\r\n]*+\r\n)*))+)")
 """Lines that mbox files have between two messages (RFC 4155), with lines that continue them."""
 
 _DATED_MBOX_LINES = re.compile(
     rb"(?<=\r\n)>?From [^\r\n ]{1,320} {1,2}(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) "
     rb"(?:Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) "
-    rb"[ 0-9]\d? [0-9:]{5,8} [^\r\n]{0,80}\r\n(?:[ \t][^\r\n]*+\r\n)*+"
+    rb"[ 0-9]\d? [0-9:]{5,8} [^\r\n]{0,80}\r\n(?>(?:[ \t][^\r\n]*+\r\n)*)"
 )
 """Such lines behind a field, as programs leave them that put fields in front: only with a date."""
 

@@ -1,5 +1,6 @@
 """Decides which parts of a message may be rewritten, with the reason for all others."""
 
+import codecs
 import re
 from collections.abc import Iterable
 
@@ -26,6 +27,9 @@ _SHIFTS = re.compile(rb"[\x0e\x0f\x1b]")
 
 _MULTIOCTET = re.compile(r"utf-?(?:16|32)|ucs|iso-?10646|ebcdic|(?:cp|ibm)-?\d")
 """Names of charsets in which an ASCII octet alone is no ASCII character, of which Python may have no codec."""
+
+_ESCAPING = frozenset({"utf-7", "hz"})
+"""Codecs in which ASCII characters begin an escape: what is put in could begin one."""
 
 _MASK = b"\xff"
 """An octet that no URL, host or tag contains."""
@@ -118,7 +122,7 @@ def _is_plain_ascii(text: bytes, charset: str) -> bool:
     if not charset or not text.isascii() or _SHIFTS.search(text):
         return False
     try:
-        return text.decode(charset) == text.decode("ascii")
+        return codecs.lookup(charset).name not in _ESCAPING and text.decode(charset) == text.decode("ascii")
     except LookupError:
         return _MULTIOCTET.match(charset) is None
     except ValueError:

@@ -114,11 +114,13 @@ def test_the_rest_fits(ranges: list[tuple[int, int]], room: int) -> None:
     is_link = [number > 0 for number in range(len(ranges))]
     fitted = fit(size, widths, texts, is_link)
     if exceeds_limit_by_texts(size, widths, texts):
-        grown = sum(len(text) - width for text, width in zip(fitted.texts, widths, strict=True) if text is not None)
-        assert size + grown <= LIMIT
-        assert fitted.texts[0] is not None or not any(
-            text is not None and len(text) > width for text, width in zip(fitted.texts[1:], widths[1:], strict=True)
-        )
+        growth = [length - width for width, length in ranges]
+        left_out = [one for one, text in zip(growth, fitted.texts, strict=True) if text is None]
+        whole = size + sum(growth) - sum(left_out)
+        assert whole <= LIMIT
+        assert all(whole + one > LIMIT for one in left_out), "all that fits is put in"
+        least = size + sum(one for one in growth if one < 0)
+        assert fitted.texts[0] is not None or least + growth[0] > LIMIT, "links make room for the pixel"
 
 
 def test_quoted_printable_counts_decoded() -> None:

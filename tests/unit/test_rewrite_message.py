@@ -186,9 +186,7 @@ def test_base64_keeps_its_width_and_its_ending() -> None:
     assert not new.endswith(b"\r\n")
 
 
-@pytest.mark.parametrize(
-    "charset", ["foo-bar", "binary", "x-none", "utf-8-sig", "utf-7", "iso-2022-kr", "iso-2022-cn", "hz-gb-2312"]
-)
+@pytest.mark.parametrize("charset", ["foo-bar", "binary", "x-none", "utf-8-sig", "iso-2022-kr", "iso-2022-cn"])
 def test_ascii_alone_is_read_in_a_charset_that_gives_it_no_other_meaning(charset: str) -> None:
     result = run(message().replace(b"utf-8", charset.encode()))
     assert result.links[0].tracked
@@ -202,7 +200,9 @@ def test_ascii_alone_is_read_in_a_charset_that_gives_it_no_other_meaning(charset
         ("iso-2022-kr", b"<p>\x1b$)C\x0e>H3g</p>"),
         ("foo-bar", b'<p>\x1b$B$"</p>'),
         ("utf-7", b"<p>+ADw-b+AD4-</p>"),
+        ("utf-7", b"<p>x</p>"),
         ("hz-gb-2312", b"<p>~{<:Ky2;~}</p>"),
+        ("hz-gb-2312", b"<p>x</p>"),
         ("ibm037", b"<p>x</p>"),
         ("cp1047", b"<p>x</p>"),
         ("ebcdic-foo", b"<p>x</p>"),
