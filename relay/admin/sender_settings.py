@@ -20,8 +20,8 @@ from relay.config.table_files import Table
 from relay.config.table_names import domain_table, identity_table
 from relay.mail.address_from_name import free_address
 from relay.mail.canonical_address import canonical, canonical_domain
-from relay.people.own_choices import credential_fault, credentials_in, opened_credentials
-from relay.people.own_settings import domain_faults, identity_faults
+from relay.people.own_choices import credentials_in, opened_credentials
+from relay.people.own_settings import domain_faults, identity_faults, removal_fault
 from relay.people.table_editor import TableEditor
 from relay.queue.pause import BY_APPLICATION, HOLD_BY_APPLICATION, Pause
 
@@ -95,7 +95,7 @@ class SenderSettingsRoutes:
         pause = self.pauses().get(address)
         if APPLICATION in request and pause and pause.category not in (BY_APPLICATION, HOLD_BY_APPLICATION):
             raise web.HTTPForbidden(text=f"{pause.why}; an operator must resume it before it can be removed")
-        if fault := credential_fault(settings, domains_of(request), names):
+        if fault := removal_fault(settings, domains_of(request), table.values):
             raise web.HTTPForbidden(text=fault)
         opened = opened_credentials(settings, address, names)
         await save_table(self.editor, request, table, None)

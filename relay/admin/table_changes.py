@@ -6,6 +6,7 @@ from typing import Any, assert_never
 from aiohttp import web
 
 from relay.admin.changes import AUTHOR
+from relay.admin.requests import APPLICATION
 from relay.config.errors import Fault
 from relay.config.table_files import Table, TableElsewhereError
 from relay.people.own_faults import own_faults
@@ -16,18 +17,23 @@ NOBODY = ("",)
 """The domains of a key that has none: it is restricted to identities."""
 
 
+_NOT_HERE = "nothing was changed: an operator must make this change in the configuration"
+"""Why nothing can be changed by an application, without the names of nodes and files."""
+
+
 def domains_of(request: web.Request) -> tuple[str, ...]:
     """Return the domains to which a request is restricted, () for all."""
     author = request.get(AUTHOR)
-    if author is None or author.domains is None:
-        return ()
-    return tuple(author.domains) or NOBODY
+    if author is None:
+        return NOBODY if APPLICATION in request else ()
+    return () if author.domains is None else tuple(author.domains) or NOBODY
 
 
 def check_conditions(request: web.Request, table: Table) -> None:
     """Raise 412 unless the table is as the request expects it: If-Match, If-None-Match (RFC 9110 section 13.1)."""
-    wanted, unwanted = (_tags(request, name) for name in ("If-Match", "If-None-Match"))
-    is_met = not wanted or (table.exists and ("*" in wanted or table.version in wanted))
+    wanted = _tags(request, "If-Match")
+    unwanted = {one.removeprefix("W/").strip('"') for one in _tags(request, "If-None-Match")}
+    is_met = not wanted or (table.exists and ("*" in wanted or f'"{table.version}"' in wanted))
     if not is_met or (table.exists and ("*" in unwanted or table.version in unwanted)):
         state = f"its version is {table.version}" if table.exists else "there is none"
         text = f"{table.name.name[:255]} is not as If-Match or If-None-Match say: {state}"
@@ -41,7 +47,7 @@ def _shown(present: Table, fault: Fault) -> str:
 
 def _tags(request: web.Request, name: str) -> set[str]:
     given = ",".join(request.headers.getall(name, ()))
-    return {one.strip().removeprefix("W/").strip('"') for one in given.split(",") if one.strip()}
+    return {one.strip() for one in given.split(",") if one.strip()}
 
 
 def table_response(key: str, table: Table, more: Mapping[str, object] | None = None) -> web.Response:
@@ -66,7 +72,7 @@ async def save_table(
     if present.elsewhere is not None:
         raise web.HTTPConflict(text=str(TableElsewhereError(present.name, present.elsewhere)))
     if fault := await editor.fault():
-        raise web.HTTPConflict(text=fault)
+        raise web.HTTPConflict(text=_NOT_HERE if domains_of(request) else fault)
     if values is not None and present.exists and dict(values) == dict(present.values) and not secrets:
         return
     word = "remove" if values is None else "change" if present.exists else "new"
@@ -78,7 +84,8 @@ async def save_table(
             return
         case Stale():
             text = f"{present.name.name} was changed meanwhile: read it again, and repeat the request"
-            raise web.HTTPConflict(text=text)
+            conditional = "If-Match" in request.headers or "If-None-Match" in request.headers
+            raise (web.HTTPPreconditionFailed if conditional else web.HTTPConflict)(text=text)
         case Refused(faults=faults, texts=texts):
             if domains_of(request):
                 faults, texts = own_faults(present, faults, texts)

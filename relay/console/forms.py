@@ -7,8 +7,12 @@ from aiohttp import web
 
 
 async def form_of(request: web.Request) -> Mapping[str, str]:
-    """Return the texts of a form, without files."""
-    return {key: value for key, value in (await request.post()).items() if isinstance(value, str)}
+    """Return the texts of a form, without files. Raises HTTPBadRequest for a body that is no form."""
+    try:
+        given = await request.post()
+    except (ValueError, LookupError) as error:
+        raise web.HTTPBadRequest(text=f"The form cannot be read: {error}") from None
+    return {key: value for key, value in given.items() if isinstance(value, str)}
 
 
 async def file_of(request: web.Request, name: str) -> bytes:

@@ -16,7 +16,8 @@ from relay.console.identity_tests import SETUP
 from relay.console.page_urls import path_segment
 from relay.console.roles import Role, viewer_of
 from relay.console.table_actions import changed, table_to_change
-from relay.people.own_choices import credential_fault, credentials_in, opened_credentials
+from relay.people.own_choices import credentials_in, opened_credentials
+from relay.people.own_settings import removal_fault
 from relay.people.ports import Plan
 from relay.people.table_editor import Edit, TableEditor
 from relay.reports.serialize import JsonObject
@@ -79,7 +80,7 @@ class IdentityActions:
             viewer_of(request).domains,
         )
         settings, names = self.settings(), credentials_in(table.values)
-        if fault := credential_fault(settings, domains, names):
+        if fault := removal_fault(settings, domains, table.values):
             raise web.HTTPBadRequest(text=fault)
         opens = ", ".join(opened_credentials(settings, address, names))
         detail = {"version": table.version, "opens": opens, "domains": json.dumps(domains)}
@@ -89,7 +90,7 @@ class IdentityActions:
         (address,), settings = plan.keys, self.settings()
         table = await self.editor.read(identity_table(address))
         names = credentials_in(table.values)
-        fault = credential_fault(settings, json.loads(plan.detail["domains"]), names)
+        fault = removal_fault(settings, json.loads(plan.detail["domains"]), table.values)
         if not fault and ", ".join(opened_credentials(settings, address, names)) != plan.detail["opens"]:
             fault = "What its credentials may do was changed meanwhile. Look at it again."
         if fault and table.version == plan.detail["version"]:

@@ -16,7 +16,8 @@ from relay.console.table_forms import TableForm, TableForms
 from relay.mail.address import AddressError, parse_address
 from relay.mail.address_from_name import free_address
 from relay.mail.canonical_address import canonical, domain_of
-from relay.people.own_choices import credential_faults, own_credentials, own_providers
+from relay.people.own_choices import own_credentials, own_providers
+from relay.people.own_settings import identity_faults
 
 AUTO, OWN = "auto", "own"
 
@@ -63,7 +64,7 @@ class IdentityForms:
             after=page,
             crumb=_CRUMB,
             action="identity.change",
-            check=partial(credential_faults, settings, viewer.domains, address),
+            check=partial(identity_faults, settings, viewer.domains, address),
         )
 
     def _new_form(self, viewer: Viewer, address: str) -> TableForm:
@@ -85,7 +86,7 @@ class IdentityForms:
             action="identity.new",
             button="Save",
             is_new=True,
-            check=partial(credential_faults, settings, viewer.domains, address),
+            check=partial(identity_faults, settings, viewer.domains, address),
         )
 
 

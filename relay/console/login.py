@@ -12,7 +12,7 @@ from aiohttp import web
 from relay.config.console import Console
 from relay.console.forms import form_of, local_path
 from relay.console.layout import Layout
-from relay.console.login_access import COOKIE, end_cookie, set_cookie
+from relay.console.login_access import COOKIE, TYPED, end_cookie, set_cookie
 from relay.console.roles import Role, viewer_of
 from relay.people.grants import SignedIn, Stage
 from relay.people.login import LoggedIn, People, Refused, TooSoon
@@ -37,6 +37,7 @@ class LoginPages:
         """POST /login: begin a session, which has a new token each time."""
         form = await form_of(request)
         given, client = form.get("email", ""), viewer_of(request).client
+        request[TYPED] = given.strip().lower()
         result = await self.people.log_in(
             given, form.get("pw", ""), form.get("totp", ""), client=client, former=request.cookies.get(COOKIE, "")
         )

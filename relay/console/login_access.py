@@ -41,6 +41,9 @@ HEADERS = {
     "X-Robots-Tag": "noindex, nofollow",
 }
 
+TYPED = web.RequestKey("typed", str)
+"""The address in the form of a login that failed: masked, the next try would send it so."""
+
 TLS_ONLY = "max-age=31536000"
 """Strict-Transport-Security, where the console is reached over TLS."""
 
@@ -61,7 +64,7 @@ class LoginAccess:
             answer = await self._refusal(request) or await handler(request)
             viewer = viewer_of(request)
             if not viewer.sees_addresses and isinstance(answer, web.Response) and answer.text:
-                answer.text = mask_addresses(answer.text, self.shown() | {viewer.name, await _typed(request, viewer)})
+                answer.text = mask_addresses(answer.text, self.shown() | {viewer.name, request.get(TYPED, "")})
             return answer
 
         return middleware
@@ -80,7 +83,10 @@ class LoginAccess:
         signed_in = await self.people.signed_in(token)
         set_viewer(request, viewer_by_login(signed_in, self.client_of(request)))
         if signed_in is not None and request.method not in ("GET", "HEAD"):
-            given = (await request.post()).get(FIELD)
+            try:
+                given = (await request.post()).get(FIELD)
+            except (ValueError, LookupError) as error:
+                return web.Response(status=400, text=f"The form cannot be read: {error}\n")
             if not isinstance(given, str) or not compare_digest(given.encode(), signed_in.csrf.encode()):
                 text = "The form belongs to another login. Load the page again, and send the form from there.\n"
                 return web.Response(status=403, text=text)
@@ -104,12 +110,6 @@ class LoginAccess:
         answer.headers["Server"] = HEADERS["Server"]  # aiohttp has set its own.
         if self.console.origin.startswith("https:"):
             answer.headers.setdefault("Strict-Transport-Security", TLS_ONLY)
-
-
-async def _typed(request: web.Request, viewer: Viewer) -> str:
-    """Return the address in the form of a login that failed: masked, the next try would send it so."""
-    form = await request.post() if viewer.role is Role.NOBODY else {}
-    return str(form.get("email", "")).strip().lower()
 
 
 def is_foreign(headers: Mapping[str, str], origin: str) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from relay.dsn.auto_reply import unquoted
-from relay.inbound.unsubscribe_request_sentences import LISTS, POLITE, REMOVALS
+from relay.inbound.unsubscribe_request_sentences import LISTS, OWN, POLITE, REMOVALS
 from relay.inbound.unsubscribe_request_words import (
     CJK_FILLERS,
     CLOSINGS,
@@ -151,7 +151,7 @@ def _asks(sentence: str) -> bool:
     rest, count = _requests().subn(" ", words)
     if not count:
         rest, count = _removals().subn(" ", words)
-        if not count or _lists().search(words) is None:
+        if not count or _lists().search(words) is None or _own().search(words) is None:
             return False
         rest = _lists().sub(" ", rest)
     if _CJK.search(rest):
@@ -239,6 +239,11 @@ def _requests() -> re.Pattern[str]:
 @cache
 def _removals() -> re.Pattern[str]:
     return re.compile("|".join(REMOVALS))
+
+
+@cache
+def _own() -> re.Pattern[str]:
+    return re.compile(OWN)
 
 
 @cache

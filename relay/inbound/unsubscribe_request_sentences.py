@@ -7,7 +7,7 @@ POLITE = (
     r"\bme d[ée]n? de baja\b|\bne (?:veux|souhaite|d[ée]sire|veut) plus\b|\bplus (?:de |d )?(?:vos "
     r"|ces )(?:e ?mails?|mails?|newsletters?|messages?)\b",
     r"(?:受信|配信|メール|メルマガ)(?:の|を|は)?希望(?:し(?:ません|ない)|しておりません)|(?:수신|메일)(?:을"
-    r"|를)? ?(?:원하지|바라지)|(?:목록|명단)에서 ?(?:삭제|제거|빼)\S*",
+    r"|를)? ?(?:원하지|바라지)|(?:목록|명단)에서 ?(?:삭제|제거|빼)(?!하?지)\S*",
     r"\bnicht mehr (?:bekommen|erhalten|empfangen|beziehen|haben)\b|\bkeine\w* \S+ mehr (?:bekommen|erhalten"
     r"|empfangen)\b",
     r"\bne plus m (?:envoyer|adresser|[ée]crire|contacter|solliciter)\b|\b(?:supprim|retir|enl[eè]v|effac"
@@ -33,8 +33,8 @@ POLITE = (
 """Expressions of whole sentences: "would you please not send me any further mails"."""
 
 REMOVALS = (
-    r"\b(?:remov(?:e|es|ed|ing|al)|delet\w+|tak(?:e|en|ing)|eras(?:e|ed|ing)|drop(?:ped)?|str(?:ike|uck|uck off)"
-    r"|off)\b",
+    r"\b(?:remov(?:e|ed|ing|al)|delet(?:e|ed|ing|ion)|eras(?:e|ed|ing)|str(?:ike|uck)(?: off)?"
+    r"|(?:tak(?:e|en|ing)|drop(?:ped)?) (?:\S+ ){0,6}?(?:off|out|from)|want off)\b",
     r"\b(?:(?:ge)?lösch\w*|loesch\w*|entfern\w*|streich\w*|gestrichen|(?:he)?raus ?(?:zu)?nehmen"
     r"|aus (?:\S+ ){1,3}nehmen|austrag\w*"
     r"|ausgetragen|abgemeldet)\b",
@@ -43,11 +43,24 @@ REMOVALS = (
     r"|tirar|tire)\w*",
     r"\b(?:verwijder|schrap|uitschrijv|usu[nńwp]|wykreśl|skreśl|wypis|odstra|vymaž|smaž|vyřa|poist|fjern|slett?"
     r"|rader|hapus|keluar)\w*",
-    r"\b(?:удал|исключ|вычеркн|убрать|убер|отключ|прекрат|останов|видал|вилуч)\w*|\b(?:çıkar|sil"
+    r"\b(?:удал(?!ил)|исключ(?!ил)|вычеркн|убрать|убер|отключ|прекрат|останов|видал|вилуч)\w*|\b(?:çıkar|sil"
     r"|kaldır)(?!\w*m[ae]y)\w*",
-    r"删除|移除|刪除|去掉|移出|剔除|削除|解除|外し|삭제|제거|빼",
+    r"删除|移除|刪除|去掉|移出|剔除|削除|解除|外し|(?:삭제|제거|빼)(?!하?지)",
 )
-"""Words for taking somebody from a list. Beside a word of LISTS they ask for it."""
+"""Words for taking somebody from a list. Beside a word of LISTS and one of OWN they ask for it."""
+
+OWN = (
+    r"\b(?:me|us|my|mine|our|mich|uns|mein\w*|unser\w*|moi|mon|ma|mes|m|nous|notre|nos|mi|mis|meu|minha|mio|mia|miei"
+    r"|mij|ons|mijn|onze|mnie|mój|moj\w*|nas|nasz\w*|mě|mne|můj|meg|mig|min|mitt|oss|minut|minä|saya|kami"
+    r"|beni|bizi|adresim\w*|меня|мне|мой|мою|моё|нас|мене|мій)\b"
+    r"|\b(?:borr|elimin|quít|quit|saqu|sáqu|cancell|rimuov|toglie|remov|retir|exclu|apag|tir)\w*(?:me|nos|mi|ci|armi)\b"
+    r"|\bi (?:want off|(?:\S+ ){0,4}be)\b|\bich bitte um\b"
+    r"|\b(?:essere|être|ser) (?:rimoss|cancellat|eliminat|retir|exclu|removid)\w+"
+    r"|\b(?:отключите|прекратите|остановите)\b"
+    r"|我|私|わたし|저|제|나를"
+)
+"""Words for the one who asks, and forms of verbs with them."""
+
 
 LISTS = (
     r"\b(?:(?:mailing |e ?mail |mail )?lists?|newsletters?|mailings?|subscriptions?|\w{0,8}verteilers?"

@@ -11,7 +11,13 @@ from urllib.parse import urlsplit
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical_domain
 from relay.mail.domain_name import organisation
-from relay.people.own_choices import credential_faults, fallback_faults, own_providers
+from relay.people.own_choices import (
+    credential_fault,
+    credential_faults,
+    credentials_in,
+    fallback_faults,
+    own_providers,
+)
 
 Values = Mapping[str, Any]
 
@@ -36,13 +42,23 @@ def identity_faults(
     return found
 
 
+def removal_fault(settings: Settings, domains: Collection[str], values: Values) -> str:
+    """Return why an identity with these values may not be removed, "" if that is possible.
+
+    Its mail is then that of any address of its domain: what bound it must not end so.
+    """
+    if fault := credential_fault(settings, domains, credentials_in(values)):
+        return fault
+    return _sandbox_faults(values, {}).get("sandbox", "") if domains else ""
+
+
 def domain_faults(settings: Settings, domains: Collection[str], before: Values, after: Values) -> Mapping[str, str]:
     """Return the faults of a change of a sending domain."""
     found = dict(fallback_faults(settings, domains, before, after))
     if domains:
         found |= _provider_faults(own_providers(settings, domains), before, after)
         found |= dict(_name_faults(settings, domains, before, after))
-        found |= _sandbox_faults(before, after)
+        found |= _sandbox_faults(before, after, settings.defaults.sandbox)
         if after.get("exclusion") == "global" != before.get("exclusion"):
             text = 'You cannot choose "global", which concerns the mail of other domains. Allowed: campaign, domain.'
             found["exclusion"] = text
@@ -52,12 +68,14 @@ def domain_faults(settings: Settings, domains: Collection[str], before: Values, 
 def is_own_name(settings: Settings, domains: Collection[str], name: str) -> bool:
     """Whether a name in DNS belongs to these domains: it is below one, or beside one in the same organisation.
 
-    A name below a sending domain of somebody else is that domain's.
+    A name below a sending domain of somebody else is that domain's. An organisation of which others have domains too,
+    or the relay its host name, belongs to none of them.
     """
     above = [one for one in {*map(canonical_domain, settings.domains), *domains} if f".{name}".endswith(f".{one}")]
     if above:
         return max(above, key=len) in domains
-    return organisation(name) in set(map(organisation, domains)) - {""}
+    others = {settings.server.hostname, *map(canonical_domain, settings.domains)} - {*domains}
+    return organisation(name) in set(map(organisation, domains)) - set(map(organisation, others)) - {""}
 
 
 def _provider_faults(known: Sequence[str], before: Values, after: Values) -> Mapping[str, str]:
@@ -85,8 +103,9 @@ def _limit_faults(settings: Settings, before: Values, after: Values) -> Mapping[
     return found
 
 
-def _sandbox_faults(before: Values, after: Values) -> Mapping[str, str]:
-    was, now = before.get("sandbox", False), after.get("sandbox", False)
+def _sandbox_faults(before: Values, after: Values, usual: object = False) -> Mapping[str, str]:
+    """Refuse the end of a sandbox; `usual` is that of a table without the key."""
+    was, now = before.get("sandbox", usual), after.get("sandbox", usual)
     if not was or now in (was, True):
         return {}
     return {"sandbox": "You cannot end the sandbox. Allowed: the present value, or true."}

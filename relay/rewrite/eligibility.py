@@ -25,11 +25,11 @@ _LOCKED = re.compile(rb"\x1b\$[)*+][A-Z]|\x1b[NO][\x21-\x7e]{2}|\x0e[^\x0e\x0f\x
 
 _SHIFTS = re.compile(rb"[\x0e\x0f\x1b]")
 
+_SINGLE_OCTET_SHIFTS = re.compile(rb"[\x0e\x0f]")
+"""Shifts to katakana of one octet each, in charsets like CP50222."""
+
 _MULTIOCTET = re.compile(r"utf-?(?:16|32)|ucs|iso-?10646|ebcdic|(?:cp|ibm)-?\d")
 """Names of charsets in which an ASCII octet alone is no ASCII character, of which Python may have no codec."""
-
-_ESCAPING = frozenset({"utf-7", "hz"})
-"""Codecs in which ASCII characters begin an escape: what is put in could begin one."""
 
 _MASK = b"\xff"
 """An octet that no URL, host or tag contains."""
@@ -106,7 +106,7 @@ def readable(text: bytes, charset: str) -> tuple[bytes, str]:
 def _mask_two_byte_runs(text: bytes) -> bytes | None:
     """Return the text with every run of two-byte characters replaced, None if the last one does not end."""
     runs = list(_SHIFTED.finditer(text))
-    if runs and not runs[-1][0].endswith((b"\x1b(B", b"\x1b(J")):
+    if _SINGLE_OCTET_SHIFTS.search(text) or (runs and not runs[-1][0].endswith((b"\x1b(B", b"\x1b(J"))):
         return None
     return _SHIFTED.sub(lambda run: _MASK * len(run[0]), text)
 
@@ -122,11 +122,10 @@ def _is_plain_ascii(text: bytes, charset: str) -> bool:
     if not charset or not text.isascii() or _SHIFTS.search(text):
         return False
     try:
-        return codecs.lookup(charset).name not in _ESCAPING and text.decode(charset) == text.decode("ascii")
-    except LookupError:
+        # Others that Python has a codec for escape by ASCII characters, as UTF-7 does, or have several octets for each.
+        return codecs.lookup(charset).name.startswith(("iso2022_", "utf-8"))
+    except (LookupError, ValueError):
         return _MULTIOCTET.match(charset) is None
-    except ValueError:
-        return False
 
 
 def unsubscribe_values(content: bytes, root: Part) -> Iterable[bytes]:

@@ -181,6 +181,14 @@ async def test_a_key_that_an_identity_names_keeps_its_bound(world: World) -> Non
     assert removed.json["opened"] == ["news"]
 
 
+async def test_a_sandbox_ends_by_no_removal(world: World) -> None:
+    path = settings_of("boxed@acme.test")
+    assert (await put(world.all, path, {"sandbox": True})).status == 200
+    refused = await world.acme.request("DELETE", path)
+    assert (refused.status, "cannot end the sandbox" in refused.json["detail"]) == (403, True), refused.json
+    assert (await world.all.request("DELETE", path)).status == 200
+
+
 async def test_an_identity_that_an_operator_paused_stays(world: World) -> None:
     path = settings_of("paused@acme.test")
     assert (await put(world.acme, path, {})).status == 200

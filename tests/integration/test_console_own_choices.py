@@ -126,6 +126,18 @@ async def test_a_person_of_one_domain_chooses_among_its_providers(tmp_path: Path
         }
 
 
+async def test_a_person_of_one_domain_ends_no_sandbox_and_no_limit(tmp_path: Path) -> None:
+    async with Sink() as sink, relay_of(tmp_path, sink) as relay, person(relay, "ada@a.test") as ada:
+        boxed = tmp_path / "conf.d" / "identity-box@a.test.toml"
+        boxed.write_text('[identities."box@a.test"]\nsandbox = true\nhourly_limit = 20\n')
+        await relay.run("config", "reload")
+        await removal(ada, "box@a.test")
+        assert (ada.status, "You cannot end the sandbox." in ada.page) == (400, True), ada.page
+        await edited(ada, "/identities/box@a.test/edit", hourly_limit="0")
+        assert ada.status == 400, "the daily ceiling is a bound of each identity"
+        assert fragment(relay, boxed.name) == {"identities": {"box@a.test": {"sandbox": True, "hourly_limit": 20}}}
+
+
 NAMES = {
     "return_path": ("bounces.b.test", "bounces.a.test"),
     "reply_domain": ("replies.b.test", "replies.a.test"),

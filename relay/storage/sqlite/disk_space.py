@@ -37,7 +37,8 @@ class DiskSpace:
 
     @classmethod
     def at(cls, path: Path) -> "DiskSpace":
-        """Measure the disk."""
+        """Measure the disk. A file that a process left while it tried the space is removed."""
+        _room(path).unlink(missing_ok=True)
         total, free = space_of(path)
         pages = max(_LEAST_CHECKPOINT_PAGES, min(_CHECKPOINT_PAGES, free // 16 // PAGE_SIZE))
         return cls(path, reserve_of(total), pages)
@@ -65,7 +66,7 @@ class DiskSpace:
         if self._beyond_reserve() < self._wanted:
             raise self._full()
         if self._wanted:
-            _fill(Path(f"{self.path}-room"), self._wanted - self.reusable)
+            _fill(_room(self.path), self._wanted - self.reusable)
         self._wanted = 0
 
     @property
@@ -86,6 +87,11 @@ class DiskSpace:
             f"still be written, {self.reserve} of them are kept for mail already accepted",
             full=True,
         )
+
+
+def _room(path: Path) -> Path:
+    """Return the file that is written to try the space."""
+    return Path(f"{path}-room")
 
 
 def _fill(file: Path, size: int) -> None:
