@@ -1,13 +1,12 @@
 """The routes of the queue and of timelines."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from aiohttp import web
 
 from relay.admin.changes import note
-from relay.admin.own_reasons import own_text
 from relay.admin.requests import (
     APPLICATION,
     KEY,
@@ -83,7 +82,7 @@ class QueueRoutes:
         found = await self.store.entries(query)
         last = found[-1][1] if len(found) == query.limit else None
         following = f"{last.queue_id}/{last.number}" if last else None
-        entries = _rows(request, found)
+        entries = [listing_json(message, entry) for message, entry in found]
         return web.json_response({"entries": entries, "next": following})
 
     async def message(self, request: web.Request) -> web.Response:
@@ -106,7 +105,7 @@ class QueueRoutes:
         done = await self.apply(action, _entry_query(request.query), actor)
         await self.note(action, request, done)
         following = "{}/{}".format(*done.rest.after) if done.rest else None
-        entries = _rows(request, done.entries)
+        entries = [listing_json(message, entry) for message, entry in done.entries]
         return web.json_response({"entries": entries, "next": following})
 
     async def note(self, action: str, request: web.Request, done: ChangedEntries) -> None:
@@ -174,14 +173,6 @@ class QueueRoutes:
 
 _ENDING = {"delete": deletion_event, "bounce": bounce_event}
 """The event of an entry that an action ends."""
-
-
-def _rows(request: web.Request, found: Iterable[tuple[Message, Entry]]) -> list[dict[str, object]]:
-    """Return the rows of entries. An application reads no causes of pauses that others share."""
-    rows = [listing_json(message, entry) for message, entry in found]
-    if APPLICATION in request:
-        rows = [row | {"reason": own_text(str(row["reason"]))} for row in rows]
-    return rows
 
 
 def _change(action: str, now: float, actor: Actor = OPERATOR) -> EntryChange:

@@ -1,18 +1,18 @@
 """The route of `relay why`: what decides when mail leaves."""
 
 from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from aiohttp import web
 
-from relay.admin.own_reasons import own_reason
 from relay.admin.requests import APPLICATION, reject_unknown_parameters
 from relay.mail.canonical_address import canonical, canonical_domain
 from relay.mail.lane import DIRECT, lane_of
 from relay.mail.queue_id import is_queue_id
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message
+from relay.queue.operator_actions import is_held_by_application
 from relay.queue.ports import EntryQuery, QueueAdminStore
 from relay.queue.routing import provider_of
 from relay.queue.wait_reasons import Reason, Servers
@@ -83,7 +83,7 @@ class WaitReasonRoutes:
 
     def _reasons(self, message: Message, entry: Entry, *, is_own: bool) -> Sequence[Reason]:
         found = self.explain(message, entry)
-        return [own_reason(one, entry) for one in found] if is_own else found
+        return [_for_application(one, entry) for one in found] if is_own else found
 
 
 def _parse(target: str, sites: Sequence[SiteReport]) -> tuple[str, Sequence[EntryQuery], Sequence[SiteReport]]:
@@ -109,6 +109,23 @@ def _parse(target: str, sites: Sequence[SiteReport]) -> tuple[str, Sequence[Entr
         return "site", [EntryQuery(lane=lane, states=_OPEN, limit=each) for lane in named[0].lanes], named
     lane = lane_of("direct", f"x@{target.lower().removeprefix('mx:')}")
     return "domain", [EntryQuery(lane=lane, states=_OPEN, limit=MAX_ENTRIES)], ()
+
+
+_REMEDIES: Mapping[str, str] = {
+    "paused": "POST /api/v1/pauses/resume, if an application paused it; else an operator must resume it",
+    "release time": "wait; an operator can raise the limit",
+    "back-off": "POST /api/v1/queue/flush",
+}
+"""What an application can do about a cause."""
+
+
+def _for_application(reason: Reason, entry: Entry) -> Reason:
+    """Return a reason as an application reads it, with what it can do itself."""
+    remedy = _REMEDIES.get(reason.cause, "")
+    if reason.cause == "held":
+        ours = is_held_by_application(entry)
+        remedy = "POST /api/v1/queue/release" if ours else "an operator must release it"
+    return replace(reason, text=reason.for_sender, remedy=remedy)
 
 
 def _entry_json(message: Message, entry: Entry, reasons: Sequence[Reason]) -> JsonObject:

@@ -47,19 +47,7 @@ def _is_of(subject: str, viewer: Viewer) -> bool:
 
 
 def shown_reasons(reasons: Sequence[Reason], viewer: Viewer) -> Sequence[Reason]:
-    """Return why an entry waits: with domains without replies to mail of others."""
+    """Return why an entry waits: with domains without what concerns mail of others."""
     if not viewer.domains:
         return reasons
-    return [one if _is_own(one) else replace(one, text=_PLAIN[one.cause]) for one in reasons]
-
-
-_PLAIN = {
-    "lane paused": "its way out is paused after a failure",
-    "paused": "it is held back",
-    "site rate": "the servers of its site asked for less mail",
-}
-"""Causes whose text quotes replies to mail of any domain, in words of their own."""
-
-
-def _is_own(reason: Reason) -> bool:
-    return reason.cause not in _PLAIN or reason.text.startswith("its identity is paused: ")
+    return [replace(one, text=one.for_sender) for one in reasons]

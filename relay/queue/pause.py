@@ -77,15 +77,25 @@ class Pause:
         return value if kind == "identity" else ""
 
     @property
+    def is_shared(self) -> bool:
+        """Whether it holds back mail of several senders: its cause may be a reply to the mail of one of them."""
+        return self.subject.startswith(("domain:", "provider:", "site:"))
+
+    @property
     def reason(self) -> str:
-        """The reason of entries that the pause holds back."""
-        return f"{self.reason_prefix}{self.why}"
+        """The reason of entries that the pause holds back, which their senders read."""
+        return self.reason_prefix if self.is_shared else self.full_reason
+
+    @property
+    def full_reason(self) -> str:
+        """The reason with its cause."""
+        return f"{self.reason_prefix}: {self.why}"
 
     @property
     def reason_prefix(self) -> str:
-        """The beginning of that reason, by which a resumption finds the entries."""
+        """The beginning of the reason, by which a resumption finds the entries."""
         kind, _, value = self.subject.partition(":")
-        return "its identity is paused: " if kind == "identity" else f"its {kind.replace('-', ' ')} {value} is paused: "
+        return "its identity is paused" if kind == "identity" else f"its {kind.replace('-', ' ')} {value} is paused"
 
 
 def identity_subject(address: str) -> str:

@@ -15,7 +15,7 @@ from relay.queue.site_traffic import SiteTraffic
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """One thing that decides when an entry leaves."""
+    """One thing that decides when an entry leaves. `text` is for operators."""
 
     cause: str
     text: str
@@ -23,6 +23,13 @@ class Reason:
     """Unix seconds; 0 for no known time."""
     remedy: str = ""
     """What an operator can do, "" for nothing."""
+    sender_text: str = ""
+    """Text for those who may read about their own mail only, "" if `text` is about that alone."""
+
+    @property
+    def for_sender(self) -> str:
+        """The text without what concerns the mail of others."""
+        return self.sender_text or self.text
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,10 +94,15 @@ def reasons(message: Message, entry: Entry, found: WaitContext) -> Iterator[Reas
 
 def _of_relay(found: WaitContext) -> Iterator[Reason]:
     if found.store_fault:
-        yield Reason("store", f"the store does not answer: {found.store_fault}", remedy="check disk and database")
+        yield Reason(
+            "store",
+            f"the store does not answer: {found.store_fault}",
+            remedy="check disk and database",
+            sender_text="the relay cannot use its store now",
+        )
     if not found.takes_part:
         text = "this node takes no part in deliveries yet: the others have not counted it, or its clock is wrong"
-        yield Reason("node", text, remedy="relay nodes")
+        yield Reason("node", text, remedy="relay nodes", sender_text="the relay takes no part in deliveries now")
 
 
 def _of_waiting(entry: Entry, reply: str, found: WaitContext) -> Iterator[Reason]:
@@ -98,7 +110,8 @@ def _of_waiting(entry: Entry, reply: str, found: WaitContext) -> Iterator[Reason
     if (pause := found.pause) is not None:
         kind, _, value = pause.subject.partition(":")
         option = value if kind == "site" else f"--{kind} {value}"
-        yield Reason("paused", pause.reason, pause.until, f"relay site resume {option}")
+        sender_text = pause.reason if pause.is_shared else ""
+        yield Reason("paused", pause.full_reason, pause.until, f"relay site resume {option}", sender_text)
     elif entry.release_at > now:
         text = entry.reason or "a limit, or the time of sending that the application asked for"
         yield Reason("release time", text, entry.release_at, "raise the limit; or wait")
@@ -107,10 +120,12 @@ def _of_waiting(entry: Entry, reply: str, found: WaitContext) -> Iterator[Reason
         yield Reason("back-off", text, entry.next_attempt_at, f"relay queue flush {entry.queue_id}")
     if (down := found.lane_pause) is not None:
         remedy = "it is tried again by itself" if provider == DIRECT else f"relay provider resume {provider}"
-        yield Reason("lane paused", f"{entry.lane} failed: {down.why}", down.until, remedy)
+        sender_text = "deliveries to these servers are paused after a failure"
+        yield Reason("lane paused", f"{entry.lane} failed: {down.why}", down.until, remedy, sender_text)
     if found.concurrency and found.in_flight >= found.concurrency:
         text = f"{found.in_flight} transactions of {entry.lane} are in progress, of {found.concurrency}"
-        yield Reason("lane full", text, remedy="it grows with each success")
+        sender_text = "the transactions with these servers that are allowed at the same time are in progress"
+        yield Reason("lane full", text, remedy="it grows with each success", sender_text=sender_text)
 
 
 def _of_site(found: WaitContext) -> Iterator[Reason]:
@@ -120,15 +135,21 @@ def _of_site(found: WaitContext) -> Iterator[Reason]:
     if found.site_in_flight >= site.connections:
         busy = f"{found.site_in_flight} transactions are in progress"
         text = f"{busy}, over {site.connections} connections of the site {site.name}"
-        yield Reason("site connections", text, remedy="[[site]] connections, if the operator allows more")
+        yield Reason(
+            "site connections",
+            text,
+            remedy="[[site]] connections, if the operator allows more",
+            sender_text="the connections to the receiver that are allowed are in use",
+        )
     if traffic is None or not traffic.is_limited:
         return
     rate, per_minute = traffic.rate, f"{traffic.messages_per_minute:.3g} messages a minute"
+    sender_text = "the receiver gets mail at a limited rate"
     if rate is None:
-        yield Reason(
-            "site rate", f"the site {site.name} gets at most {per_minute} by its profile", 0.0, "[[site]] rate"
-        )
+        text = f"the site {site.name} gets at most {per_minute} by its profile"
+        yield Reason("site rate", text, 0.0, "[[site]] rate", sender_text)
         return
     state = "is probed" if rate.is_probing else f"gets {per_minute}"
     until = max(rate.not_before, 0.0) if rate.not_before > found.now else 0.0
-    yield Reason("site rate", f"the site {site.name} {state} since it replied: {rate.why}", until, "send less to it")
+    text = f"the site {site.name} {state} since it replied: {rate.why}"
+    yield Reason("site rate", text, until, "send less to it", sender_text)

@@ -56,7 +56,7 @@ def test_of_what_is_held_back_that_of_the_own_identities_is_shown() -> None:
 
 def test_reasons_quote_no_replies_to_mail_of_others() -> None:
     own = (Reason("back-off", REPLY), Reason("paused", "its identity is paused: 5 % bounced"))
-    shared = tuple(Reason(cause, REPLY, 9.0) for cause in ("lane paused", "paused", "site rate"))
+    shared = tuple(Reason(cause, REPLY, 9.0, "", "a site") for cause in ("lane paused", "paused", "site rate"))
     assert shown_reasons((*own, *shared), ALL) == (*own, *shared)
     shown = shown_reasons((*own, *shared), SOME)
     assert tuple(shown[:2]) == own

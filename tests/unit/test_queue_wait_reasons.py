@@ -73,3 +73,20 @@ def test_a_bound_of_the_profile_is_named_without_a_reply() -> None:
     traffic.bound = 20.0
     (reason,) = reasons(MESSAGE, ENTRY, WaitContext(NOW, site=SITE, traffic=traffic))
     assert reason.text == "the site big gets at most 20 messages a minute by its profile"
+
+
+@pytest.mark.parametrize("subject", ["site:big", "provider:news", "domain:x.test"])
+def test_senders_read_no_reply_to_the_mail_of_others(subject: str) -> None:
+    reply = "550 blocked: mail of beta.test"
+    pause, down = Pause(subject, NOW, 0.0, reply, HOLD), LanePause(NOW + 30, reply)
+    found = WaitContext(NOW, pause, down, site=SITE, traffic=limited(why=reply), store_fault=reply)
+    waiting = list(reasons(MESSAGE, replace(ENTRY, reason=pause.reason, release_at=NOW + 9), found))
+    assert {one.cause for one in waiting} == {"store", "paused", "lane paused", "site rate"}
+    assert all(reply in one.text and reply not in one.for_sender for one in waiting)
+    assert reply not in pause.reason
+
+
+def test_senders_read_why_they_are_paused_themselves() -> None:
+    pause = Pause("identity:a@x.test", NOW, 0.0, "12 of 12 recipients bounced", "bounces")
+    (reason,) = reasons(MESSAGE, ENTRY, WaitContext(NOW, pause))
+    assert reason.for_sender == pause.reason == "its identity is paused: 12 of 12 recipients bounced"
