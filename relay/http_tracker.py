@@ -40,7 +40,6 @@ from relay.suppression.unsubscribes import Subscription
 from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, client_address, client_group, parse_client
-from relay.tracker.connection_limits import Limits
 from relay.tracker.fast_path import SINK_DELAY, Delay, FastPath, FastRequest
 from relay.tracker.forwarded import forwarded_for
 from relay.tracker.link_blocks import LinkBlocks
@@ -48,7 +47,7 @@ from relay.tracker.location import location
 from relay.tracker.ports import AddressVerification, FindSubscription
 from relay.tracker.reader_events import ReaderEvents
 from relay.tracker.request import FORM, MAX_BODY, READING, kind_of, path_of, read_body, tokens_in
-from relay.tracker.server import Connection, Server
+from relay.tracker.server import Connection, Limits, Server
 from relay.tracker.verification_routes import VerificationRoutes
 
 LOOKUP_TIMEOUT = 1.0

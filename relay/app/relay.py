@@ -16,14 +16,16 @@ from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.event_sink import open_event_sink
-from relay.app.http_parts import Answers, build_http_servers
 from relay.app.http_servers import HttpServers
+from relay.app.local_nodes import LocalNodes
 from relay.app.maintenance import depth_by_state
+from relay.app.node_answers import NodeAnswers
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.outbound_parts import OutboundParts, open_outbound_parts
 from relay.app.reloader import Reloader
 from relay.app.smtp_listeners import SmtpListeners, open_smtp_listeners
+from relay.app.table_editor import open_table_editor
 from relay.app.tallies import open_tallies
 from relay.app.webhooks import open_webhooks
 from relay.clock import Clock, system_clock
@@ -198,9 +200,23 @@ class App:
     def _http_servers(
         self, context: AppContext, outbound: OutboundParts, inbound: SmtpListeners, webhooks: Webhooks
     ) -> HttpServers:
-        answers = Answers(self.checks, self.readiness, self.status, self.reload, self.shown_configuration)
-        return build_http_servers(
-            context, outbound, inbound, webhooks, answers, configuration=self.configuration, node=self._node
+        """Return the HTTP servers. The first of several nodes answers for those of its machine too."""
+        settings = self.settings()
+        others = LocalNodes(settings.server.data_dir, settings.admin.socket) if self._node == 1 else None
+        nodes = NodeAnswers(others, self.reload, self.status, self.observer.metrics.exposition)
+        return HttpServers(
+            context,
+            outbound,
+            inbound,
+            webhooks,
+            checks=self.checks,
+            readiness=self.readiness,
+            status=nodes.status,
+            reload=nodes.reload,
+            configuration=self.shown_configuration,
+            exposition=nodes.exposition,
+            restart_needed=lambda: self.configuration.restart_needed,
+            editor=open_table_editor(context, outbound, self.configuration.path, nodes.reload),
         )
 
     async def _context(self, settings: Settings) -> AppContext:

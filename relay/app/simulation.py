@@ -2,21 +2,18 @@
 
 import asyncio
 import socket
-from typing import TYPE_CHECKING
 
 from relay.app.context import AppContext
 from relay.delivery.connect import ConnectFailure, ConnectOptions, greet
 from relay.delivery.mx import Endpoint
 from relay.delivery.session import Session
+from relay.http_tracker import Tracker
 from relay.inbound.handler import InboundHandler
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
 from relay.simulator.reactions import Reactions
 from relay.simulator.receiver import Receiver
 from relay.simulator.resources import Accepted, FirstAttempts, Resources
-
-if TYPE_CHECKING:
-    from relay.http_tracker import Tracker
 
 ANSWER_TIMEOUT = 30.0
 """Seconds that the tracker has for an answer."""

@@ -2,14 +2,13 @@
 
 import asyncio
 import ssl
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
+
+import aiohttp
 
 from relay import __version__
 from relay.oauth.token_requests import Form
 from relay.oauth.token_responses import Grant, Refusal, parse_answer, unreachable
-
-if TYPE_CHECKING:
-    import aiohttp
 
 TIMEOUT = 30.0
 """Seconds for one request."""
@@ -43,8 +42,6 @@ async def post_form(url: str, form: Form) -> tuple[int, bytes]:
 
     No redirects, no cookies, no proxies; certificates are verified.
     """
-    import aiohttp  # Not at the top: mail is accepted before it is imported.
-
     try:
         context = await asyncio.to_thread(ssl.create_default_context)
         async with (
@@ -64,7 +61,7 @@ async def post_form(url: str, form: Form) -> tuple[int, bytes]:
         return 0, _reason(error).encode("utf-8", "replace")
 
 
-async def _body(answer: "aiohttp.ClientResponse") -> bytes:
+async def _body(answer: aiohttp.ClientResponse) -> bytes:
     """Return the body, cut: it could be endless."""
     octets = b""
     while len(octets) < _MAX_BODY and (more := await answer.content.read(_MAX_BODY - len(octets))):
@@ -73,8 +70,6 @@ async def _body(answer: "aiohttp.ClientResponse") -> bytes:
 
 
 def _reason(error: Exception) -> str:
-    import aiohttp
-
     match error:
         case aiohttp.ClientConnectorCertificateError():
             return f"certificate: {error.certificate_error}"

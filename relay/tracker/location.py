@@ -2,6 +2,8 @@
 
 import re
 
+from yarl import URL
+
 _USUAL = re.compile(r"https?://(?![/?#\\])[!-~]+")
 """A URL of the web with a host, of visible ASCII: it is not changed."""
 
@@ -38,8 +40,6 @@ def location(target: str) -> str | None:
 def _ascii_authority(authority: str) -> str:
     match = _AUTHORITY.fullmatch(authority)
     assert match is not None
-    from yarl import URL  # Not at the top: few targets need it, and mail is accepted before it is imported.
-
     user, host, port = match.groups()
     try:
         host = URL.build(scheme="http", host=host).raw_host or host

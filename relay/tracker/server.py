@@ -11,6 +11,7 @@ other data, and everything after it, goes to aiohttp. The two never share a requ
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Container
+from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -18,7 +19,6 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from relay.proxy_protocol import ProxyHeader
 from relay.tracker.client import client_group
-from relay.tracker.connection_limits import Limits
 from relay.tracker.fast_path import FastPath
 from relay.tracker.responses import plain
 
@@ -36,6 +36,16 @@ MAX_UNANSWERED = 64 * 1024
 
 LINGERING_TIME = 1.0
 """Seconds for which a closing connection stays open, so that its last answer arrives."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Maximum of connections, in all and per client, and seconds without an answer after which one is closed."""
+
+    connections: int = 2000
+    connections_per_client: int = 100
+    answer_timeout: float = 10.0
+
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from relay.config.webhooks import Webhook
 from relay.events.event import Kind
@@ -14,13 +14,11 @@ from relay.webhooks.filters import filter_of, senders_of
 from relay.webhooks.formats.registry import FORMATS, compose, sender_of
 from relay.webhooks.ports import Failure, WebhookState
 from relay.webhooks.progress import Replay
+from relay.webhooks.receiver_client import ReceiverClient
 from relay.webhooks.report import PostLog
 from relay.webhooks.response_meaning import FAILING_AFTER, Response
 from relay.webhooks.samples import sample
 from relay.webhooks.service import Webhooks, new_token
-
-if TYPE_CHECKING:
-    from relay.webhooks.receiver_client import ReceiverClient
 
 TEST = 60.0
 """Seconds of a test with all its samples, at most."""
@@ -60,7 +58,7 @@ class Tested:
 
 
 async def post_samples(
-    client: "ReceiverClient", webhook: Webhook, kinds: Sequence[Kind], domain: str, now: float, seconds: float = TEST
+    client: ReceiverClient, webhook: Webhook, kinds: Sequence[Kind], domain: str, now: float, seconds: float = TEST
 ) -> Sequence[Tested]:
     """Post a sample of each of these kinds, one after the other, within so many seconds; return the answers."""
     post_format, sender = FORMATS[webhook.format], sender_of(webhook, domain)

@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import TYPE_CHECKING, get_args
+from typing import get_args
 
 from relay.clock import Clock
 from relay.config.webhooks import OperatorEvents, Webhook
@@ -18,9 +18,7 @@ from relay.webhooks.formats.post import Post, Sender
 from relay.webhooks.formats.registry import sender_of, signed
 from relay.webhooks.formats.slack import slack_post
 from relay.webhooks.formats.standard import standard_post
-
-if TYPE_CHECKING:
-    from relay.webhooks.receiver_client import ReceiverClient
+from relay.webhooks.receiver_client import ReceiverClient
 
 ALERT = "alert"
 """Type of an alert to the operator; the other types are names of log lines."""
@@ -77,7 +75,7 @@ def wanted_types(webhook: Webhook) -> frozenset[str]:
 class OperatorPosts:
     """Posts events of the relay to one receiver, one after the other."""
 
-    def __init__(self, webhook: Webhook, hostname: str, client: "ReceiverClient", clock: Clock) -> None:
+    def __init__(self, webhook: Webhook, hostname: str, client: ReceiverClient, clock: Clock) -> None:
         self.types = wanted_types(webhook)
         self._webhook = webhook
         self._sender = sender_of(webhook, hostname)

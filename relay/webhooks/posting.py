@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, assert_never
+from typing import Literal, assert_never
 
 from relay.clock import Clock
 from relay.config.webhooks import Webhook
@@ -14,6 +14,7 @@ from relay.webhooks.cursor import Cursor
 from relay.webhooks.feed import Position
 from relay.webhooks.formats.registry import FORMATS, compose, sender_of
 from relay.webhooks.progress import Answer
+from relay.webhooks.receiver_client import ReceiverClient
 from relay.webhooks.report import PostLog, WebhookReport
 from relay.webhooks.response_meaning import (
     FAILING_AFTER,
@@ -28,9 +29,6 @@ from relay.webhooks.response_meaning import (
     classify_response,
     retry_at,
 )
-
-if TYPE_CHECKING:
-    from relay.webhooks.receiver_client import ReceiverClient
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,7 @@ class PostContext:
 
     webhook: Webhook
     hostname: str
-    client: "ReceiverClient"
+    client: ReceiverClient
     cursor: Cursor
     report: WebhookReport
     clock: Clock

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from random import SystemRandom
-from typing import TYPE_CHECKING
 
 from relay.clock import Clock
 from relay.config.settings import Settings
@@ -21,11 +20,9 @@ from relay.webhooks.filters import senders_of
 from relay.webhooks.operator_events import OperatorPosts, operator_body
 from relay.webhooks.ports import WebhookStore
 from relay.webhooks.posting import PostContext
+from relay.webhooks.receiver_client import ReceiverClient
 from relay.webhooks.report import WebhookReport
 from relay.webhooks.sender import WebhookSender
-
-if TYPE_CHECKING:
-    from relay.webhooks.receiver_client import ReceiverClient
 
 MAINTENANCE = 3600.0
 """Seconds between two clean-ups of the tables."""
@@ -108,10 +105,8 @@ class Webhooks:
         """Use the settings in force."""
         self._changed.set()
 
-    def client(self, webhook: Webhook) -> "ReceiverClient":
+    def client(self, webhook: Webhook) -> ReceiverClient:
         """Return a client for the receiver of a webhook."""
-        from relay.webhooks.receiver_client import ReceiverClient  # Not at the top: it loads an HTTP client.
-
         return ReceiverClient(webhook, self._lookups)
 
     async def begin(self) -> None:

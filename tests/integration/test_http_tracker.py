@@ -26,9 +26,9 @@ from relay.events.spool import Spool
 from relay.http_tracker import Tracker
 from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
 from relay.tracker.canary import canary
-from relay.tracker.connection_limits import Limits
 from relay.tracker.link_blocks import Block, LinkBlocks
 from relay.tracker.reader_events import KEPT
+from relay.tracker.server import Limits
 from tests.servers.waiting import PATIENCE, until
 
 KEYS = parse_keyring([new_key(b"k" * 32, "k1")])
