@@ -6,7 +6,7 @@ from typing import ClassVar, Generic, TypeVar
 
 from aiohttp import web
 
-from relay.admin.changes import note, several
+from relay.admin.key_audit import audit_change, subject_of_several
 from relay.admin.requests import (
     json_body,
     parse_each,
@@ -67,7 +67,7 @@ class AddressListRoutes(ABC, Generic[T]):
         adding = await parse_entries(request, self.name, lambda given: self._parse(parse_fields(given, self.keys), now))
         await self._add(adding)
         addresses = [str(self._json(one)["address"]) for one in adding]
-        await note(request, f"{self.name}.add", several(addresses), after=self.word)
+        await audit_change(request, f"{self.name}.add", subject_of_several(addresses), after=self.word)
         return self._response(adding)
 
     async def check(self, request: web.Request) -> web.Response:
@@ -90,7 +90,9 @@ class AddressListRoutes(ABC, Generic[T]):
         removed = await self._remove(addresses, scope)
         if removed:
             found = list(dict.fromkeys(str(self._json(one)["address"]) for one in removed))
-            await note(request, f"{self.name}.remove", several(found), before=self.word, after="off the list")
+            await audit_change(
+                request, f"{self.name}.remove", subject_of_several(found), before=self.word, after="off the list"
+            )
         return self._response(removed)
 
     def read_entry(self, given: Mapping[str, str]) -> T:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.admin.changes import note
+from relay.admin.key_audit import audit_change
 from relay.admin.requests import KEY, OWNS, json_body, reject_unknown_parameters
 from relay.config.settings import Credential, Settings
 from relay.log import Emit
@@ -51,7 +51,9 @@ class CredentialRoutes:
 
         revoked = [key] if key else marks
         await self.end_keys(name, revoked)
-        await note(request, "credential.revoke", f"{name} {' '.join(revoked)}", before="in force", after="revoked")
+        await audit_change(
+            request, "credential.revoke", f"{name} {' '.join(revoked)}", before="in force", after="revoked"
+        )
         rows = await self.rows()
         return web.json_response({"keys": [row for row in rows if row["key"] in revoked and row["credential"] == name]})
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from aiohttp import web
 
-from relay.admin.changes import note
+from relay.admin.key_audit import audit_change
 from relay.admin.requests import APPLICATION
 from relay.config.settings import Settings
 from relay.domains.key_rotation import KeyState, RotationError, waiting_keys
@@ -54,7 +54,7 @@ class DomainRoutes:
         """POST /domains/DOMAIN/look: check its DNS now."""
         watched = self._find(request)
         await self._signing.watch.schedule_check(watched.domain)
-        await note(request, "domain.look", watched.domain)
+        await audit_change(request, "domain.look", watched.domain)
         return web.json_response(domain_json(watched))
 
     async def keys(self, request: web.Request) -> web.Response:
@@ -73,7 +73,7 @@ class DomainRoutes:
             key = await self._signing.rotate(watched.domain, algorithm, bits)
         except (RotationError, KeyFaultError, OSError) as error:
             raise web.HTTPConflict(text=str(error)) from None
-        await note(request, "domain.rotate", watched.domain, after=f"key {key.selector}")
+        await audit_change(request, "domain.rotate", watched.domain, after=f"key {key.selector}")
         name, record = self._signing.published_at(key.domain, key.selector), dns_record(key)
         return web.json_response(
             {"selector": key.selector, "name": name, "record": record, "zone_line": zone_line(name, record)}

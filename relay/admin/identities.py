@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from aiohttp import web
 
-from relay.admin.changes import note
+from relay.admin.key_audit import audit_change
 from relay.admin.requests import address_or_400, optional_json_body
 from relay.config.settings import Identity
 from relay.limits.ports import LimitStore, Usage
@@ -70,21 +70,23 @@ class IdentityRoutes:
         step = next(one for one in TEST_STEPS if one == request.match_info["step"])
         address = _address(request)
         row = await self._verifier.run(address, step, tuple(map(address_or_400, to)))
-        await note(request, "identity.test", canonical(address), after=step)
+        await audit_change(request, "identity.test", canonical(address), after=step)
         return web.json_response(row)
 
     async def verify(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/verify: send a code to that address, or check the DNS of the platform's domain."""
         address = _address(request)
         row = await self._verifier.prove(address)
-        await note(request, "identity.verify", canonical(address), after="asked")
+        await audit_change(request, "identity.verify", canonical(address), after="asked")
         return web.json_response(row)
 
     async def unverify(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/unverify: withdraw its proof by code; `verified` is true if DNS still proves it."""
         address = _address(request)
         verified = await self._verifier.withdraw(address)
-        await note(request, "identity.unverify", canonical(address), after="verified by DNS" if verified else "")
+        await audit_change(
+            request, "identity.unverify", canonical(address), after="verified by DNS" if verified else ""
+        )
         return web.json_response({"address": canonical(address), "verified": verified})
 
     async def code(self, request: web.Request) -> web.Response:
@@ -94,14 +96,14 @@ class IdentityRoutes:
             raise web.HTTPBadRequest(text=f"the code has {DIGITS} digits")
         address = _address(request)
         row = await self._verifier.confirm_code(address, code)
-        await note(request, "identity.verify", canonical(address), after=f"a code: {row['state']}")
+        await audit_change(request, "identity.verify", canonical(address), after=f"a code: {row['state']}")
         return web.json_response(row)
 
     async def dns(self, request: web.Request) -> web.Response:
         """POST /identities/ADDRESS/dns: verify the domain by its DKIM key in DNS."""
         address = _address(request)
         row = await self._verifier.check(address)
-        await note(request, "identity.verify", canonical(address), after=f"by DNS: {row['state']}")
+        await audit_change(request, "identity.verify", canonical(address), after=f"by DNS: {row['state']}")
         return web.json_response(row)
 
     async def _json_of(self, addresses: Sequence[str], verifications: Iterable[Verification]) -> list[JsonObject]:

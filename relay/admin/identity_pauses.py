@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from relay.admin.changes import note
+from relay.admin.key_audit import audit_change
 from relay.admin.requests import APPLICATION, address_or_400, optional_json_body, reason_or_400
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical
@@ -43,7 +43,7 @@ class IdentityPauseRoutes:
         cause, who = (BY_APPLICATION, f"the application {application}") if application else (BY_OPERATOR, "an operator")
         why = f"{who} paused it{f': {reason}' if reason else ''}"
         paused = await self.pause(address, cause, why)
-        await note(request, "identity.pause", address, after=why if paused else "it was paused before")
+        await audit_change(request, "identity.pause", address, after=why if paused else "it was paused before")
         return web.json_response({"address": address, "paused": paused})
 
     async def post_resume(self, request: web.Request) -> web.Response:
@@ -60,5 +60,5 @@ class IdentityPauseRoutes:
             raise web.HTTPForbidden(text=text)
         if entries is not None:
             was, now = before.why if before else "", f"{entries} recipients are due"
-            await note(request, "identity.resume", address, before=was, after=now)
+            await audit_change(request, "identity.resume", address, before=was, after=now)
         return web.json_response({"address": address, "resumed": entries is not None, "entries": entries or 0})

@@ -7,7 +7,7 @@ from typing import Any, cast, get_args
 
 from aiohttp import web
 
-from relay.admin.changes import note
+from relay.admin.key_audit import audit_change
 from relay.admin.requests import APPLICATION, OWNS, address_or_400, json_body, reason_or_400, reject_unknown_parameters
 from relay.config.settings import Settings
 from relay.mail.canonical_address import canonical, canonical_domain
@@ -66,7 +66,9 @@ class PauseRoutes:
             raise web.HTTPBadRequest(text=f'"seconds" must be a number from 0 (no end) to {MAX_SECONDS:.0f}')
         paused = await self.pause(kind, value, float(math.ceil(seconds)), reason, request.get(APPLICATION, ""))
         why = self._why(kind, value)
-        await note(request, "pause.begin", subject_of(kind, value), after=why if paused else f"paused before: {why}")
+        await audit_change(
+            request, "pause.begin", subject_of(kind, value), after=why if paused else f"paused before: {why}"
+        )
         return web.json_response({"kind": kind, "value": value, "paused": paused, "why": why})
 
     async def post_resume(self, request: web.Request) -> web.Response:
@@ -80,7 +82,7 @@ class PauseRoutes:
         if entries is None and APPLICATION in request:
             self._check_ended(kind, value)
         if entries is not None:
-            await note(
+            await audit_change(
                 request, "pause.end", subject_of(kind, value), before=before, after=f"{entries} recipients are due"
             )
         return web.json_response(

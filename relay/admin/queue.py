@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from aiohttp import web
 
-from relay.admin.changes import note
+from relay.admin.key_audit import audit_change
 from relay.admin.requests import (
     APPLICATION,
     KEY,
@@ -114,7 +114,7 @@ class QueueRoutes:
             ids = dict.fromkeys(entry.queue_id for _, entry in done.entries)
             count = len(done.entries)
             after = f"{count} {'recipient' if count == 1 else 'recipients'}"
-            await note(request, f"queue.{action}", " ".join(ids), after=after)
+            await audit_change(request, f"queue.{action}", " ".join(ids), after=after)
 
     async def apply(self, action: str, query: EntryQuery, actor: Actor = OPERATOR) -> ChangedEntries:
         """Change the matching entries: flush, hold, release, delete or bounce. Raises StoreError."""

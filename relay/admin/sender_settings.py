@@ -13,7 +13,7 @@ from relay.admin.requests import (
     optional_json_body,
     reject_unknown_parameters,
 )
-from relay.admin.table_changes import check_conditions, domains_of, save_table, table_response
+from relay.admin.table_changes import check_preconditions, restricted_domains, save_table, table_response
 from relay.config.parsers import HOST_NAME
 from relay.config.settings import Settings
 from relay.config.table_files import Table
@@ -21,7 +21,7 @@ from relay.config.table_names import domain_table, identity_table
 from relay.mail.address_from_name import free_address
 from relay.mail.canonical_address import canonical, canonical_domain
 from relay.people.own_choices import credentials_in, opened_credentials
-from relay.people.own_settings import domain_faults, identity_faults, removal_fault
+from relay.people.restricted_settings import domain_faults, identity_faults, removal_fault
 from relay.people.table_editor import TableEditor
 from relay.queue.pause import BY_APPLICATION, HOLD_BY_APPLICATION, Pause
 
@@ -80,7 +80,7 @@ class SenderSettingsRoutes:
         table = await self._identity(request)
 
         def faults(after: Mapping[str, Any]) -> Mapping[str, str]:
-            return identity_faults(self.settings(), domains_of(request), table.name.name, table.values, after)
+            return identity_faults(self.settings(), restricted_domains(request), table.name.name, table.values, after)
 
         return await self._put("address", request, table, faults)
 
@@ -90,12 +90,12 @@ class SenderSettingsRoutes:
         `opened` has the credentials that may then send as each identity that is open to all.
         """
         table = await self._existing(await self._identity(request))
-        check_conditions(request, table)
+        check_preconditions(request, table)
         settings, address, names = self.settings(), table.name.name, credentials_in(table.values)
         pause = self.pauses().get(address)
         if APPLICATION in request and pause and pause.category not in (BY_APPLICATION, HOLD_BY_APPLICATION):
             raise web.HTTPForbidden(text=f"{pause.why}; an operator must resume it before it can be removed")
-        if fault := removal_fault(settings, domains_of(request), table.values):
+        if fault := removal_fault(settings, restricted_domains(request), table.values):
             raise web.HTTPForbidden(text=fault)
         opened = opened_credentials(settings, address, names)
         await save_table(self.editor, request, table, None)
@@ -110,7 +110,7 @@ class SenderSettingsRoutes:
         table = await self._domain(request)
 
         def faults(after: Mapping[str, Any]) -> Mapping[str, str]:
-            return domain_faults(self.settings(), domains_of(request), table.values, after)
+            return domain_faults(self.settings(), restricted_domains(request), table.values, after)
 
         return await self._put("domain", request, table, faults)
 
@@ -122,7 +122,7 @@ class SenderSettingsRoutes:
         faults: Callable[[Mapping[str, Any]], Mapping[str, str]],
     ) -> web.Response:
         given = await optional_json_body(request)
-        check_conditions(request, table)
+        check_preconditions(request, table)
         kept = {one: table.values[one] for one in _KEPT if one in table.values and one not in given}
         values = {**given, **kept}
         if found := faults(values):

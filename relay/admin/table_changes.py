@@ -5,13 +5,12 @@ from typing import Any, assert_never
 
 from aiohttp import web
 
-from relay.admin.changes import AUTHOR
+from relay.admin.key_audit import REQUESTING_KEY
 from relay.admin.requests import APPLICATION
 from relay.config.errors import Fault
 from relay.config.table_files import Table, TableElsewhereError
-from relay.people.own_faults import own_faults
 from relay.people.table_editor import Edit, Refused, Saved, Stale, TableEditor, without_secrets
-from relay.people.table_faults import fault_text
+from relay.people.table_faults import fault_text, visible_faults
 
 NOBODY = ("",)
 """The domains of a key that has none: it is restricted to identities."""
@@ -21,15 +20,15 @@ _NOT_HERE = "nothing was changed: an operator must make this change in the confi
 """Why nothing can be changed by an application, without the names of nodes and files."""
 
 
-def domains_of(request: web.Request) -> tuple[str, ...]:
+def restricted_domains(request: web.Request) -> tuple[str, ...]:
     """Return the domains to which a request is restricted, () for all."""
-    author = request.get(AUTHOR)
-    if author is None:
+    key = request.get(REQUESTING_KEY)
+    if key is None:
         return NOBODY if APPLICATION in request else ()
-    return () if author.domains is None else tuple(author.domains) or NOBODY
+    return () if key.domains is None else tuple(key.domains) or NOBODY
 
 
-def check_conditions(request: web.Request, table: Table) -> None:
+def check_preconditions(request: web.Request, table: Table) -> None:
     """Raise 412 unless the table is as the request expects it: If-Match, If-None-Match (RFC 9110 section 13.1)."""
     wanted = _tags(request, "If-Match")
     unwanted = {one.removeprefix("W/").strip('"') for one in _tags(request, "If-None-Match")}
@@ -72,13 +71,13 @@ async def save_table(
     if present.elsewhere is not None:
         raise web.HTTPConflict(text=str(TableElsewhereError(present.name, present.elsewhere)))
     if fault := await editor.fault():
-        raise web.HTTPConflict(text=_NOT_HERE if domains_of(request) else fault)
+        raise web.HTTPConflict(text=_NOT_HERE if restricted_domains(request) else fault)
     if values is not None and present.exists and dict(values) == dict(present.values) and not secrets:
         return
     word = "remove" if values is None else "change" if present.exists else "new"
     edit = Edit(present.name, values, present.version, f"{present.name.kind}.{word}", secrets)
-    author = request.get(AUTHOR)
-    person, client = (f"key {author.credential}", author.client) if author else ("operator", "admin socket")
+    key = request.get(REQUESTING_KEY)
+    person, client = (f"key {key.credential}", key.client) if key else ("operator", "admin socket")
     match await editor.save(edit, person=person, client=client):
         case Saved():
             return
@@ -87,8 +86,8 @@ async def save_table(
             conditional = "If-Match" in request.headers or "If-None-Match" in request.headers
             raise (web.HTTPPreconditionFailed if conditional else web.HTTPConflict)(text=text)
         case Refused(faults=faults, texts=texts):
-            if domains_of(request):
-                faults, texts = own_faults(present, faults, texts)
+            if restricted_domains(request):
+                faults, texts = visible_faults(present, faults, texts)
             text = "; ".join((*texts, *(_shown(present, one) for one in faults)))
             raise web.HTTPBadRequest(text=text) if faults else web.HTTPConflict(text=text)
         case other:

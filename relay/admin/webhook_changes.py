@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 from aiohttp import web
 
-from relay.admin.changes import AUTHOR
+from relay.admin.key_audit import REQUESTING_KEY
 from relay.admin.requests import APPLICATION, OWNS, json_body, reject_unknown_parameters
 from relay.admin.webhooks import is_own
 from relay.config.values import RESERVED_NAMES
@@ -109,7 +109,7 @@ class WebhookChangeRoutes:
         return web.json_response({"name": name, "removed": True})
 
     async def _write(self, request: web.Request, values: Mapping[str, Any] | None, given: Mapping[str, str]) -> None:
-        by = request.get(AUTHOR)
+        by = request.get(REQUESTING_KEY)
         author, client = (by.credential, by.client) if by else ("", request.remote or "")
         table = WebhookChange(request.match_info["name"], values, given, author, client, request.get(OWNS))
         failed = await self.write(table)

@@ -6,7 +6,7 @@ from math import inf
 
 from aiohttp import web
 
-from relay.admin.changes import note
+from relay.admin.key_audit import audit_change
 from relay.admin.requests import APPLICATION, OWNS, optional_json_body, parse_limit, reject_unknown_parameters
 from relay.config.settings import Settings
 from relay.config.webhooks import Webhook
@@ -70,7 +70,7 @@ class WebhookRoutes:
         body = await optional_json_body(request)
         name = request.match_info["name"]
         tested = await self.samples(name, _kinds(body.get("events", [])))
-        await note(
+        await audit_change(
             request, "webhook.test", name, after=f"{sum(one.accepted for one in tested)} of {len(tested)} accepted"
         )
         return web.json_response({"answers": [tested_json(one) for one in tested]})
@@ -88,7 +88,7 @@ class WebhookRoutes:
         why = PAUSED_BY_OPERATOR if application is None else f"paused by the application {application}"
         name = request.match_info["name"]
         paused = await self.control.pause(name, why)
-        await note(request, "webhook.pause", name, after=why if paused else "it was paused before")
+        await audit_change(request, "webhook.pause", name, after=why if paused else "it was paused before")
         return web.json_response({"paused": paused})
 
     async def resume(self, request: web.Request) -> web.Response:
@@ -104,7 +104,7 @@ class WebhookRoutes:
             raise web.HTTPForbidden(text=f"{PAUSED_BY_OPERATOR}, who must resume it: relay webhook resume {name}")
         await self.control.resume(name, from_now=body.get("from") == "now")
         was = state.why if state is not None and state.paused_at else ""
-        await note(request, "webhook.resume", name, before=was, after=f"from {body.get('from', 'kept')}")
+        await audit_change(request, "webhook.resume", name, before=was, after=f"from {body.get('from', 'kept')}")
         return web.json_response({"resumed": True})
 
     async def replay(self, request: web.Request) -> web.Response:
@@ -122,7 +122,7 @@ class WebhookRoutes:
                 events = await self.control.replay(name, float(since), min(float(until), 1e12))
             case _:
                 raise web.HTTPBadRequest(text='one of {"since": …}, {"queue_id": …} and {"failed": true} is needed')
-        await note(request, "webhook.replay", name, after=f"{events} events")
+        await audit_change(request, "webhook.replay", name, after=f"{events} events")
         return web.json_response({"events": events})
 
     def _known(self, handler: Handler) -> Handler:

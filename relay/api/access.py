@@ -11,7 +11,7 @@ from math import ceil
 
 from aiohttp import web
 
-from relay.admin.changes import AUTHOR, Author
+from relay.admin.key_audit import REQUESTING_KEY, RequestingKey
 from relay.api.request_rates import RequestRates
 from relay.clock import Clock, steady_clock
 from relay.config.credentials import Scope, parse_key
@@ -166,7 +166,7 @@ class Access:
         found = caller_for(settings, name)
         if self.audit is not None:
             domains = None if found.sees_all else found.domains or ()
-            request[AUTHOR] = Author(self.audit, name, client, domains)
+            request[REQUESTING_KEY] = RequestingKey(self.audit, name, client, domains)
         return found
 
 

@@ -149,20 +149,20 @@ _CONDITIONS = (
 
 _SETTINGS = (
     ExposedRoute("get", "/identity-address", "read", CheckedByHandler(), "An unused address for a name",
-                 settings_schemas.FreeAddress,
+                 settings_schemas.UnusedAddress,
                  parameters=(Parameter("name", "Name, such as Jane Doe", {**_TEXT, "minLength": 1}, required=True),)),
     ExposedRoute("get", "/identities/{address}/settings", "read", AddressInPath(), "Settings of an identity",
                  settings_schemas.IdentitySettings),
     ExposedRoute("put", "/identities/{address}/settings", "manage", AddressInPath(),
                  "Make an identity, or give it these settings in the place of its own",
-                 settings_schemas.IdentityWritten, Identity, parameters=_CONDITIONS),
+                 settings_schemas.SavedIdentity, Identity, parameters=_CONDITIONS),
     ExposedRoute("delete", "/identities/{address}/settings", "manage", AddressInPath(), "Remove an identity",
-                 settings_schemas.IdentityRemoved, parameters=_CONDITIONS[:1]),
+                 settings_schemas.RemovedIdentity, parameters=_CONDITIONS[:1]),
     ExposedRoute("get", "/domains/{domain}/settings", "read", DomainInPath(), "Settings of a sending domain",
                  settings_schemas.DomainSettings),
     ExposedRoute("put", "/domains/{domain}/settings", "manage", DomainInPath(),
                  "Make a sending domain, or give it these settings in the place of its own",
-                 settings_schemas.DomainWritten, Domain, parameters=_CONDITIONS),
+                 settings_schemas.SavedDomain, Domain, parameters=_CONDITIONS),
 )  # fmt: skip
 
 _REPORTS = tuple(
@@ -196,7 +196,7 @@ _QUEUE = (
 _WHY = (
     ExposedRoute("get", "/why/{target}", "read", SenderInQuery(identities=True),
                  "What decides when mail leaves: of a message, a recipient, or a domain of recipients",
-                 queue_schemas.WhyAnswer, parameters=_query("domain", "identity")),
+                 queue_schemas.WaitReasons, parameters=_query("domain", "identity")),
 )  # fmt: skip
 
 _WEBHOOKS = (

@@ -18,7 +18,7 @@ class QueueRows(Answer):
     next: str | None = Field(description="`after` of the next page")
 
 
-class WhyReason(Answer):
+class WaitReason(Answer):
     """One thing that decides when an entry leaves, or what became of it."""
 
     cause: str
@@ -27,7 +27,7 @@ class WhyReason(Answer):
     remedy: str = Field(description="What can be done; empty for nothing")
 
 
-class WhyEntry(Answer):
+class WaitingEntry(Answer):
     """A recipient with its reasons, the strongest first."""
 
     queue_id: str
@@ -35,15 +35,15 @@ class WhyEntry(Answer):
     recipient: str
     state: str
     leaves_at: str | None
-    reasons: tuple[WhyReason, ...]
+    reasons: tuple[WaitReason, ...]
 
 
-class WhyAnswer(Answer):
+class WaitReasons(Answer):
     """Why mail waits. Without restriction it has sites and servers too, which all senders share."""
 
     target: str
     kind: str
-    entries: tuple[WhyEntry, ...]
+    entries: tuple[WaitingEntry, ...]
     more: bool = Field(description="Whether there are further entries")
     causes: Mapping[str, int] = Field(description="Entries by their first cause")
 

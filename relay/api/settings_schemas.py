@@ -8,7 +8,7 @@ from pydantic import Field
 from relay.api.management_schemas import Answer, RequestBody
 
 
-class FreeAddress(Answer):
+class UnusedAddress(Answer):
     """An address that no identity has."""
 
     address: str
@@ -28,13 +28,13 @@ class IdentitySettings(_Settings):
     address: str
 
 
-class IdentityWritten(IdentitySettings):
+class SavedIdentity(IdentitySettings):
     """They are in force. `created` is false for an identity that was there before."""
 
     created: bool
 
 
-class IdentityRemoved(Answer):
+class RemovedIdentity(Answer):
     """It is removed. The records of its mail are kept."""
 
     address: str
@@ -50,7 +50,7 @@ class DomainSettings(_Settings):
     domain: str
 
 
-class DomainWritten(DomainSettings):
+class SavedDomain(DomainSettings):
     """They are in force. `created` is false for a domain that was there before."""
 
     created: bool

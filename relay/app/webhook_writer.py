@@ -11,8 +11,8 @@ from relay.admin.webhooks import are_own
 from relay.config.table_files import Table, TableElsewhereError
 from relay.config.table_names import webhook_table
 from relay.config.webhooks import origin_of
-from relay.people.own_faults import own_faults
 from relay.people.table_editor import Edit, Refused, Saved, Stale, TableEditor
+from relay.people.table_faults import visible_faults
 from relay.webhooks.control import WebhookControl
 
 KIND = "webhook"
@@ -56,7 +56,7 @@ class WebhookWriter:
                 return None
             case Refused(faults=faults, texts=texts):
                 if table.owns is not None:
-                    faults, texts = own_faults(present, faults, texts)
+                    faults, texts = visible_faults(present, faults, texts)
                 return WriteFailure(tuple(texts) or tuple(map(str, faults)), is_input=bool(faults))
             case Stale():
                 return WriteFailure((f"{table.name} was changed meanwhile: try again",), is_input=False)

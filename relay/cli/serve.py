@@ -137,7 +137,7 @@ async def serve_until_signal(
     signals.listen()
     if end_with_parent:
         _listen_to_parent()
-    app = await _unless_stopped(start(make, print_faults, signals), signals)
+    app = await _unless_stopped(start_app(make, print_faults, signals), signals)
     if isinstance(app, int):
         return app
 
@@ -175,7 +175,7 @@ async def _unless_stopped(
     return 0 if starting.cancelled() else starting.result()
 
 
-async def start(
+async def start_app(
     make: Callable[[], App | TrackerApp], print_faults: Callable[[], int], signals: StopSignals
 ) -> App | TrackerApp | int:
     """Return the started app; or print the reasons and return the exit code."""

@@ -17,7 +17,7 @@ from relay.console.roles import Viewer, viewer_of
 from relay.console.table_forms import TableForm, TableForms
 from relay.mail.canonical_address import canonical_domain
 from relay.people.own_choices import own_providers
-from relay.people.own_settings import domain_faults
+from relay.people.restricted_settings import domain_faults
 
 _SCOPES = (
     Option("campaign", "Campaign", "Who unsubscribed gets no more of that campaign"),

@@ -42,7 +42,7 @@ class DomainRemoval:
             text = f"You are restricted to {', '.join(domains)}. Somebody without a restriction removes a domain."
             raise web.HTTPForbidden(text=text)
         table = await table_to_change(self.editor, domain_table(domain), "Remove")
-        if fault := dependence(self.settings(), domain):
+        if fault := reason_in_use(self.settings(), domain):
             return await self.confirmations.layout.error(request, 409, f"{domain} is in use", fault, state="wait")
         detail = {"version": table.version, "waiting": await self._waiting(domain)}
         return await self.confirmations.ask(request, "domain.remove", [domain], detail, page)
@@ -60,7 +60,7 @@ class DomainRemoval:
     async def _remove(self, plan: Plan) -> Done:
         (domain,) = plan.keys
         table = await self.editor.read(domain_table(domain))
-        fault = dependence(self.settings(), domain)
+        fault = reason_in_use(self.settings(), domain)
         if fault and table.version == plan.detail["version"]:
             return Done("Nothing was changed.", fault, "bad", domain, "", "refused")
         edit = Edit(table.name, None, plan.detail["version"], plan.action)
@@ -68,7 +68,7 @@ class DomainRemoval:
         return await changed(self.editor, edit, f"{domain} is removed.", follows)
 
 
-def dependence(settings: Settings, domain: str) -> str:
+def reason_in_use(settings: Settings, domain: str) -> str:
     """Return what names a domain, with what to do, "" if nothing does."""
     found = list(_dependents(settings, domain))
     if not found:

@@ -17,8 +17,8 @@ from relay.console.page_urls import path_segment
 from relay.console.roles import Role, viewer_of
 from relay.console.table_actions import changed, table_to_change
 from relay.people.own_choices import credentials_in, opened_credentials
-from relay.people.own_settings import removal_fault
 from relay.people.ports import Plan
+from relay.people.restricted_settings import removal_fault
 from relay.people.table_editor import Edit, TableEditor
 from relay.reports.serialize import JsonObject
 from relay.verification.challenge import DIGITS, is_code

@@ -17,7 +17,7 @@ from relay.mail.address import AddressError, parse_address
 from relay.mail.address_from_name import free_address
 from relay.mail.canonical_address import canonical, domain_of
 from relay.people.own_choices import own_credentials, own_providers
-from relay.people.own_settings import identity_faults
+from relay.people.restricted_settings import identity_faults
 
 AUTO, OWN = "auto", "own"
 

@@ -14,7 +14,7 @@ from relay.console.forms import form_of
 from relay.console.kept_secrets import KeptSecrets
 from relay.console.name_check import name_fault
 from relay.console.page_urls import path_segment
-from relay.console.provider_page import CheckLogin, login_notice, note_test
+from relay.console.provider_page import CheckLogin, audit_login_test, login_notice
 from relay.console.roles import Viewer, viewer_of
 from relay.console.section_values import section_of
 from relay.console.table_forms import TableForm, TableForms
@@ -128,7 +128,7 @@ class ProviderForms:
         if provider is None or faults:
             return await self.forms.again(request, form, faults=faults)
         found = await self.check(provider)
-        await note_test(self.forms.editor.audit, viewer_of(request), found)
+        await audit_login_test(self.forms.editor.audit, viewer_of(request), found)
         return await self.forms.again(request, form, notice=login_notice(found))
 
 

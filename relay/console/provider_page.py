@@ -85,7 +85,7 @@ class ProviderTests:
         if provider is None:
             raise web.HTTPNotFound(text=f"There is no provider {name[:80]} with a login to test.")
         tested = await self.check(provider)
-        await note_test(self.audit, viewer, tested)
+        await audit_login_test(self.audit, viewer, tested)
         return await self.page.answer(request, tested)
 
     async def mail(self, request: web.Request) -> web.StreamResponse:
@@ -101,7 +101,7 @@ class ProviderTests:
         raise web.HTTPSeeOther(f"/messages/{sent['queue_id']}")
 
 
-async def note_test(audit: AuditTrail, viewer: Viewer, tested: LoginAnswer) -> None:
+async def audit_login_test(audit: AuditTrail, viewer: Viewer, tested: LoginAnswer) -> None:
     """Record who had the relay log in where. Raises StoreError."""
     after = "works" if tested.works else f"{tested.phase or 'not asked'}: {tested.text}"
     await audit.note(

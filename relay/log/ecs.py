@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from time import time
 from typing import Any
 
-from relay.log.derived import text_of, trace_of
+from relay.log.summary import summary_of, trace_of
 
 VERSION = "8.17.0"
 """Version of the schema."""
@@ -48,7 +48,7 @@ def as_ecs(name: str, level: str, fields: Mapping[str, Any]) -> str:
         "@timestamp": datetime.fromtimestamp(time(), UTC).isoformat(timespec="milliseconds"),
         "log.level": level,
         "ecs.version": VERSION,
-        "message": text_of(name, fields),
+        "message": summary_of(name, fields),
         "event": event,
     }
     rest: dict[str, Any] = {}

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from relay.log.derived import text_of, trace_of
+from relay.log.summary import summary_of, trace_of
 
 _SEVERITIES = {"debug": 5, "info": 9, "warning": 13, "error": 17}
 """SeverityNumber of the levels: the first of each range."""
@@ -22,7 +22,7 @@ def log_record(name: str, level: str, fields: Mapping[str, Any], at: float) -> d
         "severityNumber": _SEVERITIES[level],
         "severityText": level.upper(),
         "eventName": name,
-        "body": {"stringValue": text_of(name, fields)},
+        "body": {"stringValue": summary_of(name, fields)},
         "attributes": _attributes(fields),
     }
     if ids := trace_of(fields):

@@ -1,4 +1,4 @@
-"""The audit trail: who changed what on the console, before and after, in the store and in the log."""
+"""The audit trail: what people and keys changed, before and after, in the store and in the log."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -1,11 +1,11 @@
-"""Faults of one table by its keys, for the form that has a field for each of them. Pure."""
+"""Faults of one table: by its keys, as sentences, and those that restricted keys and persons are shown. Pure."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from relay.config.errors import Fault, key_text
-from relay.config.table_files import TableName
+from relay.config.table_files import Table, TableName
 
 _INDEX = re.compile(r"\[\d+\].*$")
 
@@ -34,3 +34,14 @@ def fault_text(fault: Fault) -> str:
     text = fault.problem[:1].upper() + fault.problem[1:]
     text += f". Allowed: {fault.allowed}" if fault.allowed else ""
     return f"{text}. Did you mean {fault.suggestion}?" if fault.suggestion else f"{text}."
+
+
+OTHER_FAULTS = "nothing was changed, because the configuration has faults: tell an operator"
+
+
+def visible_faults(
+    present: Table, faults: Sequence[Fault], texts: Sequence[str]
+) -> tuple[tuple[Fault, ...], tuple[str, ...]]:
+    """Return the faults of the table, and OTHER_FAULTS if there are others: for a key or person with restrictions."""
+    own = tuple(one for one in faults if one.file == str(present.file))
+    return own, (OTHER_FAULTS,) if texts or not own else ()

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from relay.admin.changes import note, several
+from relay.admin.key_audit import audit_change, subject_of_several
 from relay.api.access import caller_of
 from relay.api.request_bodies import read_json
 from relay.api.vendors.form_data import parse_form
@@ -69,7 +69,9 @@ class MailgunListRoutes:
             raise FormError(f"1 to {MAX_ENTRIES} entries are needed")
         entries = [parse_entry(one, self.sending.clock()) for one in given]
         await self.lists.add(name, entries, new_entry_scopes(self.settings(), caller, domain))
-        await note(request, f"{name}.add", several([one.address for one in entries]), after=f"in the list {name}")
+        await audit_change(
+            request, f"{name}.add", subject_of_several([one.address for one in entries]), after=f"in the list {name}"
+        )
         if len(entries) == 1:
             text = f"Address has been added to the {name} table"
             return web.json_response({"message": text, "address": entries[0].address})
@@ -88,7 +90,7 @@ class MailgunListRoutes:
         name, address, scopes = self._entry(request)
         if not await self.lists.remove(name, address, scopes):
             raise web.HTTPNotFound(text=MISSING[name])
-        await note(request, f"{name}.remove", address, before=f"in the list {name}", after="off the list")
+        await audit_change(request, f"{name}.remove", address, before=f"in the list {name}", after="off the list")
         return web.json_response({"message": REMOVED[name], "address": address})
 
     async def _given(self, request: web.Request, body: bytes) -> Sequence[object]:

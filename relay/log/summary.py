@@ -1,17 +1,17 @@
-"""What the forms of a line derive from its fields: the text for people, and the trace."""
+"""The summary of a log line, and its trace, for the forms that have them."""
 
 from collections.abc import Mapping
 from typing import Any
 
 from relay.mail.trace_context import TRACEPARENT, TraceIds, parse_traceparent
 
-_TELLING = ("recipient", "reply", "reason", "error", "warning")
-"""Fields that say most."""
+_SUMMARY_FIELDS = ("recipient", "reply", "reason", "error", "warning")
+"""Fields of a summary."""
 
 
-def text_of(name: str, fields: Mapping[str, Any]) -> str:
-    """Return what people read in a list: the name, and the fields that say most."""
-    return " ".join([name, *(str(word) for key in _TELLING if (word := fields.get(key)))])
+def summary_of(name: str, fields: Mapping[str, Any]) -> str:
+    """Return a summary for a list: the name, and the values of the fields that explain it."""
+    return " ".join([name, *(str(word) for key in _SUMMARY_FIELDS if (word := fields.get(key)))])
 
 
 def trace_of(fields: Mapping[str, Any]) -> TraceIds | None:

@@ -9,7 +9,7 @@ from relay.people.audit_trail import AuditTrail
 
 
 @dataclass(frozen=True, slots=True)
-class Author:
+class RequestingKey:
     """The key that a request comes from."""
 
     audit: AuditTrail
@@ -20,25 +20,25 @@ class Author:
     """Its domains, none for a key that is restricted to identities; None if it is not restricted."""
 
 
-AUTHOR = web.RequestKey("author", Author)
+REQUESTING_KEY = web.RequestKey("requesting_key", RequestingKey)
 """Absent on the admin socket: a user of the machine may do everything, and has no name there."""
 
 
-async def note(request: web.Request, action: str, subject: str, *, before: str = "", after: str = "") -> None:
+async def audit_change(request: web.Request, action: str, subject: str, *, before: str = "", after: str = "") -> None:
     """Record a change that a key made. Raises StoreError; the log line is written all the same."""
-    author = request.get(AUTHOR)
-    if author is not None:
-        await author.audit.note(
+    key = request.get(REQUESTING_KEY)
+    if key is not None:
+        await key.audit.note(
             action,
-            person=f"key {author.credential}",
-            client=author.client,
+            person=f"key {key.credential}",
+            client=key.client,
             subject=subject,
             before=before,
             after=after,
         )
 
 
-def several(found: Sequence[str], noun: str = "address", plural: str = "addresses") -> str:
+def subject_of_several(found: Sequence[str], noun: str = "address", plural: str = "addresses") -> str:
     """Return the subject of a change of several: one by its name, others by their number and the first of them."""
     if len(found) < 2:
         return found[0] if found else f"no {noun}"
