@@ -33,13 +33,16 @@ POLITE = (
 """Expressions of whole sentences: "would you please not send me any further mails"."""
 
 REMOVALS = (
-    r"\b(?:remov(?:e|ed|ing|al)|delet(?:e|ed|ing|ion)|eras(?:e|ed|ing)|str(?:ike|uck)(?: off)?"
-    r"|(?:tak(?:e|en|ing)|drop(?:ped)?) (?:\S+ ){0,6}?(?:off|out|from)|want off)\b",
+    r"\b(?:remov(?:e|ing|al)|delet(?:e|ing|ion)|eras(?:e|ing)|strike(?: off)?"
+    r"|(?:take|taking|drop) (?:\S+ ){0,6}?(?:off|out|from)|want off)\b",
+    # What was done already is no request: "you removed me", "I was taken off".
+    r"\b(?<!\bi )(?<!\bwe )(?<!\byou )(?<!\bthey )(?<!\bhave )(?<!\bhas )(?<!\bhad )(?<!\bwas )(?<!\bwere )"
+    r"(?<!\bgot )(?:removed|deleted|erased|dropped|struck|taken)\b|\bif you (?:removed|deleted|erased|dropped)\b",
     r"\b(?:(?:ge)?lösch\w*|loesch\w*|entfern\w*|streich\w*|gestrichen|(?:he)?raus ?(?:zu)?nehmen"
     r"|aus (?:\S+ ){1,3}nehmen|austrag\w*"
     r"|ausgetragen|abgemeldet)\b",
     r"\b(?:supprim|retir|radi|enlev|effac|desinscr)\w+|\bray(?:er|ez|é|ée)\b",
-    r"\b(?:borr|elimin|quit|saqu|saca|retir|remov|exclu|apag|cancell|rimuov|rimoss|rimoz|toglie)\w+|\b(?:tirem"
+    r"\b(?:borr|elimin|quit|saqu|saca|retir|remov(?!ed\b)|exclu|apag|cancell|rimuov|rimoss|rimoz|toglie)\w+|\b(?:tirem"
     r"|tirar|tire)\w*",
     r"\b(?:verwijder|schrap|uitschrijv|usu[nńwp]|wykreśl|skreśl|wypis|odstra|vymaž|smaž|vyřa|poist|fjern|slett?"
     r"|rader|hapus|keluar)\w*",
@@ -47,7 +50,7 @@ REMOVALS = (
     r"|kaldır)(?!\w*m[ae]y)\w*",
     r"删除|移除|刪除|去掉|移出|剔除|削除|解除|外し|(?:삭제|제거|빼)(?!하?지)",
 )
-"""Words for taking somebody from a list. Beside a word of LISTS and one of OWN they ask for it."""
+"""Words for taking somebody from a list. With a word of LISTS and one of OWN in the sentence it is a request."""
 
 OWN = (
     r"\b(?:me|us|my|mine|our|mich|uns|mein\w*|unser\w*|moi|mon|ma|mes|m|nous|notre|nos|mi|mis|meu|minha|mio|mia|miei"
@@ -59,8 +62,7 @@ OWN = (
     r"|\b(?:отключите|прекратите|остановите)\b"
     r"|我|私|わたし|저|제|나를"
 )
-"""Words for the one who asks, and forms of verbs with them."""
-
+"""Words of the first person, and verbs that contain one."""
 
 LISTS = (
     r"\b(?:(?:mailing |e ?mail |mail )?lists?|newsletters?|mailings?|subscriptions?|\w{0,8}verteilers?"
