@@ -1,5 +1,7 @@
 """The route of the copies of simulated mail."""
 
+import asyncio
+import json
 import re
 from base64 import b64encode
 from collections.abc import Sequence
@@ -11,7 +13,7 @@ from relay.admin.requests import reject_unknown_parameters
 from relay.queue.sent_copies import ALL, BEFORE_ALL, SentCopy, SentCopyStore
 from relay.reports.serialize import JsonObject, time_json
 
-PAGE = 4 << 20
+MAX_PAGE = 4 << 20
 """Octets of the contents of one page, at most; a larger content is a page of its own."""
 
 _NUMBER = re.compile(r"-?[0-9]{1,9}")
@@ -37,9 +39,15 @@ class SentCopyRoutes:
         if not _NUMBER.fullmatch(after):
             raise web.HTTPBadRequest(text="after must be a value of next")
         queue_id = request.match_info["queue_id"].upper()
-        copies, has_more = await self.store.copies_page(queue_id, int(after), PAGE)
+        copies, has_more = await self.store.copies_page(queue_id, int(after), MAX_PAGE)
         following = str(copies[-1].number) if has_more else None
-        return web.json_response({"copies": [_json(one) for one in copies], "next": following})
+        # Of a large message it takes half a second, in which the event loop would stand still.
+        text = await asyncio.to_thread(_page, copies, following)
+        return web.json_response(text=text)
+
+
+def _page(copies: Sequence[SentCopy], following: str | None) -> str:
+    return json.dumps({"copies": [_json(one) for one in copies], "next": following})
 
 
 def _json(copy: SentCopy) -> JsonObject:

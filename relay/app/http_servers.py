@@ -196,15 +196,18 @@ class HttpServers:
             EvidenceRoutes(
                 context.settings, context.bounce_policy, store.suppressions, store.reports, context.clock
             ).table(),
-            LinkBlockRoutes(
-                store.link_blocks,
-                parser=lambda: BlockParser(self.outbound.signing.keyring()),
-                clock=context.clock,
-                log=context.log,
-            ).table(),
+            self._link_block_routes(),
             UnsubscribeRoutes(store.unsubscribes, context.settings, context.clock).table(),
             self._people_routes().table(),
         ]
+
+    def _link_block_routes(self) -> Sequence[web.RouteDef]:
+        return LinkBlockRoutes(
+            self.context.store.link_blocks,
+            parser=lambda: BlockParser(self.outbound.signing.keyring()),
+            clock=self.context.clock,
+            log=self.context.log,
+        ).table()
 
     def _identity_routes(self) -> IdentityRoutes:
         return IdentityRoutes(

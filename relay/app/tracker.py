@@ -37,6 +37,9 @@ class TrackerApp:
         """Open spool and listener. If one fails, close the other, and raise."""
         try:
             tracker = await self._open(self._settings)
+        except asyncio.CancelledError:
+            await self.stop()
+            raise
         except BaseException:
             await self._stack.aclose()
             raise

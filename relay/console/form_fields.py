@@ -43,7 +43,7 @@ class FormField:
     """What holds while the table does not have the key: the state of a switch, or the text of a field without one."""
     placeholder: str = ""
     usual: str = ""
-    """Text of what holds without the key, for readers of a form that cannot be changed."""
+    """The default as text, for a form that is shown read-only."""
     required: bool = False
     is_stored: bool = True
     """False for a field that is no key of the table."""

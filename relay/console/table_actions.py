@@ -21,7 +21,7 @@ async def table_to_change(editor: TableEditor, name: TableName, verb: str = "Cha
 
 
 def verb_of(action: str) -> str:
-    """Return what a person does by hand instead of an action on a table that can only be read."""
+    """Return the verb for an action, for the text that sends the reader of a read-only table to its file."""
     return "Remove" if action.endswith(".remove") else "Change"
 
 

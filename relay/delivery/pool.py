@@ -78,7 +78,7 @@ class Pool:
         self._slots = ConnectionSlots()
         self._idle = IdleSessions()
         self._sites = SiteTable(clock)
-        self._parties = RecentPrincipals(clock)
+        self._principals = RecentPrincipals(clock)
         self.memory = ServerHistory(clock)
         self._closed = False
 
@@ -89,7 +89,7 @@ class Pool:
         Hanging servers of many domains hold no more than the connections of one site. All sites that have accepted
         nothing lately hold no more than half of the total.
         """
-        self._parties.add(flow.accountable)
+        self._principals.add(flow.accountable)
         site = await self._site(lane_target)
         limits, is_large = self._limits(lane_target, site, size), size > LARGE
         await self._slots.acquire(_large_key(lane_target.lane) if is_large else lane_target.lane, limits, flow)
@@ -179,7 +179,7 @@ class Pool:
         total = settings.delivery.max_connections
         # Entries claimed before other nodes joined are still delivered.
         most = max(1, self._share(site.name, site.connections))
-        limit = ConnectionLimit(most, share=max(1, most - 1) if self._parties.are_several(settings) else 0)
+        limit = ConnectionLimit(most, share=max(1, most - 1) if self._principals.are_several(settings) else 0)
         limits = {lane_target.lane: limit}
         if size > LARGE:
             # Large messages take long: one connection is left to the others.

@@ -31,7 +31,7 @@ def queue_id(now: float, serial: int) -> str:
 
 @dataclass(slots=True)
 class KeyedNumbers:
-    """Numbers that nobody without the key can predict: a keyed hash of a counter. The system is asked for none."""
+    """Numbers that are unpredictable without the key: a keyed hash of a counter, which needs no system call."""
 
     key: bytes
     """Up to 64 octets."""

@@ -1,4 +1,4 @@
-"""Which settings of senders somebody who is restricted to domains may choose. Pure.
+"""The settings of senders that keys and people with a restriction to domains may choose. Pure.
 
 `domains` are those of a person or of a key; empty: not restricted. Each function returns the faults of a change by the
 dotted keys of its table, from the values before to those after.

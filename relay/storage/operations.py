@@ -14,7 +14,7 @@ ROW_COST = 1024
 
 
 class Space(Protocol):
-    """What a store knows of the space for new mail."""
+    """The space of a store for new mail."""
 
     def check(self, size: int) -> None:
         """Raise StoreError when mail of that size does not fit."""

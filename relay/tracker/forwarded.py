@@ -2,6 +2,8 @@
 
 import re
 
+from multidict import MultiMapping
+
 from relay.networks import is_ipv4, plain_address
 
 _QUOTED = re.compile(r'"(?>[^"\\]++|\\.)*+("?)', re.DOTALL)
@@ -14,6 +16,12 @@ _IPV4_PORT = re.compile(r"([0-9.]+):[A-Za-z0-9._-]*")
 
 MAX_HOPS = 32
 """Proxies that are read, at most: the last ones."""
+
+
+def forwarded_addresses(headers: MultiMapping[str]) -> str:
+    """Return X-Forwarded-For, else Forwarded in its form, of a request; "" without both."""
+    given = ",".join(headers.getall("X-Forwarded-For", ()))
+    return given or forwarded_for(",".join(headers.getall("Forwarded", ())))
 
 
 def hops_of(forwarded_for: str) -> list[str]:
