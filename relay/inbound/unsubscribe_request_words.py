@@ -45,8 +45,8 @@ REQUESTS = (
     r"\bno (?:me )?(?:env[íi]en?s?|mand[ea]n?s?|escrib[ae]n?s?)(?: m[áa]s)?\b|\bno (?:quiero"
     r"|deseo) (?:recibir )?m[áa]s\b|\bno (?:quiero|deseo) recibir\b|\bdej\S+ de (?:enviar|mandar|escribir)\S*",
     # Portuguese
-    r"\bremov(?!ed\b)\S+ (?:me|(?:o )?meu (?:e ?mail|nome|endere[çc]o))\b|\bme (?:remov|tir|retir|exclu)\S+\b|\b(?:tir|retir"
-    r"|exclu)\S+ me\b",
+    r"\bremov(?!ed\b)\S+ (?:me|(?:o )?meu (?:e ?mail|nome|endere[çc]o))\b|\bme (?:remov|tir|retir|exclu)\S+\b"
+    r"|\b(?:tir|retir|exclu)\S+ me\b",
     r"\bn[ãa]o (?:quero|desejo) (?:mais )?receber(?: mais)?\b|\bn[ãa]o (?:me )?(?:envie|mande)m?(?: mais)?\b"
     r"|\bpare?m? de (?:me )?(?:enviar|mandar)\b|\bsair d[ae] (?:sua )?lista\b",
     # Italian
