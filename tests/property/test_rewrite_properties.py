@@ -3,7 +3,6 @@
 import base64
 import binascii
 import re
-import time
 from collections.abc import Callable
 from random import Random
 
@@ -28,6 +27,7 @@ from relay.rewrite.tokens import (
     verify_address_token,
     verify_token,
 )
+from tests.growth import assert_linear
 from tests.property.message_pieces import HTML, MIME_PIECES
 
 RING = Keyring((("k1", b"k" * 32), ("k0", b"0" * 32)))
@@ -181,10 +181,8 @@ HOSTILE = {
 }
 
 
-def seconds(content: bytes) -> float:
-    started = time.process_time()
-    adapt_to_next_hop(rewrite(content, TRACKING, RING, QUEUE_ID, 0).content, eight_bit=False)
-    return time.process_time() - started
+def rewritten(content: bytes) -> bytes:
+    return adapt_to_next_hop(rewrite(content, TRACKING, RING, QUEUE_ID, 0).content, eight_bit=False)
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -192,9 +190,7 @@ def seconds(content: bytes) -> float:
 def test_time_is_linear(name: str, encoding: bytes) -> None:
     head = b"Content-Type: text/html; charset=utf-8\r\nContent-Transfer-Encoding: " + encoding + b"\r\n\r\n<p>"
     piece = HOSTILE[name].replace(b"=", b"=3D") if encoding != b"8bit" else HOSTILE[name]
-    times = 200_000 // len(piece)
-    small, large = (min(seconds(head + piece * count) for _ in range(2)) for count in (times // 4, times))
-    assert large < 0.05 + small * 12
+    assert_linear(rewritten, lambda times: head + piece * times, 200_000 // len(piece))
 
 
 def test_a_hundred_thousand_links_and_deep_nesting() -> None:
@@ -224,5 +220,4 @@ def test_a_hundred_thousand_links_and_deep_nesting() -> None:
     ],
 )
 def test_hostile_structure_takes_linear_time(structure: Callable[[int], bytes]) -> None:
-    small, large = (min(seconds(structure(count)) for _ in range(2)) for count in (2_500, 10_000))
-    assert large < 0.05 + small * 12
+    assert_linear(rewritten, structure, 10_000)
