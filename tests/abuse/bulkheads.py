@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass, field
 from email.message import EmailMessage
+from functools import partial
 from pathlib import Path
 
 from tests.servers.actions import Received
@@ -188,7 +189,7 @@ async def _send_singles(port: int, arrived: dict[str, float], domains: Sequence[
         text = _mail(SINGLE, subject, "<p>Your code: 1</p>")
         await asyncio.to_thread(_send, port, SINGLE, [f"ada@{domain}"], text)
         accepted = time.monotonic()
-        await until(lambda subject=subject: subject in arrived)
+        await until(partial(arrived.__contains__, subject))
         waits.append(max(0.0, arrived[subject] - accepted))
     return waits
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 import smtplib
+from functools import partial
 from pathlib import Path
 
 from tests.servers.relay_process import RelayProcess
@@ -47,7 +48,7 @@ async def test_every_event_is_posted_at_least_once_with_the_same_id(tmp_path: Pa
             sending = asyncio.gather(*(asyncio.to_thread(send, relay.port, number) for number in range(MESSAGES)))
             for _ in range(KILLS):
                 before = len(receiver.posts)
-                await until(lambda before=before: len(receiver.posts) > before + 5)
+                await until(partial(lambda posts: len(receiver.posts) > posts + 5, before))
                 await relay.kill()
                 await relay.start()
             await sending

@@ -1,7 +1,7 @@
 """A tracked message, its submission, the timeline of a message, and what waits."""
 
 import smtplib
-from typing import Any, cast
+from typing import Any
 
 from tests.servers.relay_process import RelayProcess
 from tests.servers.waiting import until
@@ -25,15 +25,19 @@ def send(port: int, content: bytes, recipients: list[str], sender: str = "news@a
         return text.decode().rsplit(" ", 1)[1]
 
 
+async def story(relay: RelayProcess, key: str, *kinds: str) -> dict[str, Any]:
+    """Return what `relay trace` says of a message, once it has an event of one of these kinds."""
+
+    async def found() -> dict[str, Any]:
+        (one,) = await relay.json("trace", key)
+        return one if any(event["event"] in kinds for event in one["events"]) else {}
+
+    return await until(found)
+
+
 async def timeline(relay: RelayProcess, key: str, last: str) -> list[str]:
     """Return the kinds of events of a message, once `last` is among them."""
-
-    async def kinds() -> list[str]:
-        (story,) = await relay.json("trace", key)
-        found = [event["event"] for event in story["events"]]
-        return found if last in found else []
-
-    return cast(list[str], await until(kinds))
+    return [event["event"] for event in (await story(relay, key, last))["events"]]
 
 
 async def listed(relay: RelayProcess, count: int) -> list[dict[str, Any]]:

@@ -12,11 +12,12 @@ from typing import Any
 
 import pytest
 
+from tests.integration.mail_helpers import story
 from tests.ports import free_port
 from tests.servers.actions import Say
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
-from tests.servers.waiting import PATIENCE
+from tests.servers.waiting import PATIENCE, until
 
 MAIL = (
     b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: invoice\r\nX-Relay-Tag: billing\r\n"
@@ -121,18 +122,15 @@ address = "127.0.0.1:{self.inbound}"
 
     async def probation(self) -> None:
         """Return once the only suppression has ended."""
-        async with asyncio.timeout(PATIENCE):
-            while [one["state"] for one in await self.json("suppression", "list")] != ["probation"]:
-                await asyncio.sleep(0.05)
+
+        async def has_ended() -> bool:
+            return [one["state"] for one in await self.json("suppression", "list")] == ["probation"]
+
+        await until(has_ended)
 
     async def story(self, queue_id: str, last: str) -> dict[str, Any]:
         """Return the story, once it has an event of that kind."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                (story,) = await self.json("trace", queue_id)
-                if last in [event["event"] for event in story["events"]]:
-                    return story
-                await asyncio.sleep(0.05)
+        return await story(self, queue_id, last)
 
 
 async def test_a_late_bounce_joins_its_message_suppresses_the_address_and_drops_the_next_mail(tmp_path: Path) -> None:

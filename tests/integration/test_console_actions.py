@@ -12,7 +12,7 @@ from pathlib import Path
 from tests.servers.actions import Say
 from tests.servers.login_console import CODE, PASSWORD, LoginRelay, Person, people_toml, person
 from tests.servers.sink import Sink
-from tests.servers.waiting import PATIENCE
+from tests.servers.waiting import PATIENCE, until
 
 
 def text_of(page: str) -> str:
@@ -20,9 +20,10 @@ def text_of(page: str) -> str:
 
 
 async def wait_states(relay: LoginRelay, state: str, count: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while len(await relay.json("queue", "list", "--state", state)) != count:
-            await asyncio.sleep(0.05)
+    async def are_so_many() -> bool:
+        return len(await relay.json("queue", "list", "--state", state)) == count
+
+    await until(are_so_many)
 
 
 async def test_the_queue_is_held_released_tried_and_deleted_by_the_filter_that_is_shown(tmp_path: Path) -> None:

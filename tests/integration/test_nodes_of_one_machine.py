@@ -11,7 +11,7 @@ import pytest
 from tests.integration.test_relay_postgres import send, storage, until_all
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
-from tests.servers.waiting import PATIENCE
+from tests.servers.waiting import PATIENCE, until
 
 
 class Nodes(RelayProcess):
@@ -31,9 +31,10 @@ def children(pid: int) -> dict[int, int]:
 
 
 async def alive(relay: RelayProcess, count: int) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while [node["state"] for node in await relay.json("nodes")].count("alive") != count:
-            await asyncio.sleep(0.2)
+    async def are_so_many() -> bool:
+        return [node["state"] for node in await relay.json("nodes")].count("alive") == count
+
+    await until(are_so_many)
 
 
 async def test_nodes_share_a_port_and_one_that_is_killed_starts_again(postgres: str, tmp_path: Path) -> None:

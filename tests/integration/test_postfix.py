@@ -11,11 +11,11 @@ import pytest
 
 from relay.domains.key_files import write_key
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
+from tests.integration.mail_helpers import story
 from tests.ports import free_port
 from tests.servers.dns_server import DnsServer
 from tests.servers.postfix import Postfix, need_postfix, smtp_sink
 from tests.servers.relay_process import RelayProcess
-from tests.servers.waiting import PATIENCE
 
 MAIL = (
     "From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: Grüße\r\n"
@@ -51,14 +51,9 @@ def verifies(content: bytes, record: bytes) -> bool:
 
 async def delivered(relay: RelayProcess, queue_id: str) -> dict[str, Any]:
     """Return the event that says where the message went, once it is there."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            (story,) = await relay.json("trace", queue_id)
-            found = [event for event in story["events"] if event["event"] == "delivered"]
-            if found:
-                assert [recipient["status"] for recipient in story["recipients"]] == ["delivered"]
-                return dict(found[0])
-            await asyncio.sleep(0.1)
+    found = await story(relay, queue_id, "delivered")
+    assert [recipient["status"] for recipient in found["recipients"]] == ["delivered"]
+    return next(event for event in found["events"] if event["event"] == "delivered")
 
 
 async def assert_arrived_over_tls(postfix: Postfix, record: bytes, queue_id: str) -> None:

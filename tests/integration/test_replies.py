@@ -20,12 +20,12 @@ from relay.mailauth.dkim_keys import SigningKey, generate_key, load_key
 from relay.mailauth.dkim_sign import sign
 from relay.rewrite.tokens import cc_address
 from tests.dkim_verifiers import dkimpy
+from tests.integration.mail_helpers import story
 from tests.ports import free_port
 from tests.servers.actions import Received, Say
 from tests.servers.dns_server import DnsServer
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
-from tests.servers.waiting import PATIENCE
 
 RELAY, BEN, OWNER = "127.0.0.2", "127.0.0.3", "127.0.0.4"
 
@@ -89,12 +89,7 @@ forward_to = ["owner@acme.test"]
 
     async def events(self, key: str, *kinds: str) -> list[dict[str, Any]]:
         """Return the events of these kinds of a message, once there is one."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                (story,) = await self.json("trace", key)
-                if found := [event for event in story["events"] if event["event"] in kinds]:
-                    return found
-                await asyncio.sleep(0.05)
+        return [event for event in (await story(self, key, *kinds))["events"] if event["event"] in kinds]
 
 
 class World:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import struct
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -142,7 +143,7 @@ async def test_each_block_of_content_has_its_time_and_dripping_is_no_progress(tm
             harness.time.now += 40
             steady.send(b"x" * 2000 + b"\r\n")
             dripping.send(b"x\r\n")
-            await until(lambda received=received: harness.resources.bodies.received == received)
+            await until(partial(lambda octets: harness.resources.bodies.received == octets, received))
             harness.server.sweep(harness.time.now)
         assert (await dripping.reply()).startswith("421 4.4.2 ")
         steady.send(b".\r\n")

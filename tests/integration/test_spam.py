@@ -7,11 +7,11 @@ from typing import Any
 
 import aiohttp
 
+from tests.integration.mail_helpers import story
 from tests.ports import free_port
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.spam_filters import SPAM_SUBJECT, Rspamd, Spamd
-from tests.servers.waiting import PATIENCE
 
 
 class Relay(RelayProcess):
@@ -33,12 +33,7 @@ class Relay(RelayProcess):
 
     async def story(self, reply: str, last: str) -> dict[str, Any]:
         """Return the story of the message that was answered so, once it has an event of that kind."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                (story,) = await self.json("trace", reply.rsplit(" ", 1)[1])
-                if last in [event["event"] for event in story["events"]]:
-                    return dict(story)
-                await asyncio.sleep(0.05)
+        return await story(self, reply.rsplit(" ", 1)[1], last)
 
 
 async def test_spam_is_accepted_and_dropped_with_score_and_rules(tmp_path: Path) -> None:

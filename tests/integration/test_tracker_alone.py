@@ -17,7 +17,7 @@ from tests.ports import free_port
 from tests.servers import forked
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
-from tests.servers.waiting import PATIENCE
+from tests.servers.waiting import PATIENCE, until
 
 HTML = (
     b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: hello\r\n"
@@ -94,13 +94,12 @@ async def read(html: str) -> None:
 
 async def kinds(relay: RelayProcess, queue_id: str, count: int) -> list[str]:
     """Return the kinds of events of a message, once there are so many."""
-    found: list[str] = []
-    async with asyncio.timeout(PATIENCE):
-        while len(found) < count:
-            (story,) = await relay.json("trace", queue_id)
-            found = [event["event"] for event in story["events"]]
-            await asyncio.sleep(0.1)
-    return found
+
+    async def found() -> list[str]:
+        (story,) = await relay.json("trace", queue_id)
+        return [event["event"] for event in story["events"]] if len(story["events"]) >= count else []
+
+    return await until(found)
 
 
 async def test_events_of_a_standalone_tracker_are_in_the_timeline(tmp_path: Path) -> None:

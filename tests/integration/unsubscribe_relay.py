@@ -12,7 +12,7 @@ from relay.domains.key_files import write_key
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Received, Sink
-from tests.servers.waiting import PATIENCE
+from tests.servers.waiting import until
 
 DOMAIN = """
 [domains."acme.test"]
@@ -60,13 +60,13 @@ class Relay(RelayProcess):
 
     async def fate(self, queue_id: str, status: str) -> dict[str, Any]:
         """Return the first recipient of a message, once it has that status."""
-        async with asyncio.timeout(PATIENCE):
-            while True:
-                (story,) = await self.json("trace", queue_id)
-                recipient: dict[str, Any] = story["recipients"][0]
-                if recipient["status"] == status:
-                    return recipient
-                await asyncio.sleep(0.05)
+
+        async def recipient() -> dict[str, Any]:
+            (story,) = await self.json("trace", queue_id)
+            first: dict[str, Any] = story["recipients"][0]
+            return first if first["status"] == status else {}
+
+        return await until(recipient)
 
     async def click(
         self, got: Received, link: bytes = rb"List-Unsubscribe: <https://t\.acme\.test(/u/[\w-]+)>"
@@ -83,7 +83,9 @@ class Relay(RelayProcess):
 
     async def listed(self, count: int) -> list[dict[str, Any]]:
         """Return the unsubscribe list, once it has so many."""
-        async with asyncio.timeout(PATIENCE):
-            while len(found := await self.json("unsubscribe", "list")) < count:
-                await asyncio.sleep(0.05)
-        return found
+
+        async def entries() -> list[dict[str, Any]]:
+            found = await self.json("unsubscribe", "list")
+            return found if len(found) >= count else []
+
+        return await until(entries)

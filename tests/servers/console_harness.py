@@ -11,7 +11,7 @@ import aiohttp
 from tests.ports import free_port
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
-from tests.servers.waiting import PATIENCE
+from tests.servers.waiting import PATIENCE, until
 
 
 class ConsoleRelay(RelayProcess):
@@ -54,9 +54,11 @@ class ConsoleRelay(RelayProcess):
         more = "".join(f"{name}: {value}\r\n" for name, value in (fields or {}).items())
         mail = f"From: {sender}\r\nSubject: {subject}\r\nMessage-ID: {message_id}\r\n{more}\r\n{body}"
         queue_id = await asyncio.to_thread(self._transaction, to, mail.encode(), sender)
-        async with asyncio.timeout(PATIENCE):
-            while not (await self.json("trace", queue_id))[0]["recipients"][0]["attempts"]:
-                await asyncio.sleep(0.05)
+
+        async def was_tried() -> bool:
+            return bool((await self.json("trace", queue_id))[0]["recipients"][0]["attempts"])
+
+        await until(was_tried)
         return queue_id
 
     def _transaction(self, to: str, mail: bytes, sender: str = "news@acme.test") -> str:
