@@ -53,21 +53,21 @@ def compile_phrase(source: str, classes: Mapping[str, str] = MappingProxyType({}
     """
     written, source = source, _with_classes(source, classes)
     if source != source.lower() or source != source.strip() or not source:
-        raise PhraseError(f"phrase {source!r} must be in lower case, not empty, and without spaces around it")
+        raise PhraseError(f"phrase {written!r} must be in lower case, not empty, and without spaces around it")
 
     never = _NEVER.search(source)
     if never is not None:
-        raise PhraseError(f"phrase {source!r} has {never[0]!r}, which a reply's normal form has not: write a space")
+        raise PhraseError(f"phrase {written!r} has {never[0]!r}, which a reply's normal form has not: write a space")
     if "|} " in source or "{|" in source:
-        raise PhraseError(f"phrase {source!r}: put the empty alternative last and its space inside the braces")
+        raise PhraseError(f"phrase {written!r}: put the empty alternative last and its space inside the braces")
 
     tokens = _tokens(source)
     if tokens.count("..") + tokens.count(" .. ") > _MAX_GAPS:
-        raise PhraseError(f"phrase {source!r} has more than {_MAX_GAPS} gaps (..)")
+        raise PhraseError(f"phrase {written!r} has more than {_MAX_GAPS} gaps (..)")
 
-    pattern, needles, end = _sequence(source, tokens, 0, 0)
+    pattern, needles, end = _sequence(written, tokens, 0, 0)
     if end != len(tokens):
-        raise PhraseError(f"phrase {source!r} has {tokens[end]!r} outside braces")
+        raise PhraseError(f"phrase {written!r} has {tokens[end]!r} outside braces")
 
     return Phrase(written, needles, _at_words(source, pattern))
 

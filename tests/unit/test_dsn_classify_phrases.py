@@ -69,3 +69,8 @@ def test_a_phrase_names_a_class_of_words() -> None:
 def test_a_class_that_is_not_there_is_a_fault(classes: dict[str, str], fault: str) -> None:
     with pytest.raises(PhraseError, match=re.escape(fault)):
         compile_phrase("the $mailbox", classes)
+
+
+def test_a_fault_names_the_phrase_as_it_is_written() -> None:
+    with pytest.raises(PhraseError, match=r"phrase 'no \$user .. of .. us' has more than 2 gaps"):
+        compile_phrase("no $user .. of .. us", {"user": "user|user .. name"})
