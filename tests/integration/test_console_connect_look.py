@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.integration.connection_forms import auth_sink
+from tests.integration.page_checks import looks_right
 from tests.integration.test_console_afternoons import Keyboard
-from tests.integration.test_console_look import HIDDEN, SMALL, keep_picture
 from tests.servers import axe
 from tests.servers.login_console import LoginRelay
 from tests.servers.sink import Sink
@@ -56,33 +56,26 @@ LISTS = ("/providers", "/webhooks", "/credentials", "/credentials/shop")
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
-@pytest.mark.parametrize("width", [390, 768, 1280])
-async def test_the_pages_in_a_browser(tmp_path: Path, width: int, dark: bool) -> None:
+async def test_the_pages_in_a_browser(tmp_path: Path) -> None:
     axe.script()
     (tmp_path / "conf.d").mkdir()
     for name, text in FILES.items():
         (tmp_path / "conf.d" / name).write_text(text)
     async with (
-        Keyboard(width=width, height=900, dark=dark) as browser,
+        Keyboard() as browser,
         Sink() as sink,
         LoginRelay(tmp_path, sink, MORE) as relay,
     ):
         await browser.first_login(f"{relay.acting_url}/providers", "otto@acme.test")
         for path in PAGES:
             await browser.go(relay.acting_url + path)
-            await keep_picture(browser, f"acting{path}-{width}-{'dark' if dark else 'light'}")
-            assert await browser.ask("document.documentElement.scrollWidth <= innerWidth"), path
-            assert await browser.ask("document.querySelectorAll('h1').length") == 1, path
-            assert await browser.ask(SMALL) == [], path
-            assert await axe.violations(browser) == [], path
+            await looks_right(browser, f"acting{path}")
             if path in LISTS:
-                assert await browser.ask(HIDDEN) == 0, path
+                assert await browser.ask("document.querySelectorAll('table.cards tbody tr').length") > 0, path
         await browser.go(f"{relay.acting_url}/providers/new")
         await browser.fill(name="bad name", host="no host!")
         await browser.push("Test connection")
-        assert await axe.violations(browser) == []
-        await keep_picture(browser, f"acting-faults-{width}-{'dark' if dark else 'light'}")
+        await looks_right(browser, "acting-faults")
         assert "aria-invalid" in str(await browser.ask("document.querySelector('#f-name').outerHTML"))
         # The browser notes the status of a page with faults, and has hints about fields for its own store of passwords.
         hints = ("[DOM]", "Failed to load resource: the server responded with a status of 4")

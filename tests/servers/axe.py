@@ -1,5 +1,6 @@
 """axe-core in a page of the browser: what it finds against WCAG 2.2 A and AA, and its best practices."""
 
+import json
 import shutil
 import subprocess
 from functools import cache
@@ -10,7 +11,7 @@ import pytest
 from tests.servers.chromium import Chromium
 
 RUN = """
-axe.run(document, {resultTypes: ['violations']}).then(found => found.violations.flatMap(
+axe.run(document, %s).then(found => found.violations.flatMap(
     one => one.nodes.map(node => `${one.id}: ${node.target.join(' ')}: ${node.failureSummary}`)))
 """
 
@@ -28,11 +29,13 @@ def script() -> str:
     return file.read_text("utf-8")
 
 
-async def violations(browser: Chromium) -> list[str]:
-    """Return the violations of the page, each with its element and what would be right."""
+async def violations(browser: Chromium, *, only: str = "") -> list[str]:
+    """Return the violations of the page, of all rules or of one; each with its element and what would be right."""
     if not await browser.ask("'axe' in window"):
         await browser.call("Runtime.evaluate", expression=script())
-    answer = await browser.call("Runtime.evaluate", expression=RUN, awaitPromise=True, returnByValue=True)
+    options = {"resultTypes": ["violations"]} | ({"runOnly": [only]} if only else {})
+    run = RUN % json.dumps(options)
+    answer = await browser.call("Runtime.evaluate", expression=run, awaitPromise=True, returnByValue=True)
     assert "exceptionDetails" not in answer, answer
     found: list[str] = answer["result"]["value"]
     return found

@@ -130,13 +130,20 @@ class Chromium:
         await self._stack.aclose()
 
     async def _prepare(self) -> None:
-        width, height = self._size
         for domain in ("Page", "Runtime", "Log"):
             await self.call(f"{domain}.enable")
+        await self.appear_as_at_first()
+
+    async def appear_as_at_first(self) -> None:
+        """Show the page in a window of the first size and colours."""
+        await self.appear(*self._size, dark=self._dark)
+
+    async def appear(self, width: int, height: int, *, dark: bool) -> None:
+        """Show the page in a window of `width` by `height` CSS pixels, light or dark, without loading it anew."""
         await self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if self._dark else "light"}
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         await self.call("Emulation.setEmulatedMedia", features=[scheme])
 
     async def call(self, method: str, *, until: str = "", **params: Any) -> dict[str, Any]:
