@@ -1,7 +1,8 @@
 """The routes of the settings of identities and sending domains: tables of the configuration, in files of their own."""
 
+import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
@@ -25,8 +26,8 @@ from relay.people.restricted_settings import domain_faults, identity_faults, rem
 from relay.people.table_editor import TableEditor
 from relay.queue.pause import BY_APPLICATION, HOLD_BY_APPLICATION, Pause
 
-_KEPT = ("credentials", "sandbox")
-"""Keys that bound a sender: one that is not given stays as it is."""
+_KEPT = ("credentials", "sandbox", "bcc")
+"""Keys that bound a sender, and copies of its mail: one that is not given stays as it is."""
 
 MAX_NAME = 200
 """Characters of a name of which an address is made, at most."""
@@ -43,6 +44,8 @@ class SenderSettingsRoutes:
     settings: Callable[[], Settings]
     pauses: Callable[[], Mapping[str, Pause]]
     """Returns the pauses of identities, by address."""
+    making: asyncio.Lock = field(default_factory=asyncio.Lock)
+    """Held while an application makes an identity: two requests at once do not exceed the limit."""
 
     def table(self) -> list[web.RouteDef]:
         """Return the routes."""
@@ -82,7 +85,19 @@ class SenderSettingsRoutes:
         def faults(after: Mapping[str, Any]) -> Mapping[str, str]:
             return identity_faults(self.settings(), restricted_domains(request), table.name.name, table.values, after)
 
-        return await self._put("address", request, table, faults)
+        if table.exists or OWNS not in request:
+            return await self._put("address", request, table, faults)
+        async with self.making:
+            self._check_number(request)
+            return await self._put("address", request, table, faults)
+
+    def _check_number(self, request: web.Request) -> None:
+        """Raise 409 if the application has as many identities as it may have: each is a file that is always read."""
+        settings, owns = self.settings(), request[OWNS]
+        most = settings.api.max_identities
+        if sum(map(owns, settings.identities)) >= most:
+            text = f"there are {most} identities of your senders, the most that are allowed (api.max_identities)"
+            raise web.HTTPConflict(text=f"{text}: remove one, or an operator raises the limit")
 
     async def delete_identity(self, request: web.Request) -> web.Response:
         """DELETE /identities/ADDRESS/settings: its mail is then that of any address of its domain.

@@ -210,4 +210,5 @@ class Api(Listening):
     """`[api]`: the HTTP API of applications."""
 
     requests_per_minute: PositiveCount = 600
+    max_identities: PositiveCount = 1000
     trusted_proxies: tuple[Network, ...] = ()

@@ -1,5 +1,6 @@
 """Settings of identities and sending domains by a key: made, changed, removed, and what it may not choose."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
@@ -33,6 +34,7 @@ def configuration(port: int) -> str:
 [api]
 address = "127.0.0.1:{port}"
 requests_per_minute = 60000
+max_identities = 12
 {credentials}
 [limits]
 identity_hourly = 40
@@ -181,6 +183,20 @@ async def test_a_key_that_an_identity_names_keeps_its_bound(world: World) -> Non
     assert removed.json["opened"] == ["news"]
 
 
+@pytest.mark.parametrize("path", ["/identities/copied@acme.test/settings", "/domains/copied.test/settings"])
+async def test_copies_end_only_when_they_are_named(world: World, path: str) -> None:
+    archive = ["archive@acme.test"]
+    assert (await put(world.all, path, {"bcc": archive})).status == 200
+    changed = await put(world.all, path, {"provider": "own"})
+    assert changed.json["settings"] == {"provider": "own", "bcc": archive}, changed.json
+    other = await put(world.all, path, {"provider": "own", "bcc": ["other@acme.test"]})
+    assert other.json["settings"]["bcc"] == ["other@acme.test"]
+    ended = await put(world.all, path, {"provider": "own", "bcc": []})
+    assert ended.json["settings"] == {"provider": "own", "bcc": []}
+    last = (await world.audit(path.split("/")[2]))[-1]
+    assert ("other@acme.test" in last[2], "other@acme.test" in last[3]) == (True, False), "the audit has who got copies"
+
+
 async def test_a_sandbox_ends_by_no_removal(world: World) -> None:
     path = settings_of("boxed@acme.test")
     assert (await put(world.all, path, {"sandbox": True})).status == 200
@@ -204,6 +220,26 @@ async def test_what_an_operator_wrote_by_hand_is_changed_by_hand(world: World) -
     for method, body in (("PUT", {"company": "Acme"}), ("DELETE", None)):
         refused = await world.acme.request(method, path, body)
         assert (refused.status, "change it there" in refused.json["detail"]) == (409, True), refused.json
+
+
+async def test_a_restricted_key_makes_identities_up_to_a_limit(world: World) -> None:
+    def own(rows: list[dict[str, str]]) -> int:
+        return sum(one["address"].endswith(("@acme.test", "@new.test")) for one in rows)
+
+    present = own((await world.all.get("/identities")).json["identities"])
+    paths = [settings_of(f"many{number}@acme.test") for number in range(14)]
+    answers = await asyncio.gather(*(put(world.acme, path, {}) for path in paths))
+    assert [one.status for one in answers].count(200) == 12 - present
+    refused = next(one for one in answers if one.status != 200)
+    assert (refused.status, refused.headers["Content-Type"]) == (409, "application/problem+json; charset=utf-8")
+    assert "12 identities of your senders, the most that are allowed (api.max_identities)" in refused.json["detail"]
+    assert own((await world.all.get("/identities")).json["identities"]) == 12
+
+    made = next(path for path, one in zip(paths, answers, strict=True) if one.status == 200)
+    assert (await put(world.acme, made, {"company": "Acme"})).status == 200, "a change makes none"
+    assert (await put(world.all, settings_of("more@acme.test"), {})).status == 200, "a key without restriction"
+    for path in (*paths, settings_of("more@acme.test")):
+        await world.all.request("DELETE", path)
 
 
 async def test_an_address_comes_from_a_name(world: World) -> None:
