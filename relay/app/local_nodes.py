@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from relay.config.node_settings import NODES_FOLDER
+from relay.storage.postgres.nodes import NODE_FILE, node_id
 
 T = TypeVar("T")
 
@@ -25,6 +26,13 @@ class LocalNodes:
     def __init__(self, data_dir: Path, socket: str) -> None:
         self._data_dir = data_dir
         self._socket = socket
+
+    def ids(self) -> frozenset[str]:
+        """Return the ids of the other nodes, which a reload reaches; none without admin sockets. Blocks."""
+        if not self._socket:
+            return frozenset()
+        files = self._data_dir.glob(f"{NODES_FOLDER}/*/{NODE_FILE}")
+        return frozenset(filter(None, (node_id(file.parent) for file in files)))
 
     async def reload(self) -> list[str]:
         """Reload the configuration of the other nodes; return the faults that they found."""

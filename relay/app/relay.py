@@ -128,6 +128,8 @@ class App:
         except BaseException:
             await self._close()  # Mail may be in flight already.
             raise
+        if self._node > 1:
+            await self._started().reloader.reload_if_changed()
         self.log(
             "server.started",
             version=__version__,
@@ -216,7 +218,7 @@ class App:
             configuration=self.shown_configuration,
             exposition=nodes.exposition,
             restart_needed=lambda: self.configuration.restart_needed,
-            editor=open_table_editor(context, outbound, self.configuration.path, nodes.reload),
+            editor=open_table_editor(context, outbound, self.configuration.path, nodes.reload, others),
         )
 
     async def _context(self, settings: Settings) -> AppContext:
@@ -282,10 +284,7 @@ class App:
     async def _store_status(self) -> Mapping[str, object]:
         """Return the depth of the queue and the damaged entries, or why the store does not answer."""
         try:
-            return {
-                "queue": await depth_by_state(self.store.queue),
-                "damaged": await self.store.queue.damaged(),
-            }
+            return {"queue": await depth_by_state(self.store.queue), "damaged": await self.store.queue.damaged()}
         except StoreError as error:
             return {"queue": None, "store": f"does not answer: {error}"}
 

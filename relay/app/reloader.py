@@ -33,6 +33,11 @@ class Reloader:
         async with self.lock:
             return await self._reload()
 
+    async def reload_if_changed(self) -> None:
+        """Reload what was changed while this node started: a reload by another node needs an open admin socket."""
+        if (await asyncio.to_thread(self.configuration.compare)).state == "changed":
+            await self.reload()
+
     async def _reload(self) -> Mapping[str, object]:
         log, configuration = self.context.log, self.configuration
         found = await asyncio.to_thread(configuration.read)

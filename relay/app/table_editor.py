@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 from relay.app.context import AppContext
+from relay.app.local_nodes import LocalNodes
 from relay.app.outbound_parts import OutboundParts
 from relay.app.people import open_people
 from relay.people.table_editor import TableEditor
@@ -17,15 +18,18 @@ def open_table_editor(
     outbound: OutboundParts,
     config: Path | None,
     reload: Callable[[], Awaitable[Mapping[str, object]]],
+    local: LocalNodes | None,
 ) -> TableEditor:
-    """Return the editor. `config` is None for a relay without a file; `reload` puts the files in force."""
+    """Return the editor. `config` is None for a relay without a file. `reload` puts the files in force, also in the
+    `local` nodes, which read the same files.
+    """
 
     async def nodes() -> Sequence[str]:
         alive = [one for one in await context.store.nodes.states() if one.alive]
         if len(alive) < 2:
             return ()
-        own = await asyncio.to_thread(node_id, context.settings().server.data_dir)
-        return [f"{one.hostname} ({one.id[:8]})" for one in alive if one.id != own]
+        reached = await asyncio.to_thread(_ids, context.settings().server.data_dir, local)
+        return [f"{one.hostname} ({one.id[:8]})" for one in alive if one.id not in reached]
 
     return TableEditor(
         config=config,
@@ -35,3 +39,8 @@ def open_table_editor(
         audit=open_people(context, outbound).audit,
         key=lambda: outbound.signing.keyring().keys[0][1],
     )
+
+
+def _ids(data_dir: Path, local: LocalNodes | None) -> frozenset[str]:
+    """Return the ids of this node and of those that read the same files. Blocks."""
+    return frozenset({node_id(data_dir)}) | (local.ids() if local else frozenset())

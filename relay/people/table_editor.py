@@ -86,7 +86,7 @@ class TableEditor:
     environ: Mapping[str, str]
     reload: Callable[[], Awaitable[Mapping[str, object]]]
     other_nodes: Callable[[], Awaitable[Sequence[str]]]
-    """Returns the names of the nodes of this store that are alive, beside this one."""
+    """Returns the names of the nodes of this store that are alive and that `reload` does not reach."""
     audit: AuditTrail
     key: Callable[[], bytes]
     """Returns the key of versions."""

@@ -1,16 +1,120 @@
-"""Settings on the console with several nodes: the others are named, with what to do."""
+"""Settings on the console with several nodes: those of one machine get each change, others are named."""
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
+import aiohttp
+from aiohttp import web
+
+from relay.app.data_dir import prepare_node_dir
+from relay.app.relay import App
+from relay.config import load
+from relay.domains.key_files import load_keys
+from relay.log import unlogged
 from tests.integration.test_console_tables import edited
 from tests.integration.test_nodes_of_one_machine import alive
 from tests.integration.test_relay_postgres import storage
+from tests.ports import free_port
 from tests.servers.login_console import LoginRelay, person
 from tests.servers.sink import Sink
 from tests.servers.waiting import PATIENCE
 
 IDENTITY = '[domains."acme.test"]\n[identities."hand@acme.test"]\n'
+
+
+class Nodes(LoginRelay):
+    """A relay of two nodes, which have their configuration from the same files."""
+
+    options = ("--nodes", "2")
+
+
+async def identities_of(socket: Path) -> dict[str, Any]:
+    """Return the identities that the node with this admin socket has in force, by address."""
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.UnixConnector(str(socket))) as client,
+        client.get("http://relay/identities") as answer,
+    ):
+        return {one["address"]: one for one in (await answer.json())["identities"]}
+
+
+async def answers(socket: Path) -> bool:
+    """Whether a node answers at its admin socket: from then on reloads reach it."""
+    try:
+        return bool(await identities_of(socket))
+    except (OSError, aiohttp.ClientError):
+        return False
+
+
+async def test_a_change_is_in_force_on_all_nodes_of_the_machine(postgres: str, tmp_path: Path) -> None:
+    more = f'{IDENTITY}[api]\naddress = "127.0.0.1:{free_port()}"\n{storage(postgres)}'
+    async with Sink() as sink, Nodes(tmp_path, sink, more) as relay:
+        second = tmp_path / "data" / "nodes" / "2" / "admin.sock"
+        # The second node starts when the first one is ready, as a process of its own.
+        async with asyncio.timeout(3 * PATIENCE):
+            while not await answers(second):
+                await asyncio.sleep(0.1)
+        await alive(relay, 2)
+        async with person(relay, "olga@acme.test") as olga:
+            await edited(olga, "/identities/new", address="jane@acme.test", display_name="Jane", daily_limit="120")
+            assert olga.path == "/identities/jane@acme.test?saved=1", olga.page
+            assert (await identities_of(second))["jane@acme.test"]["daily_limit"] == 120
+            await edited(olga, "/identities/jane@acme.test/edit", daily_limit="90")
+            assert (await identities_of(second))["jane@acme.test"]["daily_limit"] == 90
+            await olga.post("/identities/jane@acme.test/actions", {"action": "remove"})
+            await olga.post(olga.path)
+            assert "jane@acme.test is removed." in olga.page
+            assert list(await identities_of(second)) == ["hand@acme.test"]
+
+
+class First(LoginRelay):
+    """The first of several nodes, without the others."""
+
+    options = ("--node", "1")
+
+
+async def test_a_change_that_another_node_refuses_is_undone(postgres: str, tmp_path: Path) -> None:
+    reloads: list[bool] = []
+    file = tmp_path / "conf.d" / "identity-jane@acme.test.toml"
+
+    async def refuse(_: web.Request) -> web.Response:
+        reloads.append(file.exists())
+        return web.json_response({"faults": ["its key cannot be read"]})
+
+    async with Sink() as sink, First(tmp_path, sink, IDENTITY + storage(postgres)) as relay:
+        folder = tmp_path / "data" / "nodes" / "2"
+        folder.mkdir(parents=True)
+        app = web.Application()
+        app.router.add_post("/reload", refuse)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        try:
+            await web.UnixSite(runner, str(folder / "admin.sock")).start()
+            async with person(relay, "olga@acme.test") as olga:
+                await edited(olga, "/identities/new", address="jane@acme.test")
+                assert (olga.status, "node 2: its key cannot be read" in olga.page) == (400, True), olga.page
+        finally:
+            await runner.cleanup()
+        # It was reloaded with the change, and again without it.
+        assert reloads == [True, False]
+        assert [row["address"] for row in await relay.json("identity", "list")] == ["hand@acme.test"]
+
+
+async def test_a_node_has_what_was_changed_while_it_started(postgres: str, tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    async with Sink() as sink:
+        relay = Nodes(tmp_path, sink, IDENTITY + storage(postgres))
+        settings = load(relay.config, {})
+        prepare_node_dir(settings.server, 2)
+        load_keys(settings, unlogged)  # As the first node does, which starts before.
+        node = App(settings, relay.config, node=2)
+        with relay.config.open("a") as file:
+            file.write('[identities."jane@acme.test"]\n')
+        await node.start()
+        try:
+            assert "jane@acme.test" in node.settings().identities
+        finally:
+            await node.stop()
 
 
 async def test_nodes_with_files_of_their_own_are_named_and_nothing_is_changed(postgres: str, tmp_path: Path) -> None:

@@ -28,12 +28,15 @@ def test_other_nodes_have_folders_of_their_own_and_the_same_log(tmp_path: Path) 
         log={"file": "relay.log"},
         metrics={"address": "127.0.0.1:9025"},
         admin={"address": "127.0.0.1:8026", "secret": "x" * 40},
+        console={"address": "127.0.0.1:8027"},
+        api={"address": "127.0.0.1:8028"},
     )
     third = settings_of_node(given, 3)
     assert third.server.reuse_port
     assert third.server.data_dir == tmp_path / "nodes" / "3"
     assert third.log_file == given.log_file == tmp_path / "relay.log"
     assert (third.admin.address, third.metrics.address, third.admin.socket) == ("", "", given.admin.socket)
+    assert (third.console.address, third.api.address) == ("", "")
     assert third.listeners == given.listeners
     assert third.tracker == given.tracker
     assert settings_of_node(settings(tmp_path), 2).log_file is None
