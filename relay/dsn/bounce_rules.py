@@ -136,11 +136,12 @@ def load_rules(text: str) -> Rules:
     """Parse rules from TOML; raise RulesError naming every fault."""
     faults: list[str] = []
     rules: dict[str, Rule] = {}
+    compiled: dict[str, Phrase] = {}
     tables, classes = _tables(text)
     for number, table in enumerate(tables, 1):
         name = str(table.get("name", f"number {number}"))
         try:
-            rule = _rule(name, table, classes)
+            rule = _rule(name, table, classes, compiled)
         except (RulesError, PhraseError) as fault:
             faults.append(f"rule {name}: {fault}")
             continue
@@ -170,7 +171,7 @@ def _tables(text: str) -> tuple[list[dict[str, Any]], dict[str, str]]:
     return tables, {name: "|".join(map(str, alternatives)) for name, alternatives in classes.items()}
 
 
-def _rule(name: str, table: Mapping[str, Any], classes: Mapping[str, str]) -> Rule:
+def _rule(name: str, table: Mapping[str, Any], classes: Mapping[str, str], compiled: dict[str, Phrase]) -> Rule:
     unknown = sorted(set(table) - _KEYS)
     if unknown:
         raise RulesError(f"unknown key {unknown[0]!r}; known are {', '.join(sorted(_KEYS))}")
@@ -187,10 +188,10 @@ def _rule(name: str, table: Mapping[str, Any], classes: Mapping[str, str]) -> Ru
     rule = Rule(
         name=name,
         category=str(category),
-        phrases={source: compile_phrase(source, classes) for source in _strings(table, "phrases")},
+        phrases=_phrases(_strings(table, "phrases"), classes, compiled),
         names=tuple(_strings(table, "names")),
-        all={source: compile_phrase(source, classes) for source in _strings(table, "all")},
-        unless={source: compile_phrase(source, classes) for source in _strings(table, "unless")},
+        all=_phrases(_strings(table, "all"), classes, compiled),
+        unless=_phrases(_strings(table, "unless"), classes, compiled),
         status=_codes(_strings(table, "status"), _STATUS, "status", "5.1.1, x.7.5xx or 5.1.*"),
         code=_codes(_strings(table, "code"), _CODE, "code", "550 or 5xx"),
         phase=phases,
@@ -203,6 +204,14 @@ def _rule(name: str, table: Mapping[str, Any], classes: Mapping[str, str]) -> Ru
         raise RulesError("has no example of a reply it matches")
 
     return rule
+
+
+def _phrases(sources: list[str], classes: Mapping[str, str], compiled: dict[str, Phrase]) -> dict[str, Phrase]:
+    """Compile phrases by their sources; those that another rule has too are compiled once."""
+    for source in sources:
+        if source not in compiled:
+            compiled[source] = compile_phrase(source, classes)
+    return {source: compiled[source] for source in sources}
 
 
 def _strings(table: Mapping[str, Any], key: str) -> list[str]:

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 _MAX_GAPS = 2
 
-_MAX_DEPTH = 4
+_MAX_DEPTH = 6
 
 _SPECIAL = re.compile(r"(\{|\||\}| \.\. |\.\.|\*|#)")
 

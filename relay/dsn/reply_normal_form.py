@@ -39,6 +39,7 @@ _FRAMES = re.compile(
     r"|smtp error from remote mail server after (?:pipelined )?[a-z ]{3,30}:?(?:<@>)?(?: size=\d{1,12})?:"
     r"(?: host <host> \[<ip>\]:)?"
     r"|remote (?:host|server|mta) (?:said:|returned)"
+    r"|(?:return(?:ed|ing)?|back|sent|reported) to (?:the |its |your )?sender|(?:contact|inform|notify|ask) the sender"
 )
 """Words that a sending server puts around a reply."""
 
@@ -72,7 +73,7 @@ def normal_form(text: str) -> Wording:
     low = " ".join(_word(word, names) for word in text[:MAX_TEXT].split()).lower()
     if "<<" in low:
         low = low.replace("<<", "<").replace(">>", ">")
-    if "<" in low or "(" in low or "remote" in low:
+    if "<" in low or "(" in low or "remote" in low or "sender" in low:
         low = _FRAMES.sub(" ", low)
     low = _CODE.sub(" ", _CODE_AND_STATUS.sub(" ", low))
     for short, long in _SPELT_OUT:

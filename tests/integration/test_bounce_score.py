@@ -54,7 +54,7 @@ def test_a_share_is_read_as_percent(told: str, percent: float) -> None:
     assert share(told) == percent
 
 
-@pytest.mark.parametrize(("cases", "accepted"), [(replies, 85), (recipients, 88)])
+@pytest.mark.parametrize(("cases", "accepted"), [(replies, 91), (recipients, 92)])
 def test_a_source_left_out_is_understood_by_the_rest(
     cases: Callable[[Path, str], Iterator[Case]], accepted: int
 ) -> None:
@@ -62,10 +62,12 @@ def test_a_source_left_out_is_understood_by_the_rest(
     without = total(left_out(RULES, every, phrase_sources(RULES, every), without_phrases).values())
     assert 100 * without.accepted / without.cases >= accepted, str(without)
     assert 100 * without.hit / without.needed >= 93, str(without)
-    assert 100 * without.wrong / without.suppressed <= 2, str(without)
+    assert 100 * without.wrong / without.suppressed <= 1, str(without)
 
 
 def test_rules_of_one_source_are_few() -> None:
     every = list(replies(shared("data/bounces"), "source"))
     without = total(left_out(RULES, every, rule_sources(RULES, every), without_rules).values())
-    assert 100 * without.accepted / without.cases >= 90, str(without)
+    assert 100 * without.accepted / without.cases >= 93, str(without)
+    assert 100 * without.hit / without.needed >= 93, str(without)
+    assert without.wrong == 0, str(without)

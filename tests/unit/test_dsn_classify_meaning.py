@@ -22,6 +22,8 @@ ENGLISH: dict[str, list[str]] = tomllib.loads((MEANINGS / "english.toml").read_t
 
 LANGUAGES: dict[str, dict[str, list[str]]] = tomllib.loads((MEANINGS / "languages.toml").read_text("utf-8"))
 
+REASONS = tomllib.loads((MEANINGS / "reasons.toml").read_text("utf-8"))
+
 SAID = ("unknown", "disabled", "full")
 
 NO_ADDRESS = frozenset(("bad_mailbox", "mailbox_disabled"))
@@ -76,3 +78,17 @@ def test_a_sender_in_another_language_is_no_recipient(language: str) -> None:
     gap = "" if language in WRITTEN_WITHOUT_SPACES else " "
     got = list(categories(words["sender"], [one for said in SAID for one in words[said]], gap))
     assert not [one for one in got if CATEGORIES[one[1]].suppression == "now"]
+
+
+def test_a_reason_about_something_else_suppresses_nobody() -> None:
+    replies = [refusal.format(reason) for refusal, reason in product(REASONS["refusals"], REASONS["reasons"])]
+    wrong = [text for text in replies if CATEGORIES[classify(RULES, text, phase="rcpt").category].suppression == "now"]
+    assert len(wrong) <= 0.01 * len(replies), wrong
+
+
+@pytest.mark.parametrize("wrong", REASONS["wrong"])
+def test_the_words_around_a_reason_do_not_hide_it(wrong: str) -> None:
+    replies = [frame.format(said) for frame, said in product(REASONS["frames"], REASONS["wrong"][wrong])]
+    accepted = NO_ADDRESS if wrong in NO_ADDRESS else {wrong}
+    missed = [text for text in replies if classify(RULES, text, phase="rcpt").category not in accepted]
+    assert len(missed) <= 0.07 * len(replies), missed
