@@ -1,7 +1,7 @@
 """Ghost's own class for Mailgun, with its own options, against a running relay.
 
-The class is not part of this repository: RELAY_GHOST_CLIENT names its file (`mailgun-client.js` of Ghost), or it is
-beside the shared data. What it does is tested without it in `test_ghost.py`.
+The class is not part of this repository: RELAY_GHOST_CLIENT names its file (`mailgun-client.js` of Ghost, beside the
+other files of its folder), or it is beside the shared data. What it does is tested without it in `test_ghost.py`.
 """
 
 import json
