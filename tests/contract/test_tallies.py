@@ -83,7 +83,7 @@ async def test_nodes_that_fold_at_once_add_up_each_count_once(
         other = await open_at(tmp_path / "other", request.getfixturevalue("tables"), NOW)
     kinds = ("created", "delivered", "dropped", "deferred", "late", "open", "click")
     try:
-        for times in range(1, 6):
+        for times in (1, 2):
             await one.tallies.add({key(kind, AT + SPAN * number): 1 for kind in kinds for number in range(1, 12)})
             ended = await asyncio.gather(*(store.tallies.fold(AT + HOUR) for store in (one, other, one, other)))
             assert sum(ended) == 11 * len(kinds)
