@@ -129,6 +129,11 @@ def test_code_and_status_come_from_the_text_unless_given() -> None:
     assert classify(RULES, "552 5.1.2 sorry").category == "bad_domain"
 
 
+def test_a_program_of_the_receiving_server_that_reached_nothing_is_its_fault() -> None:
+    text = "temporary failure. Command output: scanner: unable to connect to its daemon: Connection refused"
+    assert category(text) == "server_error"
+
+
 def test_a_reply_over_several_lines_is_one() -> None:
     text = "550-5.7.26 This mail is not accepted because the\n550-5.7.26 domain's DMARC\n550 5.7.26 policy says so"
     assert category(text) == "auth_failed"
