@@ -12,11 +12,12 @@ from relay.mail.instructions import InstructionError, Statement
 
 
 class FormError(ValueError):
-    """A request that is not valid. `field` is its key, "" for the whole."""
+    """A request that is not valid. `field` is its key, "" for the whole; `code` the number of the fault, 0 for none."""
 
-    def __init__(self, text: str, field: str = "") -> None:
+    def __init__(self, text: str, field: str = "", code: int = 0) -> None:
         super().__init__(text)
         self.field = field
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)

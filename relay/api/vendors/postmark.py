@@ -15,6 +15,9 @@ MAX_BATCH = 500
 INVALID, INACTIVE, NO_TOKEN, OTHER = 300, 406, 10, 100
 """Error codes: an invalid request, inactive recipients, no valid token, anything else."""
 
+NO_JSON, NO_JSON_TYPE, TOO_MANY, RATE = 402, 409, 410, 429
+"""Error codes: a body that is no JSON, one of another type, too many messages of a batch, too many requests."""
+
 _INACTIVE = "Inactive recipients are ones that have generated a hard bounce, a spam complaint, or a manual suppression."
 
 _FIELDS: Mapping[str, str] = {

@@ -9,14 +9,17 @@ from aiohttp import web
 
 from relay.api.messages import client_of, key_of
 from relay.api.problems import ProblemError
-from relay.api.request_bodies import read_json
 from relay.api.submitter import Client, Submitted, derived
 from relay.api.vendors.forms import FormError, Translated
 from relay.api.vendors.postmark import (
     INVALID,
     MAX_BATCH,
+    NO_JSON,
+    NO_JSON_TYPE,
     NO_TOKEN,
     OTHER,
+    RATE,
+    TOO_MANY,
     all_inactive,
     failure,
     success,
@@ -49,7 +52,7 @@ class PostmarkRoutes:
         """POST /email: 200 when the message is on disk, 422 with the code of the error."""
         client, context, key = client_of(request), self.sending.context(request), key_of(request)
         async with self.sending.memory.body(request, self.sending.limit()) as body:
-            answer = await self._answer(client, context, await read_json(body), key)
+            answer = await self._answer(client, context, await self._read(request, body), key)
         return _json(422 if answer["ErrorCode"] else 200, answer)
 
     async def send_batch(self, request: web.Request) -> web.Response:
@@ -62,11 +65,19 @@ class PostmarkRoutes:
                 return await self._answer(client, context, one, derived(key, str(number)))
 
         async with self.sending.memory.body(request, self.sending.limit()) as body:
-            given = await read_json(body)
+            given = await self._read(request, body)
             if not isinstance(given, list) or not 1 <= len(given) <= MAX_BATCH:
-                raise FormError(f"a list of 1 to {MAX_BATCH} messages is needed")
+                code = TOO_MANY if isinstance(given, list) and given else INVALID
+                raise FormError(f"a list of 1 to {MAX_BATCH} messages is needed", code=code)
             answers = await asyncio.gather(*(answer(number, one) for number, one in enumerate(given)))
         return _json(200, answers)
+
+    async def _read(self, request: web.Request, body: bytes) -> object:
+        """Return the JSON value of a body. Raises FormError with the code that clients read."""
+        try:
+            return await self.sending.json(request, body)
+        except ProblemError as error:
+            raise FormError(error.detail, code=NO_JSON_TYPE if error.status == 415 else NO_JSON) from None
 
     async def _answer(self, client: Client, context: DialectContext, given: object, key: str) -> Mapping[str, object]:
         try:
@@ -99,9 +110,11 @@ def failed(found: Failure) -> web.Response:
     """Return an error as Postmark's clients read it."""
     match found.status:
         case 400 | 422:
-            return _json(422, failure(INVALID, found.text))
+            return _json(422, failure(found.code or INVALID, found.text))
         case 401:
             return _json(401, failure(NO_TOKEN, f"No valid key in the {FIELD} field: {found.text}"))
+        case 429:
+            return _json(429, failure(RATE, found.text))
         case status:
             return _json(status, failure(OTHER, found.text))
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -11,7 +11,7 @@ from relay.api.access import CALLER, Access, parse_login
 from relay.api.messages import client_of
 from relay.api.problems import ERROR_FORM, Handler, ProblemError
 from relay.api.replies import refusal
-from relay.api.request_bodies import BodyMemory
+from relay.api.request_bodies import BodyMemory, read_json
 from relay.api.submitter import Client, Mail, Submitted, Submitter
 from relay.api.vendors.forms import FormError, Translated
 from relay.config.credentials import Scope
@@ -36,6 +36,8 @@ class Failure:
     status: int
     text: str
     field: str = ""
+    code: int = 0
+    """Number of the fault at the service, 0 for none."""
 
 
 Login = Callable[[web.Request], tuple[str, str]]
@@ -67,7 +69,7 @@ def guarded(access: Access, route: VendorRoute, failed: Callable[[Failure], web.
             with access.turn(request[CALLER]):
                 return await route.handler(request)
         except FormError as error:
-            return failed(Failure(400, str(error), error.field))
+            return failed(Failure(400, str(error), error.field, error.code))
         except ProblemError as error:
             return _with(failed(Failure(error.status, error.detail)), error.headers)
         except web.HTTPException as error:
@@ -102,6 +104,12 @@ class Sending:
         """Return the octets of a body: a message of the largest size in base64, with its keys."""
         return self.settings().limits.max_message_size * 3 // 2 + (1 << 20)
 
+    async def json(self, request: web.Request, body: bytes) -> Any:
+        """Return the JSON value of a body. Raises ProblemError: 415 for another type, 400."""
+        if "Content-Type" in request.headers and request.content_type != "application/json":
+            raise ProblemError(415, f"the Content-Type must be application/json, not {request.content_type[:100]}")
+        return await read_json(body)
+
     async def parsed(self, read: Callable[..., T], *given: object) -> T:
         """Return what a function reads from a body, in a thread: a large one would delay other mail."""
         return await asyncio.to_thread(read, *given)
@@ -132,5 +140,19 @@ def table(
     failed: Callable[[Failure], web.Response],
     login: Login = authorization,
 ) -> Sequence[web.RouteDef]:
-    """Return the routes of one service for the server."""
-    return [web.route(one.method, one.path, guarded(access, one, failed, login)) for one in routes]
+    """Return the routes of one service for the server, and for other methods of their paths an error in its form."""
+    methods: dict[str, list[str]] = {}
+    for one in routes:
+        methods.setdefault(one.path, []).append(one.method)
+    return [
+        *(web.route(one.method, one.path, guarded(access, one, failed, login)) for one in routes),
+        *(web.route("*", path, _not_allowed(failed, ", ".join(sorted(found)))) for path, found in methods.items()),
+    ]
+
+
+def _not_allowed(failed: Callable[[Failure], web.Response], methods: str) -> Handler:
+    async def handle(request: web.Request) -> web.StreamResponse:
+        text = f"{request.method} is not allowed here; allowed: {methods}"
+        return _with(failed(Failure(405, text)), {"Allow": methods})
+
+    return handle

@@ -8,7 +8,6 @@ from aiohttp import web
 
 from relay.api.messages import client_of, key_of
 from relay.api.problems import ProblemError
-from relay.api.request_bodies import read_json
 from relay.api.submitter import derived
 from relay.api.vendors.forms import FormError
 from relay.api.vendors.routes import Failure, Sending, VendorRoute, accepted
@@ -29,7 +28,7 @@ class SendGridRoutes:
         """POST /v3/mail/send: 202 when all messages are on disk; 200 in the sandbox, where none is."""
         client, context, key = client_of(request), self.sending.context(request), key_of(request)
         async with self.sending.memory.body(request, self.sending.limit()) as body:
-            given = await read_json(body)
+            given = await self.sending.json(request, body)
             if not isinstance(given, dict):
                 raise FormError("a JSON object is expected")
             sandbox = is_sandbox(given)
