@@ -22,6 +22,9 @@ STATES = {
 }
 """Class and word of the badge of a webhook."""
 
+TRIES_AGAIN = ("wait", "Tries again")
+"""The same while its last post failed, and too few did for "Fails"."""
+
 
 @dataclass(frozen=True, slots=True)
 class WebhookRow:
@@ -47,7 +50,7 @@ class WebhookPages:
     async def show(self, request: web.Request) -> web.StreamResponse:
         """GET /webhooks: the receivers, and what failed last."""
         rows = await self._rows()
-        bad = [one.view.webhook.name for one in rows if one.badge[0] in ("bad", "hold")]
+        bad = [one.view.webhook.name for one in rows if one.badge[0] in ("bad", "wait", "hold")]
         if not rows:
             headline = "There is no webhook."
         elif bad:
@@ -83,14 +86,15 @@ class WebhookPages:
         progress = view.state.progress if view.state else None
         last = progress.last if progress else None
         failed = await self.control.failures(view.webhook.name, most) if most else ()
+        is_retried = view.doing == "posting" and progress is not None and progress.failures > 0
         more = "more than " if view.behind >= COUNTED else ""
         return WebhookRow(
             view=view,
-            badge=STATES[view.doing],
+            badge=TRIES_AGAIN if is_retried else STATES[view.doing],
             events=listed(list(view.webhook.events), most=4),
             answer=f"{last.status or ''} {last.text}".strip() if last else "",
             answered_at=last.at if last else 0.0,
-            next_at=progress.next_at if progress and view.doing == "failing" else 0.0,
+            next_at=progress.next_at if progress and (is_retried or view.doing == "failing") else 0.0,
             behind=f"{more}{counted(view.behind, 'event')}",
             failed=failed,
         )

@@ -11,7 +11,7 @@ from relay.console.formats import sentence
 from relay.console.forms import form_of
 from relay.console.layout import Layout
 from relay.console.roles import viewer_of
-from relay.console.webhook_list import WebhookPages, WebhookRow
+from relay.console.webhook_list import TRIES_AGAIN, WebhookPages, WebhookRow
 from relay.events.event import Kind
 from relay.people.audit_trail import AuditTrail
 from relay.webhooks.control import Tested, UnknownWebhookError
@@ -54,7 +54,7 @@ class WebhookPage:
             title=name,
             section="/webhooks/",
             row=row,
-            headline=_headline(row),
+            headline=headline_of(row),
             text=_text(row),
             facts=_facts(row),
             posts=[(one, _RESULTS.get(one.result, ("plain", one.result))) for one in posts],
@@ -90,8 +90,11 @@ class WebhookTest:
         return await self.page.answer(request, tested)
 
 
-def _headline(row: WebhookRow) -> str:
+def headline_of(row: WebhookRow) -> str:
+    """Return what stands above everything: how it is with the webhook."""
     name = row.view.webhook.name
+    if row.badge == TRIES_AGAIN:
+        return f"The last post of the webhook {name} failed."
     return {
         "posting": f"The webhook {name} works.",
         "failing": f"The webhook {name} fails.",
@@ -101,6 +104,8 @@ def _headline(row: WebhookRow) -> str:
 
 
 def _text(row: WebhookRow) -> str:
+    if row.badge == TRIES_AGAIN:
+        return "Nothing is lost: events wait, and are sent when it answers."
     match row.view.doing:
         case "failing":
             return "Nothing is lost: events wait, and are sent when it answers."

@@ -1,0 +1,42 @@
+"""What the console says of a webhook whose receiver does not take its posts."""
+
+from typing import Any
+
+import pytest
+
+from relay.config.webhooks import Webhook
+from relay.console.webhook_list import WebhookPages
+from relay.console.webhook_page import headline_of
+from relay.webhooks.control import WebhookView
+from relay.webhooks.feed import Position
+from relay.webhooks.ports import WebhookState
+from relay.webhooks.progress import Answer, Progress
+
+NOW = 1_800_000_000.0
+
+REFUSED = Answer(NOW, 0, "connection refused")
+
+
+@pytest.mark.parametrize(
+    ("doing", "progress", "badge", "headline", "next_at"),
+    [
+        ("posting", Progress(), ("ok", "Works"), "The webhook crm works.", 0.0),
+        (
+            *("posting", Progress(failures=1, next_at=NOW + 5, last=REFUSED)),
+            *(("wait", "Tries again"), "The last post of the webhook crm failed.", NOW + 5),
+        ),
+        (
+            *("failing", Progress(failures=3, next_at=NOW + 9, last=REFUSED)),
+            *(("bad", "Fails"), "The webhook crm fails.", NOW + 9),
+        ),
+    ],
+    ids=["works", "one failure", "fails"],
+)
+async def test_a_receiver_works_only_while_it_takes_posts(
+    doing: Any, progress: Progress, badge: tuple[str, str], headline: str, next_at: float
+) -> None:
+    unused: Any = None
+    webhook = Webhook(name="crm", url="https://crm.acme.test/hook")
+    view = WebhookView(webhook, WebhookState("crm", Position(), progress), doing, 2, 0.0, 0)
+    row = await WebhookPages(layout=unused, control=unused).row(view, 0)
+    assert (row.badge, headline_of(row), row.next_at) == (badge, headline, next_at)
