@@ -90,3 +90,16 @@ async def keep_picture(browser: Chromium, name: str) -> None:
     taken = await browser.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
     file = Path(folder) / f"{name.replace('/', '_')}.png"
     await asyncio.to_thread(file.write_bytes, base64.b64decode(taken["data"]))
+
+
+async def suits_every_window(browser: Chromium, name: str) -> None:
+    """Check a public page at each width, light and dark. The window is as before afterwards."""
+    for width in WIDTHS:
+        for dark in (False, True):
+            await browser.appear(width, 900, dark=dark)
+            shown = f"{name}-{width}-{'dark' if dark else 'light'}"
+            await keep_picture(browser, shown)
+            assert await browser.ask("document.documentElement.scrollWidth") <= width, shown
+            assert await browser.ask(CONTRAST) >= 4.5, shown
+            assert await axe.violations(browser) == [], shown
+    await browser.appear_as_at_first()

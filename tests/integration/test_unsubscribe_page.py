@@ -5,7 +5,7 @@ import re
 from itertools import product
 from pathlib import Path
 
-from tests.integration.page_checks import CONTRAST
+from tests.integration.page_checks import CONTRAST, suits_every_window
 from tests.integration.unsubscribe_relay import Relay
 from tests.servers.chromium import Chromium
 from tests.servers.sink import Sink
@@ -21,6 +21,7 @@ async def looks_right(browser: Chromium, title: str) -> None:
     assert await browser.ask("getComputedStyle(document.querySelector('main')).borderRadius") != "0px"
     assert await browser.ask("performance.getEntriesByType('resource').length") == 0
     assert browser.complaints == []
+    await suits_every_window(browser, title)
 
 
 async def test_the_button_unsubscribes_and_the_page_shows_it(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.integration.page_checks import CONTRAST
+from tests.integration.page_checks import CONTRAST, suits_every_window
 from tests.servers.chromium import Chromium
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Received, Sink
@@ -26,6 +26,7 @@ async def looks_right(browser: Chromium, title: str) -> None:
                              "e.getBoundingClientRect().height >= 44)")  # fmt: skip
     assert await browser.ask("performance.getEntriesByType('resource').length") == 0
     assert [one for one in browser.complaints if "status of 4" not in one] == []
+    await suits_every_window(browser, title)
 
 
 def found(mail: Received, pattern: bytes) -> str:
