@@ -54,23 +54,23 @@ class Unreadable:
         return f"{self.reason} at character {self.position + 1}"
 
 
-def parse_address_list(value: str) -> tuple[Mailbox, ...] | Unreadable:
+def parse_address_list(value: str, limit: int = MAX_LIST) -> tuple[Mailbox, ...] | Unreadable:
     """Return all mailboxes of a field value in order, those of groups included; or the first fault.
 
-    The value may be folded. Octets that are not UTF-8 are expected as surrogate escapes.
+    `limit` is in characters. The value may be folded. Octets that are not UTF-8 are expected as surrogate escapes.
     """
     plain = _PLAIN.fullmatch(value)
     if plain is not None:
         address = plain["angle"] or plain["bare"]
         if "=?" not in address:
             return (Mailbox((plain["name"] or "").rstrip(" \t"), address),)
-    return read_address_list(value)
+    return read_address_list(value, limit)
 
 
-def read_address_list(value: str) -> tuple[Mailbox, ...] | Unreadable:
+def read_address_list(value: str, limit: int = MAX_LIST) -> tuple[Mailbox, ...] | Unreadable:
     """Parse by the grammar alone, with the same result as `parse_address_list`."""
-    if len(value) > MAX_LIST:
-        return Unreadable(f"more than {MAX_LIST} characters", MAX_LIST)
+    if len(value) > limit:
+        return Unreadable(f"more than {limit} characters", limit)
 
     try:
         return tuple(_Parser(value, tokens(value)).address_list())

@@ -239,6 +239,17 @@ async def test_a_repetition_with_the_key_is_not_sent_again(world: World, path: s
     assert "used for another message" in other.text
 
 
+async def test_a_list_of_a_thousand_addresses_in_one_value_is_read(world: World) -> None:
+    people = [f"a-name-of-usual-length-{number}@reader.test" for number in range(1000)]
+    values = {**MAIL, "to": ", ".join(people), "o:testmode": "yes"}
+    answer = await world.client.form("/v3/acme.test/messages", values)
+    assert answer.status == 200, answer.text[:300]
+    (story,) = await world.relay.json("trace", people[-1])
+    assert len(story["recipients"]) == 1000
+    refused = await world.client.form("/v3/acme.test/messages", {**values, "to": f"{values['to']}, one@reader.test"})
+    assert (refused.status, "at most 1000" in refused.json["message"]) == (400, True), refused.text[:300]
+
+
 async def test_a_repetition_of_mailguns_form_is_not_sent_again(world: World) -> None:
     key = {"Idempotency-Key": "newsletter-7"}
     people = {f"n{number}@reader.test": {"name": f"N {number}"} for number in range(3)}

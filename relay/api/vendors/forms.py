@@ -10,6 +10,9 @@ from relay.api.request_bodies import faults
 from relay.mail.address_list import Unreadable, parse_address_list
 from relay.mail.instructions import InstructionError, Statement
 
+MAX_ADDRESSES = 256 * 1024
+"""Characters of one list of addresses: 1,000 of them with names, which header fields of mail do not have."""
+
 
 class FormError(ValueError):
     """A request that is not valid. `field` is its key, "" for the whole; `code` the number of the fault, 0 for none."""
@@ -32,7 +35,7 @@ def mailboxes(field: str, texts: Iterable[str]) -> list[str]:
     """Return each mailbox of these lists as "Ada <ada@example.com>". Raises FormError."""
     found: list[str] = []
     for text in texts:
-        parsed = parse_address_list(text)
+        parsed = parse_address_list(text, MAX_ADDRESSES)
         if isinstance(parsed, Unreadable):
             raise FormError(f"{field}: {text[:100]!r} is no list of addresses: {parsed}", field)
         found += [f"{one.name} <{one.address}>" if one.name else one.address for one in parsed]

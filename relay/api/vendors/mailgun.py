@@ -64,7 +64,7 @@ class MailgunRoutes:
             files = [one.content for one in form.files if one.field == "message"] or [one.encode() for one in texts]
             if not files:
                 raise FormError("message parameter is missing", "message")
-            to = addresses(mailboxes("to", form.values.get("to", ())))
+            to = addresses(await self.sending.parsed(mailboxes, "to", form.values.get("to", ())))
             if not to:
                 raise FormError("to parameter is missing", "to")
             content = normalise(files[-1])
