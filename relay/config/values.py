@@ -99,10 +99,22 @@ def _name(value: str) -> str:
     return value
 
 
+_JOINERS = "\u200c\u200d"
+"""Persian and Indian names and emoji are written with them."""
+
+
 def _person(value: str) -> str:
     name = value.strip()
-    if not name.isprintable() or len(name) > MAX_PERSON:
-        raise setting_error(f"{quoted(value)} is not a display name", f"at most {MAX_PERSON} characters on one line")
+    if len(name) > MAX_PERSON:
+        raise setting_error(
+            f"{quoted(value)} has {len(name)} characters", f"at most {MAX_PERSON} characters on one line"
+        )
+    hidden = next((one for one in name if not one.isprintable() and one not in _JOINERS), "")
+    if hidden:
+        raise setting_error(
+            f"{quoted(value)} has the character U+{ord(hidden):04X}, which is not shown",
+            "a name on one line, without control characters",
+        )
     return name
 
 

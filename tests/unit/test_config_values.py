@@ -5,11 +5,13 @@ from ipaddress import ip_network
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticCustomError
 
 from relay.config.parsers import parse_duration, parse_host_port, parse_network, parse_size
 from relay.config.server import parse_nameserver
 from relay.config.show import duration_text, size_text
+from relay.config.values import PersonName
 
 
 @pytest.mark.parametrize(
@@ -131,3 +133,22 @@ def test_nameservers_are_read() -> None:
     assert parse_nameserver("[::1]:5353") == ("::1", 5353)
     with pytest.raises(PydanticCustomError, match="is not an IP address"):
         parse_nameserver("dns.example:53")
+
+
+@pytest.mark.parametrize("name", ["Zoë Müller", "می\u200cخواهم", "Ada 👩\u200d🔬", "x" * 100])
+def test_names_of_people_are_taken_in_every_script(name: str) -> None:
+    assert TypeAdapter(PersonName).validate_python(f" {name} ") == name
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("x" * 101, "101 characters"),
+        ("Ada\nLovelace", "the character U\\+000A"),
+        ("Ada \u202eecila", "the character U\\+202E, which is not shown"),
+        ("Ada\u00a0Lovelace", "the character U\\+00A0"),
+    ],
+)
+def test_a_name_that_hides_something_is_refused_for_that(name: str, problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        TypeAdapter(PersonName).validate_python(name)
