@@ -44,7 +44,7 @@ class SenderSettingsRoutes:
     settings: Callable[[], Settings]
     pauses: Callable[[], Mapping[str, Pause]]
     """Returns the pauses of identities, by address."""
-    making: asyncio.Lock = field(default_factory=asyncio.Lock)
+    creation_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
     """Held while an application makes an identity: two requests at once do not exceed the limit."""
 
     def table(self) -> list[web.RouteDef]:
@@ -87,8 +87,11 @@ class SenderSettingsRoutes:
 
         if table.exists or OWNS not in request:
             return await self._put("address", request, table, faults)
-        async with self.making:
-            self._check_number(request)
+        async with self.creation_lock:
+            # Another request may have made it meanwhile: a repetition is no further identity.
+            table = await self._identity(request)
+            if not table.exists:
+                self._check_number(request)
             return await self._put("address", request, table, faults)
 
     def _check_number(self, request: web.Request) -> None:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import aiohttp
 
 from relay.config.node_settings import NODES_FOLDER
+from relay.config.settings import Settings
 from relay.storage.postgres.nodes import NODE_FILE, node_id
 
 T = TypeVar("T")
@@ -24,8 +25,9 @@ class LocalNodes:
     """Reloads and asks the other nodes. One that is down is left out: it reads the configuration when it starts."""
 
     def __init__(self, data_dir: Path, socket: str) -> None:
+        """`socket` is `admin.socket`, "" for none. Each of the nodes has one of that file name in its own folder."""
         self._data_dir = data_dir
-        self._socket = socket
+        self._socket = Path(socket).name
 
     def ids(self) -> frozenset[str]:
         """Return the ids of the other nodes, which a reload reaches; none without admin sockets. Blocks."""
@@ -53,6 +55,11 @@ class LocalNodes:
         answers = await asyncio.gather(*map(ask, sockets))
         found = zip((socket.parent.name for socket in sockets), answers, strict=True)
         return {number: answer for number, answer in found if answer is not None}
+
+
+def other_nodes(settings: Settings, number: int) -> LocalNodes | None:
+    """Return the nodes beside the first of several, None for any other node."""
+    return LocalNodes(settings.server.data_dir, settings.admin.socket) if number == 1 else None
 
 
 @asynccontextmanager

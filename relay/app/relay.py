@@ -17,7 +17,7 @@ from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.event_sink import open_event_sink
 from relay.app.http_servers import HttpServers
-from relay.app.local_nodes import LocalNodes
+from relay.app.local_nodes import other_nodes
 from relay.app.maintenance import depth_by_state
 from relay.app.node_answers import NodeAnswers
 from relay.app.observer import Observer
@@ -122,14 +122,14 @@ class App:
         """Open all parts. If one fails, or on cancellation, stop those that were opened, and raise."""
         try:
             tracker = await self._open(self.settings())
+            if self._node:
+                await self._started().reloader.catch_up(other_nodes(self.settings(), self._node))
         except asyncio.CancelledError:
             await self.stop()
             raise
         except BaseException:
             await self._close()  # Mail may be in flight already.
             raise
-        if self._node > 1:
-            await self._started().reloader.reload_if_changed()
         self.log(
             "server.started",
             version=__version__,
@@ -204,7 +204,7 @@ class App:
     ) -> HttpServers:
         """Return the HTTP servers. The first of several nodes answers for those of its machine too."""
         settings = self.settings()
-        others = LocalNodes(settings.server.data_dir, settings.admin.socket) if self._node == 1 else None
+        others = other_nodes(settings, self._node)
         nodes = NodeAnswers(others, self.reload, self.status, self.observer.metrics.exposition)
         return HttpServers(
             context,

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
+from relay.app.local_nodes import LocalNodes
 from relay.app.outbound_parts import OutboundParts
 from relay.app.smtp_listeners import SmtpListeners
 from relay.config import Settings
@@ -33,10 +34,15 @@ class Reloader:
         async with self.lock:
             return await self._reload()
 
-    async def reload_if_changed(self) -> None:
-        """Reload what was changed while this node started: a reload by another node needs an open admin socket."""
+    async def catch_up(self, others: LocalNodes | None) -> None:
+        """Reload what was changed while this node started: a reload by another node needs an open admin socket.
+
+        The `others` reload too: this node may have ended between a change and their reload.
+        """
         if (await asyncio.to_thread(self.configuration.compare)).state == "changed":
             await self.reload()
+        if others is not None:
+            await others.reload()
 
     async def _reload(self) -> Mapping[str, object]:
         log, configuration = self.context.log, self.configuration

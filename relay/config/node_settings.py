@@ -17,7 +17,8 @@ def settings_of_node(settings: Settings, number: int) -> Settings:
     """Return the settings of a node, counted from 1.
 
     All nodes share the ports of mail and tracker, and the log. Consoles, API and metrics are those of the first node,
-    which also has the admin socket of the configuration. The others have one in their own data directories.
+    which also has the admin socket of the configuration. The others have one of that file name in their own data
+    directories.
     """
     update: dict[str, object] = {"reuse_port": True}
     if number == 1:
@@ -29,7 +30,7 @@ def settings_of_node(settings: Settings, number: int) -> Settings:
         {
             "server": settings.server.model_copy(update=update),
             "log": settings.log.model_copy(update={"file": "" if log_file is None else str(log_file.absolute())}),
-            "admin": settings.admin.model_copy(update={"address": ""}),
+            "admin": settings.admin.model_copy(update={"address": "", "socket": Path(settings.admin.socket).name}),
             "console": settings.console.model_copy(update={"address": ""}),
             "api": settings.api.model_copy(update={"address": ""}),
             "metrics": settings.metrics.model_copy(update={"address": ""}),

@@ -86,7 +86,9 @@ class WebhookPages:
         progress = view.state.progress if view.state else None
         last = progress.last if progress else None
         failed = await self.control.failures(view.webhook.name, most) if most else ()
-        is_retried = view.doing == "posting" and progress is not None and progress.failures > 0
+        has_failed = view.doing == "posting" and progress is not None and progress.failures > 0
+        # A refusal for good ends the attempts of its event, and no failure.
+        is_retried = has_failed and bool(view.behind or view.waiting)
         more = "more than " if view.behind >= COUNTED else ""
         return WebhookRow(
             view=view,

@@ -235,6 +235,11 @@ async def test_a_restricted_key_makes_identities_up_to_a_limit(world: World) -> 
     assert "12 identities of your senders, the most that are allowed (api.max_identities)" in refused.json["detail"]
     assert own((await world.all.get("/identities")).json["identities"]) == 12
 
+    first = next(path for path, one in zip(paths, answers, strict=True) if one.status == 200)
+    await world.acme.request("DELETE", first)
+    again = await asyncio.gather(*(put(world.acme, first, {}) for _ in range(3)))
+    assert [one.status for one in again] == [200] * 3, "repetitions of the last one that is allowed"
+
     made = next(path for path, one in zip(paths, answers, strict=True) if one.status == 200)
     assert (await put(world.acme, made, {"company": "Acme"})).status == 200, "a change makes none"
     assert (await put(world.all, settings_of("more@acme.test"), {})).status == 200, "a key without restriction"

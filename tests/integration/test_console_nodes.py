@@ -1,14 +1,18 @@
 """Settings on the console with several nodes: those of one machine get each change, others are named."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 from aiohttp import web
 
 from relay.app.data_dir import prepare_node_dir
 from relay.app.relay import App
+from relay.app.reloader import Reloader
 from relay.config import load
 from relay.domains.key_files import load_keys
 from relay.log import unlogged
@@ -73,28 +77,37 @@ class First(LoginRelay):
     options = ("--node", "1")
 
 
-async def test_a_change_that_another_node_refuses_is_undone(postgres: str, tmp_path: Path) -> None:
+@asynccontextmanager
+async def other_node(data_dir: Path, answer: dict[str, list[str]], file: Path = Path()) -> AsyncIterator[list[bool]]:
+    """Answer for node 2; yield, for each reload that was asked for, whether the file was there."""
     reloads: list[bool] = []
-    file = tmp_path / "conf.d" / "identity-jane@acme.test.toml"
 
-    async def refuse(_: web.Request) -> web.Response:
+    async def reload(_: web.Request) -> web.Response:
         reloads.append(file.exists())
-        return web.json_response({"faults": ["its key cannot be read"]})
+        return web.json_response(answer)
 
+    folder = data_dir / "nodes" / "2"
+    folder.mkdir(parents=True)
+    app = web.Application()
+    app.router.add_post("/reload", reload)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.UnixSite(runner, str(folder / "admin.sock")).start()
+        yield reloads
+    finally:
+        await runner.cleanup()
+
+
+async def test_a_change_that_another_node_refuses_is_undone(postgres: str, tmp_path: Path) -> None:
+    file = tmp_path / "conf.d" / "identity-jane@acme.test.toml"
     async with Sink() as sink, First(tmp_path, sink, IDENTITY + storage(postgres)) as relay:
-        folder = tmp_path / "data" / "nodes" / "2"
-        folder.mkdir(parents=True)
-        app = web.Application()
-        app.router.add_post("/reload", refuse)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        try:
-            await web.UnixSite(runner, str(folder / "admin.sock")).start()
-            async with person(relay, "olga@acme.test") as olga:
-                await edited(olga, "/identities/new", address="jane@acme.test")
-                assert (olga.status, "node 2: its key cannot be read" in olga.page) == (400, True), olga.page
-        finally:
-            await runner.cleanup()
+        async with (
+            other_node(tmp_path / "data", {"faults": ["its key cannot be read"]}, file) as reloads,
+            person(relay, "olga@acme.test") as olga,
+        ):
+            await edited(olga, "/identities/new", address="jane@acme.test")
+            assert (olga.status, "node 2: its key cannot be read" in olga.page) == (400, True), olga.page
         # It was reloaded with the change, and again without it.
         assert reloads == [True, False]
         assert [row["address"] for row in await relay.json("identity", "list")] == ["hand@acme.test"]
@@ -115,6 +128,40 @@ async def test_a_node_has_what_was_changed_while_it_started(postgres: str, tmp_p
             assert "jane@acme.test" in node.settings().identities
         finally:
             await node.stop()
+
+
+async def test_the_first_node_makes_the_others_reload_when_it_starts(postgres: str, tmp_path: Path) -> None:
+    """It may have ended between a change and the reload of the others."""
+    async with (
+        Sink() as sink,
+        other_node(tmp_path / "data", {}) as reloads,
+        First(tmp_path, sink, IDENTITY + storage(postgres)),
+    ):
+        assert len(reloads) == 1
+
+
+async def test_a_signal_while_a_node_catches_up_ends_it_in_order(
+    postgres: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "data").mkdir()
+    reached = asyncio.Event()
+
+    async def wait(*_: object) -> None:
+        reached.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Reloader, "catch_up", wait)
+    async with Sink() as sink:
+        relay = Nodes(tmp_path, sink, IDENTITY + storage(postgres))
+        settings = load(relay.config, {})
+        node = App(settings, relay.config, node=1)
+        starting = asyncio.create_task(node.start())
+        await reached.wait()
+        starting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await starting
+        with pytest.raises(ConnectionRefusedError):
+            await asyncio.open_connection("127.0.0.1", relay.port)
 
 
 async def test_nodes_with_files_of_their_own_are_named_and_nothing_is_changed(postgres: str, tmp_path: Path) -> None:

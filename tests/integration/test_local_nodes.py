@@ -49,6 +49,13 @@ async def test_faults_are_collected_and_an_answer_that_cannot_be_read_is_one(tmp
     assert all("the answer cannot be read" in one for one in found[1:])
 
 
+async def test_the_others_have_sockets_of_the_same_name_wherever_that_of_the_first_is(tmp_path: Path) -> None:
+    for number, socket in enumerate(("admin.sock", str(tmp_path / "run" / "admin.sock"), "run/admin.sock")):
+        folder = tmp_path / str(number)
+        async with node(folder, 2, web.json_response({"faults": ["no"]})):
+            assert await LocalNodes(folder, socket).reload() == ["node 2: no"]
+
+
 async def nothing() -> dict[str, object]:
     return {}
 

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
 from relay.app.data_dir import prepare_node_dir
@@ -40,6 +41,14 @@ def test_other_nodes_have_folders_of_their_own_and_the_same_log(tmp_path: Path) 
     assert third.listeners == given.listeners
     assert third.tracker == given.tracker
     assert settings_of_node(settings(tmp_path), 2).log_file is None
+
+
+@pytest.mark.parametrize(("socket", "name"), [("/run/relay/a.sock", "a.sock"), ("run/a.sock", "a.sock"), ("", "")])
+def test_each_node_has_an_admin_socket_of_its_own(tmp_path: Path, socket: str, name: str) -> None:
+    """With one absolute path each node would take the socket of the one before."""
+    given = settings(tmp_path, admin={"socket": socket})
+    assert settings_of_node(given, 1).admin.socket == socket
+    assert settings_of_node(given, 2).admin.socket == name
 
 
 def test_the_keys_of_the_first_node_are_those_of_all(tmp_path: Path) -> None:

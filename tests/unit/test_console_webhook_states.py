@@ -18,25 +18,29 @@ REFUSED = Answer(NOW, 0, "connection refused")
 
 
 @pytest.mark.parametrize(
-    ("doing", "progress", "badge", "headline", "next_at"),
+    ("doing", "progress", "behind", "badge", "headline", "next_at"),
     [
-        ("posting", Progress(), ("ok", "Works"), "The webhook crm works.", 0.0),
+        ("posting", Progress(), 2, ("ok", "Works"), "The webhook crm works.", 0.0),
         (
-            *("posting", Progress(failures=1, next_at=NOW + 5, last=REFUSED)),
+            *("posting", Progress().fail(REFUSED, NOW + 5).refuse("bounced", Answer(NOW, 400, "no")), 0),
+            *(("ok", "Works"), "The webhook crm works.", 0.0),
+        ),
+        (
+            *("posting", Progress(failures=1, next_at=NOW + 5, last=REFUSED), 2),
             *(("wait", "Tries again"), "The last post of the webhook crm failed.", NOW + 5),
         ),
         (
-            *("failing", Progress(failures=3, next_at=NOW + 9, last=REFUSED)),
+            *("failing", Progress(failures=3, next_at=NOW + 9, last=REFUSED), 2),
             *(("bad", "Fails"), "The webhook crm fails.", NOW + 9),
         ),
     ],
-    ids=["works", "one failure", "fails"],
+    ids=["works", "nothing is tried again", "one failure", "fails"],
 )
 async def test_a_receiver_works_only_while_it_takes_posts(
-    doing: Any, progress: Progress, badge: tuple[str, str], headline: str, next_at: float
+    doing: Any, progress: Progress, behind: int, badge: tuple[str, str], headline: str, next_at: float
 ) -> None:
     unused: Any = None
     webhook = Webhook(name="crm", url="https://crm.acme.test/hook")
-    view = WebhookView(webhook, WebhookState("crm", Position(), progress), doing, 2, 0.0, 0)
+    view = WebhookView(webhook, WebhookState("crm", Position(), progress), doing, behind, 0.0, 0)
     row = await WebhookPages(layout=unused, control=unused).row(view, 0)
     assert (row.badge, headline_of(row), row.next_at) == (badge, headline, next_at)

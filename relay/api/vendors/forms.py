@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
-from relay.api.outgoing_message import OutgoingMessage, parse_mailbox
+from relay.api.outgoing_message import MAX_RECIPIENTS, OutgoingMessage, parse_mailbox
 from relay.api.request_bodies import faults
 from relay.mail.address_list import Unreadable, parse_address_list
 from relay.mail.instructions import InstructionError, Statement
@@ -32,19 +32,29 @@ class Translated:
 
 
 def mailboxes(field: str, texts: Iterable[str]) -> list[str]:
-    """Return each mailbox of these lists as "Ada <ada@example.com>". Raises FormError."""
+    """Return each mailbox of these lists as "Ada <ada@example.com>". Raises FormError.
+
+    Lists after more mailboxes than a message may have are not read.
+    """
     found: list[str] = []
     for text in texts:
         parsed = parse_address_list(text, MAX_ADDRESSES)
         if isinstance(parsed, Unreadable):
             raise FormError(f"{field}: {text[:100]!r} is no list of addresses: {parsed}", field)
         found += [f"{one.name} <{one.address}>" if one.name else one.address for one in parsed]
+        if len(found) > MAX_RECIPIENTS:
+            break
     return found
 
 
 def addresses(texts: Iterable[str]) -> list[str]:
     """Return the addresses of mailboxes."""
     return [parse_mailbox(one).address for one in texts]
+
+
+def recipients(field: str, texts: Iterable[str]) -> list[str]:
+    """Return the addresses in lists of mailboxes. Raises FormError."""
+    return addresses(mailboxes(field, texts))
 
 
 def message_of(values: Mapping[str, object]) -> OutgoingMessage:
