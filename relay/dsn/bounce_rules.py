@@ -6,13 +6,14 @@ first, because codes alone identify fewer than half of the replies.
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
 from relay.config.toml_faults import TomlFault, parse_toml
 from relay.dsn.categories import BY_OPERATOR, CATEGORIES
 from relay.dsn.phrases import Phrase, PhraseError, PhraseIndex, compile_phrase, index_phrases
+from relay.dsn.reply_normal_form import Wording
 
 PHASES = frozenset(("connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"))
 
@@ -34,7 +35,8 @@ class Rule:
     """One rule.
 
     It matches if the reply contains one of `phrases`, or names a host or link with one of `names`. The reply must also
-    contain each of `all` in any order, none of `unless`, and meet every condition given.
+    contain each of `all` in any order, none of `unless`, and meet every condition given. If phrases of `phrases` or
+    `all` have the scope of a clause, one clause must contain them, and none of that scope in `unless`.
     """
 
     name: str
@@ -57,26 +59,45 @@ class Rule:
 
     def matches(self, reply: "Reply") -> bool:
         """Whether the rule applies to a reply."""
-        if (self.phrases or self.names) and not self._matches_text(reply):
-            return False
         if self.phase and reply.phase not in self.phase:
             return False
         if self.status is not None and self.status.fullmatch(reply.status) is None:
             return False
         if self.code is not None and self.code.fullmatch(reply.code) is None:
             return False
-        return reply.has_all(self.all) and not reply.has_any(self.unless)
+        return self._matches_clause(reply) if self._is_of_a_clause() else self._matches_text(reply)
+
+    def _is_of_a_clause(self) -> bool:
+        return any(phrase.scope for phrase in chain(self.phrases.values(), self.all.values()))
+
+    def _matches_clause(self, reply: "Reply") -> bool:
+        """Whether one clause has what is to be in a clause, and nothing that must not be in it."""
+        outside = reply.has_all(_of_text(self.all)) and not reply.has_any(_of_text(self.unless))
+        return outside and any(self._matches_text(reply.within(clause)) for clause in reply.wording.clauses)
 
     def _matches_text(self, reply: "Reply") -> bool:
-        return reply.has_any(self.phrases) or any(name in reply.names for name in self.names)
+        if (self.phrases or self.names) and not self._has_phrase_or_name(reply):
+            return False
+        return reply.has_all(self.all) and not reply.has_any(self.unless)
+
+    def _has_phrase_or_name(self, reply: "Reply") -> bool:
+        return reply.has_any(self.phrases) or any(name in reply.wording.names for name in self.names)
+
+
+def _of_text(phrases: Mapping[str, Phrase]) -> dict[str, Phrase]:
+    return {source: phrase for source, phrase in phrases.items() if not phrase.scope}
+
+
+def occurs(phrase: Phrase, wording: Wording) -> bool:
+    """Whether a phrase occurs in a text, or in a clause of it if it has that scope."""
+    return any(map(phrase.matches, wording.clauses if phrase.scope else (wording.prose,)))
 
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """A reply as matched by rules: normal form, codes ("" for none), and the command it answered ("" if not known)."""
+    """A reply as matched by rules: wording, codes ("" for none), and the command it answered ("" if not known)."""
 
-    prose: str
-    names: str
+    wording: Wording
     code: str
     status: str
     phase: str
@@ -85,11 +106,15 @@ class Reply:
 
     def has_any(self, phrases: Mapping[str, Phrase]) -> bool:
         """Whether the reply contains one of the phrases."""
-        return any(phrases[source].matches(self.prose) for source in self.possible & phrases.keys())
+        return any(occurs(phrases[source], self.wording) for source in self.possible & phrases.keys())
 
     def has_all(self, phrases: Mapping[str, Phrase]) -> bool:
         """Whether the reply contains each of the phrases."""
-        return phrases.keys() <= self.possible and all(phrase.matches(self.prose) for phrase in phrases.values())
+        return phrases.keys() <= self.possible and all(occurs(phrase, self.wording) for phrase in phrases.values())
+
+    def within(self, clause: str) -> "Reply":
+        """The reply with one of its clauses alone."""
+        return replace(self, wording=replace(self.wording, clauses=(clause,)))
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,7 @@ def classify(
     wording = normal_form(text)
     possible = rules.index.possible(wording.prose)
     phase = "mail" if about_sender else phase
-    reply = Reply(wording.prose, wording.names, digits, enhanced, phase, possible)
+    reply = Reply(wording, digits, enhanced, phase, possible)
     is_recipient_told = not about_sender and _RECIPIENT.search(wording.prose) is not None
     excluded = _excluded("" if is_recipient_told else phase, enhanced)
     for rule in rules.candidates(possible):

@@ -22,6 +22,13 @@ _PATTERNS = {" .. ": rf" (?:{_GAP} )?", "..": _GAP, "*": r"\w{0,20}", "#": r"\d{
 _NEVER = re.compile(r"[\s_\-,;:!?\"()\[\]]{2,}|[_\-,;:!?\"()\[\]]|n't\b|cannot")
 
 
+IN_CLAUSE = "~"
+"""Mark of a phrase that does not go beyond the end of a clause."""
+
+WHOLE_CLAUSE = "="
+"""Mark of a phrase that is all of a clause."""
+
+
 class PhraseError(ValueError):
     """The phrase is invalid; the message says why."""
 
@@ -34,10 +41,13 @@ class Phrase:
     needles: tuple[str, ...]
     expression: str
     """The regular expression of the phrase."""
+    scope: str = ""
+    """"" for the whole text, IN_CLAUSE or WHOLE_CLAUSE."""
 
     def matches(self, normal: str) -> bool:
-        """Whether the normal form of a reply contains the phrase."""
-        return _pattern(self.expression).search(normal) is not None
+        """Whether a text in normal form contains the phrase, or is the phrase if that is to be a whole clause."""
+        pattern = _pattern(self.expression)
+        return (pattern.fullmatch if self.scope == WHOLE_CLAUSE else pattern.search)(normal) is not None
 
 
 @cache
@@ -49,9 +59,12 @@ def _pattern(expression: str) -> re.Pattern[str]:
 def compile_phrase(source: str, classes: Mapping[str, str] = MappingProxyType({})) -> Phrase:
     """Compile a phrase; raise PhraseError for one that is empty, unbalanced or has more than two gaps.
 
-    `classes` has the alternatives of each word class, which a phrase names as `$class`.
+    `classes` has the alternatives of each word class, which a phrase names as `$class`. A phrase may begin with the
+    mark of its scope.
     """
-    written, source = source, _with_classes(source, classes)
+    written = source
+    scope = source[:1] if source.startswith((IN_CLAUSE, WHOLE_CLAUSE)) else ""
+    source = _with_classes(source.removeprefix(scope), classes)
     if source != source.lower() or source != source.strip() or not source:
         raise PhraseError(f"phrase {written!r} must be in lower case, not empty, and without spaces around it")
 
@@ -69,7 +82,7 @@ def compile_phrase(source: str, classes: Mapping[str, str] = MappingProxyType({}
     if end != len(tokens):
         raise PhraseError(f"phrase {written!r} has {tokens[end]!r} outside braces")
 
-    return Phrase(written, needles, _at_words(source, pattern))
+    return Phrase(written, needles, _at_words(source, pattern), scope)
 
 
 def _with_classes(source: str, classes: Mapping[str, str]) -> str:

@@ -39,9 +39,38 @@ _FRAMES = re.compile(
     r"|smtp error from remote mail server after (?:pipelined )?[a-z ]{3,30}:?(?:<@>)?(?: size=\d{1,12})?:"
     r"(?: host <host> \[<ip>\]:)?"
     r"|remote (?:host|server|mta) (?:said:|returned)"
-    r"|(?:return(?:ed|ing)?|back|sent|reported) to (?:the |its |your )?sender|(?:contact|inform|notify|ask) the sender"
+    r"|(?:^|(?<=[.;,!]))\s?(?:(?:so |and |therefore )?(?:(?:the|this|your) )?(?:message|mail|email|letter|it)"
+    r" (?:(?:was|is|has been|is being|will be) )?(?:returned|sent back) to (?:the |its )?sender"
+    r"|(?:please )?(?:contact|inform|notify) the sender(?: of (?:the|this) (?:message|mail))?"
+    r"(?: by [a-z]{3,9}| directly)?)"
+    r"(?=[.!]?\s*$|[.!]\s)"
 )
-"""Words that a sending server puts around a reply."""
+"""Words that a sending server puts around a reply.
+
+What happened to the sender's mail is taken off as a sentence that says nothing else: "callback to sender failed" and
+"could not be returned to sender" are about the sender.
+"""
+
+_ASIDE = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
+
+_PREDICATE = (
+    r"\s*(?:(?:is|was|has|ist|est|es|está|è|é|är|er|jest|je) )?(?:unknown|invalid|expired|closed|disabled|inactive"
+    r"|suspended|locked|terminated|revoked|not (?:found|known|valid|registered)|does not exist|unbekannt|ungültig"
+    r"|abgelaufen|gesperrt|inconnue?|invalide|expirée?|désactivée?|desconocid[oa]|inválid[oa]|caducad[oa]|cerrad[oa]"
+    r"|sconosciut[oa]|scadut[oa]|desconhecid[oa]|expirad[oa]|onbekend|ongeldig|verlopen|gesloten|nieznan[ya]|neznám[ýá]"
+    r"|неизвестен|недействителен)\s*(?:$|[,;.:!?()\[\]])"
+)
+"""What is said of the subject before a comma or colon: "the key: unknown"."""
+
+_CLAUSE_END = re.compile(
+    r"[;!?\u2026\u2013\u2014\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f\u060c\u061b\u0964()\[\]]"
+    r"|(?:,|(?<!>)(?<!\bfrom)(?<!\bsender):)(?!" + _PREDICATE + r")"
+    r"|(?<!\.)\.+(?=\s|$)|(?<=\s)-+(?=\s)"
+    r"|(?<!\S)(?:because|weil|denn|parce que|car|porque|perché|poiché|omdat|ponieważ|gdyż|protože|pretože|потому что"
+    r"|так как|поскольку|тому що|оскільки|eftersom|fordi|koska|mert|deoarece|pentru că|çünkü|karena|jer)(?!\S)"
+    r"|因为|因為|由于|由於"
+)
+"""Where a clause ends: punctuation, or a word before the reason."""
 
 _SPACE = re.compile(r"[\s_\-\u2010-\u2015,;:!?\"()\[\]]+")
 
@@ -57,10 +86,12 @@ _SPELT_OUT = (
 
 @dataclass(frozen=True, slots=True)
 class Wording:
-    """A reply's text in normal form, and the hosts and links it names, in lower case."""
+    """A reply's text in normal form, its clauses, and the hosts and links it names, in lower case."""
 
     prose: str
     names: str
+    clauses: tuple[str, ...] = ()
+    """The parts of the text between punctuation. What is in parentheses is a clause of its own."""
 
 
 def normal_form(text: str) -> Wording:
@@ -73,12 +104,20 @@ def normal_form(text: str) -> Wording:
     low = " ".join(_word(word, names) for word in text[:MAX_TEXT].split()).lower()
     if "<<" in low:
         low = low.replace("<<", "<").replace(">>", ">")
-    if "<" in low or "(" in low or "remote" in low or "sender" in low:
+    if "<" in low or "(" in low or "remote" in low or " sender" in low:
         low = _FRAMES.sub(" ", low)
     low = _CODE.sub(" ", _CODE_AND_STATUS.sub(" ", low))
     for short, long in _SPELT_OUT:
         low = low.replace(short, long)
-    return Wording(_SPACE.sub(" ", low).strip(), " ".join(names).lower())
+    return Wording(_SPACE.sub(" ", low).strip(), " ".join(names).lower(), _clauses(low))
+
+
+def _clauses(low: str) -> tuple[str, ...]:
+    """Split a text in lower case at the ends of its clauses."""
+    asides = _ASIDE.findall(low)
+    parts = _CLAUSE_END.split(" ; ".join((_ASIDE.sub(" ", low), *asides)))
+    words = (_SPACE.sub(" ", part).strip() for part in parts)
+    return tuple(clause for clause in words if clause)
 
 
 def _word(word: str, names: list[str]) -> str:

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from relay.dsn.bounce_rules import Rules
+from relay.dsn.bounce_rules import Rules, occurs
 from relay.dsn.phrases import Phrase
 from relay.dsn.reply_normal_form import normal_form
 from tests.bounces.cases import Case, Score
@@ -26,9 +26,9 @@ def phrase_sources(rules: Rules, cases: Iterable[Case]) -> Taught:
     found: dict[str, set[str]] = defaultdict(set)
     every = {phrase.source: phrase for rule in rules.rules for phrase in rule.all_phrases()}
     for case in cases:
-        normal = normal_form(case.text).prose
-        for name in rules.index.possible(normal):
-            if case.source not in found[name] and every[name].matches(normal):
+        wording = normal_form(case.text)
+        for name in rules.index.possible(wording.prose):
+            if case.source not in found[name] and occurs(every[name], wording):
                 found[name].add(case.source)
     return found
 

@@ -74,3 +74,9 @@ def test_a_class_that_is_not_there_is_a_fault(classes: dict[str, str], fault: st
 def test_a_fault_names_the_phrase_as_it_is_written() -> None:
     with pytest.raises(PhraseError, match=r"phrase 'no \$user .. of .. us' has more than 2 gaps"):
         compile_phrase("no $user .. of .. us", {"user": "user|user .. name"})
+
+
+def test_a_phrase_of_a_whole_clause_is_all_of_it() -> None:
+    phrase = compile_phrase("=no such {user|mailbox}")
+    assert phrase.matches("no such user")
+    assert not phrase.matches("no such user agent")

@@ -37,3 +37,11 @@ def test_nothing_but_the_recipient_speaks_against_the_address(name: str) -> None
     said = [(accepted, classify(RULES, text, phase=phase).category, text) for accepted, phase, text in samples(name)]
     wrong = [(text, got) for accepted, got, text in said if got in SUPPRESSING and not accepted & SUPPRESSING]
     assert len(wrong) <= 0.01 * sum(got in SUPPRESSING for _, got, _ in said), wrong
+
+
+@pytest.mark.parametrize(("accepted", "phase", "text"), samples("clauses.txt"))
+@pytest.mark.parametrize("without_phase", [False, True])
+def test_what_is_said_in_one_clause_is_said_of_its_subject(
+    accepted: frozenset[str], phase: str, text: str, without_phase: bool
+) -> None:
+    assert classify(RULES, text, phase="" if without_phase else phase).category in accepted

@@ -2,7 +2,7 @@
 
 import pytest
 
-from relay.dsn.reply_normal_form import Wording, normal_form
+from relay.dsn.reply_normal_form import normal_form
 
 
 @pytest.mark.parametrize(
@@ -41,4 +41,50 @@ def test_the_words_of_the_sending_server_are_taken_off(text: str) -> None:
 
 def test_hosts_and_links_are_kept_beside_the_prose() -> None:
     found = normal_form("550 Blocked using zen.list.example; see https://www.List.example/query?ip=1")
-    assert found == Wording("blocked using <host> see <link>", "zen.list.example https://www.list.example/query?ip=1")
+    assert (found.prose, found.names) == (
+        "blocked using <host> see <link>",
+        "zen.list.example https://www.list.example/query?ip=1",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "clauses"),
+    [
+        ("550 User unknown (queue id 4711)", ("user unknown", "queue id 4711")),
+        ("550 the certificate (CN=x) has expired", ("the certificate has expired", "cn=x")),
+        ("550 Refused: no such user; client - none", ("refused", "no such user", "client", "none")),
+        ("550 <a@b.example>: unknown", ("<@> unknown",)),
+        ("550 the key, unknown", ("the key unknown",)),
+        ("550 From: domain invalid", ("from domain invalid",)),
+        ("550 refusé parce que la clé manque", ("refusé", "la clé manque")),
+        ("550 收件人被拒绝：主机名不存在", ("收件人被拒绝", "主机名不存在")),
+    ],
+)
+def test_clauses_end_at_punctuation_and_before_reasons(text: str, clauses: tuple[str, ...]) -> None:
+    assert normal_form(text).clauses == clauses
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "550 No such user. The message was returned to sender.",
+        "550 No such user, message returned to the sender",
+        "550 No such user. Contact the sender of the message by phone.",
+    ],
+)
+def test_what_happened_to_the_mail_is_taken_off(text: str) -> None:
+    assert "sender" not in normal_form(text).prose
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "550 Callback to sender failed: user unknown",
+        "550 DSN can not be returned to sender, no such user",
+        "550 verification sent to sender failed",
+        "550 contact the sender: his mailbox is unknown",
+        "550 message was not returned to sender",
+    ],
+)
+def test_a_refusal_that_is_about_the_sender_keeps_the_word(text: str) -> None:
+    assert "sender" in normal_form(text).prose
