@@ -1,4 +1,4 @@
-"""Messages and entries for the contract tests."""
+"""Messages, entries and claims for the contract tests."""
 
 from dataclasses import replace
 
@@ -9,6 +9,7 @@ from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.render.message_policy import MessagePolicy
 from relay.rewrite.options import ListUnsubscribe, Tracking
+from relay.storage.store import Store
 
 NOW = 1_800_000_000.0
 
@@ -136,3 +137,11 @@ def settle(claimed: ClaimedBatch, state: State, at: float, *, due: float | None 
         for one in entries
     )
     return Settlement(entries, events)
+
+
+def ids(claimed: list[ClaimedBatch] | tuple[ClaimedBatch, ...]) -> list[tuple[str, int]]:
+    return [(one.queue_id, one.number) for claim in claimed for one in claim.entries]
+
+
+async def claim(store: Store, now: float = NOW, room: ClaimLimits = ROOMY) -> list[ClaimedBatch]:
+    return list(await store.queue.claim(now, room))

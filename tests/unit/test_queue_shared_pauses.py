@@ -15,8 +15,8 @@ from relay.queue.pause import Pause
 from relay.queue.ports import EntryQuery
 from relay.queue.runner import Runner
 from relay.queue.shared_pauses import SharedPauses
+from tests.unit.dispatch_harness import LOGIN, PROVIDERS, enqueue, states, use
 from tests.unit.queue_harness import CONTENT, NOW, OK, Harness, running, settings
-from tests.unit.test_queue_dispatch import LOGIN, PROVIDERS, enqueue, states, use
 
 PROVIDER = "provider:newsletter"
 

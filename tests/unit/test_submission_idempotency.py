@@ -11,7 +11,7 @@ from relay.mail.instructions import Option, Statement
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.storage.sqlite.store import SqliteStore
 from relay.submission.idempotency import KEPT, OTHER_MESSAGE, UNDER_WAY, Submissions, request_digest
-from tests.unit.test_submission_accept import CONTENT, NOW, SESSION, Harness
+from tests.unit.submission_harness import CONTENT, NOW, SESSION, Harness
 
 KEYED = b"X-Relay-Idempotency-Key: order 1042\r\n" + CONTENT
 

@@ -13,7 +13,7 @@ from relay.queue.entry import State
 from relay.storage.sqlite.store import SqliteStore
 from relay.submission.spam import SpamRequest, SpamResult, Unchecked
 from relay.suppression.model import Suppression
-from tests.unit.test_submission_accept import CONTENT, LIMITED, NOW, SESSION, Harness
+from tests.unit.submission_harness import CONTENT, LIMITED, NOW, SESSION, Harness
 
 SPAM = SpamResult("spam", 20.0, 15.0, (("PILLS", 20.0),))
 
