@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import os
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 from tests.servers import axe
@@ -54,18 +55,34 @@ WIDTHS = (390, 768, 1280)
 
 
 async def looks_right(browser: Chromium, name: str, *, is_list: bool = True) -> None:
-    """Check what every page must be, at each width, light and dark. The window is as before afterwards.
+    """Check what every page of the console must be, at each width, light and dark.
 
     Only colours differ in the dark: all that axe-core finds besides, it finds in the light.
     """
+    async for width, dark, shown in windows(browser, name):
+        assert await axe.violations(browser, only="color-contrast" if dark else "") == [], shown
+        if dark:
+            continue
+        await _is_laid_out(browser, shown, width)
+        assert not is_list or await browser.ask(HIDDEN) == 0, shown
+
+
+async def suits_every_window(browser: Chromium, name: str) -> None:
+    """Check a public page at each width, light and dark."""
+    async for width, _, shown in windows(browser, name):
+        assert await browser.ask("document.documentElement.scrollWidth") <= width, shown
+        assert (contrast := await browser.ask(CONTRAST)) >= 4.5, (shown, contrast)
+        assert await axe.violations(browser) == [], shown
+
+
+async def windows(browser: Chromium, name: str) -> AsyncIterator[tuple[int, bool, str]]:
+    """Show the page at each width, light and dark; yield width, darkness and a name. It is as before afterwards."""
     for width in WIDTHS:
         for dark in (False, True):
             await browser.appear(width, 900, dark=dark)
             shown = f"{name}-{width}-{'dark' if dark else 'light'}"
             await keep_picture(browser, shown)
-            assert await axe.violations(browser, only="color-contrast" if dark else "") == [], shown
-        await _is_laid_out(browser, f"{name}-{width}", width)
-        assert not is_list or await browser.ask(HIDDEN) == 0, shown
+            yield width, dark, shown
     await browser.appear_as_at_first()
 
 
@@ -90,16 +107,3 @@ async def keep_picture(browser: Chromium, name: str) -> None:
     taken = await browser.call("Page.captureScreenshot", format="png", captureBeyondViewport=True, clip=clip)
     file = Path(folder) / f"{name.replace('/', '_')}.png"
     await asyncio.to_thread(file.write_bytes, base64.b64decode(taken["data"]))
-
-
-async def suits_every_window(browser: Chromium, name: str) -> None:
-    """Check a public page at each width, light and dark. The window is as before afterwards."""
-    for width in WIDTHS:
-        for dark in (False, True):
-            await browser.appear(width, 900, dark=dark)
-            shown = f"{name}-{width}-{'dark' if dark else 'light'}"
-            await keep_picture(browser, shown)
-            assert await browser.ask("document.documentElement.scrollWidth") <= width, shown
-            assert await browser.ask(CONTRAST) >= 4.5, shown
-            assert await axe.violations(browser) == [], shown
-    await browser.appear_as_at_first()

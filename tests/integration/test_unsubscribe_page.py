@@ -11,7 +11,7 @@ from tests.servers.chromium import Chromium
 from tests.servers.sink import Sink
 
 
-async def looks_right(browser: Chromium, title: str) -> None:
+async def is_page(browser: Chromium, title: str) -> None:
     """Check what every page must be, and that it is the one with that title."""
     assert await browser.ask("document.querySelector('h1').textContent") == title
     assert await browser.ask("document.title") == title
@@ -42,16 +42,16 @@ async def test_the_button_unsubscribes_and_the_page_shows_it(tmp_path: Path) -> 
 async def unsubscribe(browser: Chromium, url: str, relay: Relay, before: int) -> None:
     """Unsubscribe with the keyboard, from a page that alone changes nothing: the list keeps its length."""
     await browser.go(url)
-    await looks_right(browser, "Unsubscribe from these emails?")
+    await is_page(browser, "Unsubscribe from these emails?")
     assert len(await relay.json("unsubscribe", "list")) == before
     await browser.press("Tab")
     assert await browser.ask("document.activeElement.textContent") == "Unsubscribe"
     assert await browser.ask("parseFloat(getComputedStyle(document.activeElement).outlineWidth)") >= 2
     await browser.press("Enter", loads=True)
-    await looks_right(browser, "You are unsubscribed")
+    await is_page(browser, "You are unsubscribed")
     await relay.listed(before + 1)
     await browser.go(url)
-    await looks_right(browser, "You are already unsubscribed")
+    await is_page(browser, "You are already unsubscribed")
     await browser.go(f"{url[:-1]}{'A' if url[-1] != 'A' else 'B'}")
     await asyncio.sleep(0)
     assert await browser.ask("document.querySelector('h1').textContent") == "This link does not work"

@@ -17,7 +17,7 @@ IDENTITY = f"""
 """
 
 
-async def looks_right(browser: Chromium, title: str) -> None:
+async def is_page(browser: Chromium, title: str) -> None:
     """Check what every page must be, and that it is the one with that title."""
     assert await browser.ask("document.querySelector('h1').textContent") == title
     assert await browser.ask(CONTRAST) >= 4.5
@@ -43,11 +43,11 @@ async def test_an_owner_types_address_and_code_and_reads_verified(tmp_path: Path
         RelayProcess(tmp_path, sink.port, IDENTITY) as relay,
     ):
         await browser.go(f"http://127.0.0.1:{relay.tracker_port}/verify")
-        await looks_right(browser, "Verify your address")
+        await is_page(browser, "Verify your address")
         assert await browser.ask("document.activeElement.labels[0].textContent") == "Your address"
         await browser.type(JANE)
         await browser.press("Enter", loads=True)
-        await looks_right(browser, "Type in the code")
+        await is_page(browser, "Type in the code")
         (mail,) = await sink.received(1)
         assert mail.recipients == [JANE]
         code = found(mail, rb"Subject: (\d{6}) is the code")
@@ -57,11 +57,11 @@ async def test_an_owner_types_address_and_code_and_reads_verified(tmp_path: Path
 
         await browser.type("000000" if code != "000000" else "111111")
         await browser.press("Enter", loads=True)
-        await looks_right(browser, "Type in the code")
+        await is_page(browser, "Type in the code")
         assert "not the code of the newest mail" in await browser.ask("document.querySelector('#fault').textContent")
         await browser.type(f"{code[:3]} {code[3:]}")
         await browser.press("Enter", loads=True)
-        await looks_right(browser, "Your address is verified")
+        await is_page(browser, "Your address is verified")
         text = await browser.ask("document.querySelector('[role=status]').innerText")
         assert re.fullmatch(rf"{JANE}\nverified, \d{{4}}-\d\d-\d\d \d\d:\d\d:\d\d UTC", text)
         (listed,) = await relay.json("identity", "list")
@@ -78,19 +78,19 @@ async def test_the_link_in_the_mail_opens_a_page_with_the_address_and_a_button(t
         (mail,) = await sink.received(1)
         link = found(mail, rb"(http://\S+/v/[\w-]+)")
         await browser.go(link)
-        await looks_right(browser, "Confirm your address")
+        await is_page(browser, "Confirm your address")
         assert JANE in await browser.ask("document.querySelector('main p').textContent")
         await browser.press("Tab")
         assert await browser.ask("document.activeElement.textContent") == "Confirm"
         await browser.press("Enter", loads=True)
-        await looks_right(browser, "Your address is verified")
+        await is_page(browser, "Your address is verified")
 
         await browser.go(link[:-1] + ("A" if link[-1] != "A" else "B"))
         assert await browser.ask("document.querySelector('h1').textContent") == "This link does not work"
         await relay.run("identity", "verify", JANE, check=False)
         await sink.received(2)
         await browser.go(link)
-        await looks_right(browser, "This link is too old")
+        await is_page(browser, "This link is too old")
         await browser.ask("document.querySelector('a').focus()")
         await browser.press("Enter", loads=True)
-        await looks_right(browser, "Verify your address")
+        await is_page(browser, "Verify your address")

@@ -144,7 +144,9 @@ class Chromium:
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        await self.call("Emulation.setEmulatedMedia", features=[scheme])
+        # Colours that fade would be looked at on their way.
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        await self.call("Emulation.setEmulatedMedia", features=[scheme, still])
 
     async def call(self, method: str, *, until: str = "", **params: Any) -> dict[str, Any]:
         """Call a method of the protocol; return its result once it has one and the event `until` has come."""
