@@ -7,24 +7,25 @@ import pytest
 
 from relay.events.event import Event, Kind
 from relay.events.ports import RejectedError
-from relay.queue.entry import Entry, State
-from relay.queue.message import Message, NewMessage
-from relay.queue.operator_actions import delete, flush, hold, release
-from relay.queue.ports import ChangedEntries, Depth, EntryQuery
-from relay.render.message_policy import MessagePolicy
+from relay.queue.entry import State
+from relay.queue.message import NewMessage
+from relay.queue.ports import EntryQuery
 from relay.reports.ports import EventPlace, MessageQuery, Story
 from relay.storage.store import Store
 from relay.storage.timelines import SHOWN
 from tests.contract.conftest import Opener
-from tests.contract.values import CONTENT, NOW, ROOMY, accepted, entry, full_entry, full_message, settle
-
-
-def with_message(one: NewMessage, **changes: object) -> NewMessage:
-    return replace(one, message=replace(one.message, **changes))  # type: ignore[arg-type]
-
-
-async def found(store: Store, query: MessageQuery) -> list[str]:
-    return [story.message.queue_id for story in await store.reports.stories(query)]
+from tests.contract.values import (
+    CONTENT,
+    NOW,
+    ROOMY,
+    accepted,
+    entry,
+    found,
+    full_entry,
+    full_message,
+    settle,
+    with_message,
+)
 
 
 async def test_a_story_is_all_there_is(store: Store) -> None:
@@ -156,177 +157,6 @@ async def test_an_event_the_store_cannot_hold_is_refused_as_such(store: Store) -
     assert await store.events.record([whole]) == [whole]
 
 
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        (MessageQuery(), ["D", "C", "B", "A"]),
-        (MessageQuery(limit=2), ["D", "C"]),
-        (MessageQuery(queue_id="B"), ["B"]),
-        (MessageQuery(queue_id="NONE"), []),
-        (MessageQuery(message_id="<b@acme.test>"), ["B"]),
-        (MessageQuery(message_id="b@acme.test"), ["B"]),
-        (MessageQuery(recipient="ÄNNE@A.test"), ["B", "A"]),
-        (MessageQuery(since=NOW + 1, until=NOW + 3), ["C", "B"]),
-        (MessageQuery(domain="Acme.test"), ["C", "A"]),
-        (MessageQuery(domains=("other.test", "Acme.test")), ["C", "A"]),
-        (MessageQuery(domains=()), []),
-        (MessageQuery(identities=("billing@Acme.test",)), ["A"]),
-        (MessageQuery(identity="Billing@acme.test"), ["A"]),
-        (MessageQuery(campaign=True), ["D"]),
-        (MessageQuery(campaign=False), ["C", "B", "A"]),
-        (MessageQuery(tags=("invoice",)), ["C", "A"]),
-        (MessageQuery(tags=("invoice", "late")), ["C"]),
-        (MessageQuery(metadata={"customer": "7"}), ["C", "B"]),
-        (MessageQuery(metadata={"customer": "7", "invoice": "1"}), ["B"]),
-        (MessageQuery(metadata={"invoice": "7"}), []),
-        (MessageQuery(tags=("invoice",), metadata={"customer": "7"}, since=NOW), ["C"]),
-    ],
-)
-async def test_messages_are_found_by(store: Store, query: MessageQuery, expected: list[str]) -> None:
-    billing = MessagePolicy(domain="acme.test", identity="billing@acme.test")
-    for one in (
-        with_message(accepted("A", "änne@a.test", at=NOW), policy=billing, tags=("invoice",)),
-        with_message(
-            accepted("B", "Änne@A.test", "y@b.test", at=NOW + 1),
-            message_id="<b@acme.test>",
-            metadata={"customer": "7", "invoice": "1"},
-        ),
-        with_message(
-            accepted("C", "z@a.test", at=NOW + 2),
-            policy=MessagePolicy(domain="acme.test"),
-            tags=("invoice", "late"),
-            metadata={"customer": "7"},
-        ),
-        with_message(accepted("D", "z@a.test", at=NOW + 3), campaign="spring"),
-    ):
-        await store.queue.enqueue(one)
-    assert await found(store, query) == expected
-
-
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        (EntryQuery(), [("A", 0), ("A", 1), ("B", 0), ("C", 0)]),
-        (EntryQuery(limit=2), [("A", 0), ("A", 1)]),
-        (EntryQuery(after=("A", 0)), [("A", 1), ("B", 0), ("C", 0)]),
-        (EntryQuery(queue_id="A"), [("A", 0), ("A", 1)]),
-        (EntryQuery(recipient="X@a.test"), [("A", 0), ("C", 0)]),
-        (EntryQuery(lane="mx:b.test"), [("A", 1), ("B", 0)]),
-        (EntryQuery(lane="mx:b.test", after=("A", 1), states=(State.WAITING,)), [("B", 0)]),
-        (EntryQuery(domain="acme.test"), [("B", 0)]),
-        (EntryQuery(identity="billing@acme.test"), [("B", 0)]),
-        (EntryQuery(states=(State.ACTIVE,)), [("C", 0)]),
-        (EntryQuery(states=(State.ACTIVE, State.DELIVERED)), [("C", 0)]),
-        (EntryQuery(states=(State.DELIVERED,)), []),
-    ],
-)
-async def test_entries_are_found_by(store: Store, query: EntryQuery, expected: list[tuple[str, int]]) -> None:
-    await store.queue.enqueue(accepted("C", "x@a.test", due=NOW - 1))
-    await store.queue.claim(NOW - 1, ROOMY)
-    await store.queue.enqueue(accepted("A", "x@a.test", "y@b.test"))
-    billing = MessagePolicy(domain="acme.test", identity="billing@acme.test")
-    await store.queue.enqueue(with_message(accepted("B", "z@b.test"), policy=billing))
-    entries = await store.queue.entries(query)
-    assert [(one.queue_id, one.number) for _, one in entries] == expected
-    assert all(message.queue_id == one.queue_id for message, one in entries)
-
-
-async def test_operators_hold_release_and_flush(store: Store) -> None:
-    await store.queue.enqueue(accepted("A", "x@a.test"))
-    await store.queue.enqueue(accepted("B", "x@a.test", due=NOW + 100))
-    changed = await store.queue.change(EntryQuery(queue_id="A"), hold)
-    assert [(one.state, one.reason) for _, one in changed.entries] == [(State.HELD, "held by the operator")]
-    assert await store.queue.claim(NOW, ROOMY) == []
-    assert await store.queue.next_due([]) == NOW + 100
-    assert len((await store.queue.change(EntryQuery(), release(NOW))).entries) == 1
-    assert len((await store.queue.change(EntryQuery(lane="mx:a.test"), flush(NOW))).entries) == 1
-    assert await store.queue.next_due([]) == NOW
-    assert [one.message.queue_id for one in await store.queue.claim(NOW, ROOMY)] == ["A", "B"]
-
-
-async def test_a_change_of_many_entries_goes_page_by_page(store: Store) -> None:
-    for name in "ABC":
-        await store.queue.enqueue(accepted(name, "x@a.test", "y@a.test"))
-    await store.queue.change(EntryQuery(queue_id="B"), hold)
-
-    rest: EntryQuery | None = EntryQuery(limit=2)
-    pages = []
-    while rest is not None:
-        done = await store.queue.change(rest, hold)
-        pages.append([(one.queue_id, one.number) for _, one in done.entries])
-        rest = done.rest
-
-    assert pages == [[("A", 0), ("A", 1)], [], [("C", 0), ("C", 1)], []]
-    assert {one.state for _, one in await store.queue.entries(EntryQuery())} == {State.HELD}
-
-
-async def test_operators_cancel_what_is_not_leased(store: Store) -> None:
-    await store.queue.enqueue(accepted("A", "x@a.test", due=NOW - 1))
-    await store.queue.claim(NOW - 1, ROOMY)
-    await store.queue.enqueue(accepted("B", "x@a.test"))
-    changed = await store.queue.change(EntryQuery(states=(State.WAITING, State.ACTIVE, State.HELD)), delete(NOW))
-    assert [one.queue_id for _, one in changed.entries] == ["B"]
-    assert await store.queue.change(EntryQuery(states=(State.ACTIVE,)), delete(NOW)) == ChangedEntries()
-    assert await store.queue.content("B") is None
-    assert await store.queue.next_due([]) is None
-    [story] = await store.reports.stories(MessageQuery(queue_id="B"))
-    assert [event.kind for event in story.events] == [Kind.CREATED, Kind.DROPPED]
-
-
-async def test_a_rule_that_raises_changes_nothing(store: Store) -> None:
-    await store.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
-
-    def rule(_: Message, one: Entry) -> tuple[Entry, list[Event]]:
-        if one.number:
-            raise ZeroDivisionError
-        return replace(one, state=State.HELD), []
-
-    with pytest.raises(ZeroDivisionError):
-        await store.queue.change(EntryQuery(), rule)
-    assert [one.state for _, one in await store.queue.entries(EntryQuery())] == [State.WAITING, State.WAITING]
-
-
-async def test_depth_counts_what_is_open(store: Store) -> None:
-    assert await store.queue.depth() == {}
-    await store.queue.enqueue(accepted("A", "x@a.test", due=NOW - 1))
-    await store.queue.claim(NOW - 1, ROOMY)
-    await store.queue.enqueue(accepted("B", "x@a.test", "y@a.test", "z@b.test"))
-    await store.queue.change(EntryQuery(recipient="z@b.test"), hold)
-    assert await store.queue.depth() == {
-        ("mx:a.test", State.ACTIVE): 1,
-        ("mx:a.test", State.WAITING): 2,
-        ("mx:b.test", State.HELD): 1,
-    }
-
-
-async def test_depth_by_time_tells_what_is_due_from_what_comes_later(store: Store) -> None:
-    await store.queue.enqueue(accepted("A", "x@a.test", due=NOW - 1))
-    await store.queue.enqueue(accepted("B", "y@a.test", due=NOW + 60))
-    await store.queue.enqueue(accepted("C", "z@b.test", due=NOW + 60))
-    found = await store.queue.depth_by_time(NOW)
-    assert sorted(found, key=lambda one: (one.lane, one.first_attempt_at)) == [
-        Depth("mx:a.test", State.WAITING, True, 1, NOW - 1),
-        Depth("mx:a.test", State.WAITING, False, 1, NOW + 60),
-        Depth("mx:b.test", State.WAITING, False, 1, NOW + 60),
-    ]
-
-
-async def test_the_oldest_message_of_a_lane_is_the_one_that_waits_and_arrived_first(store: Store) -> None:
-    assert await store.queue.oldest() == {}
-    for name in ("B", "A"):
-        await store.queue.enqueue(accepted(name, "x@a.test", "y@a.test", due=NOW - 1))
-    await store.queue.enqueue(accepted("C", "x@b.test"))
-    assert await store.queue.oldest() == {"mx:a.test": "A", "mx:b.test": "C"}
-    await store.queue.change(EntryQuery(queue_id="A"), hold)
-    assert await store.queue.oldest() == {"mx:a.test": "B", "mx:b.test": "C"}
-
-
-async def test_content_is_there_until_all_is_final(store: Store) -> None:
-    assert await store.queue.content("A") is None
-    await store.queue.enqueue(accepted("A"))
-    assert await store.queue.content("A") == CONTENT
-
-
 async def test_purge_forgets_what_is_old_and_done(store: Store) -> None:
     for number in range(450):
         one = accepted(f"OLD{number:04}", "x@a.test", at=NOW - 1000, due=NOW - 1000)
@@ -361,24 +191,6 @@ async def test_history_survives_a_restart(opener: Opener) -> None:
     await later.close()
 
 
-async def test_text_that_is_no_unicode_is_stored_all_the_same(store: Store) -> None:
-    odd = with_message(
-        accepted("A"), subject="caf\udce9", message_id="<\udcff@x>", header_from="\udc80@x", tags=("\udcaa",)
-    )
-    await store.queue.enqueue(odd)
-    [story] = await store.reports.stories(MessageQuery(tags=("\udcaa",)))
-    assert story.message.subject == "caf?"
-    assert story.message.tags == ("\udcaa",)
-
-
-async def test_a_recipient_is_found_in_every_spelling(store: Store) -> None:
-    await store.queue.enqueue(accepted("A", '"Bob"@x.test.'))
-    for spelling in ("bob@x.test", '"Bob"@x.test.', "BOB@X.test"):
-        assert len(await store.reports.stories(MessageQuery(recipient=spelling))) == 1
-    await store.database.write(lambda raw: raw.execute("""UPDATE entries SET recipient_key = '"bob"@x.test.'"""))
-    assert len(await store.reports.stories(MessageQuery(recipient='"Bob"@x.test.'))) == 1
-
-
 async def test_events_of_readers_get_address_and_labels_of_their_message(store: Store) -> None:
     labelled = accepted("A")
     message = replace(labelled.message, campaign="spring", tags=("invoice",), metadata={"invoice": "1042"})
@@ -388,14 +200,3 @@ async def test_events_of_readers_get_address_and_labels_of_their_message(store: 
     first, second, third, unknown = await store.events.record(opens)
     assert first.labels == third.labels == message.labels
     assert (first.address, second.labels, unknown.labels) == ("user0@example.com", {}, {})
-
-
-async def test_pages_of_stories_go_on_where_the_last_one_ended(store: Store) -> None:
-    for place, queue_id in enumerate(("A", "B", "C", "D")):
-        await store.queue.enqueue(accepted(queue_id, at=NOW + place // 2))
-    query, seen = MessageQuery(limit=1), []
-    while page := await store.reports.stories(query):
-        (story,) = page
-        seen.append(story.message.queue_id)
-        query = replace(query, before=(story.message.created_at, story.message.queue_id))
-    assert seen == ["D", "C", "B", "A"]

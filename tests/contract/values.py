@@ -8,6 +8,7 @@ from relay.queue.claim_limits import ClaimLimits
 from relay.queue.entry import Entry, State
 from relay.queue.message import ClaimedBatch, Message, NewMessage, Settlement
 from relay.render.message_policy import MessagePolicy
+from relay.reports.ports import MessageQuery
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.storage.store import Store
 
@@ -145,3 +146,11 @@ def ids(claimed: list[ClaimedBatch] | tuple[ClaimedBatch, ...]) -> list[tuple[st
 
 async def claim(store: Store, now: float = NOW, room: ClaimLimits = ROOMY) -> list[ClaimedBatch]:
     return list(await store.queue.claim(now, room))
+
+
+def with_message(one: NewMessage, **changes: object) -> NewMessage:
+    return replace(one, message=replace(one.message, **changes))  # type: ignore[arg-type]
+
+
+async def found(store: Store, query: MessageQuery) -> list[str]:
+    return [story.message.queue_id for story in await store.reports.stories(query)]

@@ -5,7 +5,10 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
@@ -13,6 +16,7 @@ from relay.metrics import Metrics
 from relay.queue.message import Message
 from relay.render.message_policy import MessagePolicy
 from relay.resolver import Lookups, Resolver
+from relay.storage.sqlite.store import SqliteStore
 from relay.storage.store import Store
 from relay.webhooks.cursor import Cursor
 from relay.webhooks.posting import PostContext
@@ -20,6 +24,7 @@ from relay.webhooks.receiver_client import ReceiverClient
 from relay.webhooks.report import WebhookReport
 from relay.webhooks.sender import WebhookSender
 from tests.contract.values import NOW, accepted
+from tests.servers.webhook_receiver import Receiver
 
 SECRET = f"whsec_{base64.b64encode(b'0123456789abcdef0123456789abcdef').decode()}"
 
@@ -127,3 +132,17 @@ async def enqueue(store: Store, message: Message, *recipients: str) -> None:
     """Accept a message for these recipients."""
     made = accepted(message.queue_id, *(recipients or ("ada@reader.test",)))
     await store.queue.enqueue(replace(made, message=message))
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    opened = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
+    await enqueue(opened, invoice())
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def receiver() -> AsyncIterator[Receiver]:
+    async with Receiver() as opened:
+        yield opened
