@@ -217,6 +217,7 @@ def served(folder: Path, url: str) -> Iterator[Served]:
     config.write_text(
         f'[server]\nhostname = "relay.test"\ndata_dir = "{folder / "data"}"\n'
         f'[[listener]]\nname = "submission"\naddress = "127.0.0.1:{free_port()}"\n'
+        f'[tracker]\naddress = "127.0.0.1:{free_port()}"\n'
         f'[admin]\naddress = "127.0.0.1:{port}"\n[console]\naddress = "127.0.0.1:{login}"\n{storage}'
         '[[provider]]\nname = "sink"\nhost = "127.0.0.1"\nport = 9\ntls = "none"\n[defaults]\nprovider = "sink"\n'
         '[domains."acme.test"]\n[domains."harbour.test"]\n[identities."news@acme.test"]\n'

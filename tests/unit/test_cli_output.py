@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from relay.cli import main
 from relay.cli.output import report_unexpected
+from tests.ports import free_port
 
 NAME = "Jörg ✓ 本"
 
@@ -20,6 +21,8 @@ def config(tmp_path: Path) -> Path:
     file = tmp_path / "relay.toml"
     text = (
         f'[server]\ndata_dir = "data"\nhostname = "relay.test"\n[identities."a@acme.test"]\ndisplay_name = "{NAME}"\n'
+        f'[tracker]\naddress = "127.0.0.1:{free_port()}"\n'
+        f'[[listener]]\nname = "submission"\naddress = "127.0.0.1:{free_port()}"\n'
     )
     file.write_text(text, encoding="utf-8")
     return file

@@ -10,6 +10,7 @@ from relay.cli.config import config
 from relay.config.secret_hash import hash_secret
 from relay.config.settings import Settings
 from relay.config.show import toml_of
+from tests.ports import free_port
 
 _HASH = hash_secret("hunter2", bytes(16))
 
@@ -54,9 +55,12 @@ def test_shown_settings_read_back_as_the_same_settings() -> None:
 
 def test_check_prints_ok(tmp_path: Path) -> None:
     file = tmp_path / "relay.toml"
-    file.write_text('[queue]\ndelay_notice = "100h"\n')
+    # There may be a relay at the usual ports.
+    tracker = f'[tracker]\naddress = "127.0.0.1:{free_port()}"\n'
+    listener = f'[[listener]]\nname = "submission"\naddress = "127.0.0.1:{free_port()}"\n'
+    file.write_text(f'[queue]\ndelay_notice = "100h"\n{tracker}{listener}')
     result = CliRunner().invoke(config, ["check", "-c", str(file)])
-    assert result.exit_code == 0
+    assert result.exit_code == 0, result.stderr
     assert result.stdout == f"{file}: ok\n"
     assert result.stderr == f"warning: {file}:2: queue.delay_notice: is never sent: the message expires first\n"
 
