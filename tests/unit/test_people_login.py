@@ -1,112 +1,31 @@
 """Logins of people: codes, passwords, apps, sessions and their ends; with a store and a clock of their own."""
 
-from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
-from functools import partial
-from hashlib import sha256
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from relay.config.console import Console
-from relay.config.secret_hash import PASSWORD_COST, hash_password, parse_secret_hash
+from relay.config.secret_hash import PASSWORD_COST, parse_secret_hash
 from relay.people import login
-from relay.people.audit_trail import AuditTrail
 from relay.people.files import add_person
-from relay.people.grants import SignedIn, Stage
-from relay.people.login import FIRST_SESSION, LoggedIn, People, Refused, TooSoon, hash_of
-from relay.people.passwords import new_code, password_fault, typed_code
+from relay.people.grants import Stage
+from relay.people.login import FIRST_SESSION, LoggedIn, Refused, TooSoon
+from relay.people.passwords import password_fault, typed_code
 from relay.people.ports import ChangeQuery
-from relay.people.totp import code_of
-from relay.storage.sqlite.store import SqliteStore
+from tests.unit.people_world import (
+    CLIENT,
+    CODE,
+    JANE,
+    OTHER_CODE,
+    PASSWORD,
+    SECRET,
+    World,
+    hashed,
+    world,
+    world_at_full_cost,
+)
 
-NOW = 1_800_000_000.0
-CODE = new_code(bytes(range(10)))
-OTHER_CODE = new_code(bytes(range(10, 20)))
-PASSWORD = "harbour lights at dawn"
-CHEAP = (2, 1, 1)
-JANE, CLIENT = "jane@acme.test", "192.0.2.7"
-
-
-def hashed(code: str) -> str:
-    return hash_password(code, b"saltsalt", CHEAP)
-
-
-@dataclass
-class World:
-    """People with a configuration and a clock that tests change."""
-
-    store: SqliteStore
-    now: float = NOW
-    settings: dict[str, Any] = field(default_factory=dict)
-    people: dict[str, Mapping[str, Any]] = field(default_factory=dict)
-    keys: list[tuple[str, bytes]] = field(default_factory=lambda: [("k1", b"1" * 32)])
-
-    lines: list[tuple[str, dict[str, object]]] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.people[JANE] = {"role": "operator", "code_hash": hashed(CODE)}
-        numbers = count()
-        self.service = People(
-            self.console,
-            self.store.accounts,
-            self.store.sessions,
-            AuditTrail(self.store.changes, self.log, lambda: self.now, lambda: f"c{next(numbers)}"),
-            keys=lambda: self.keys,
-            clock=lambda: self.now,
-            random=lambda octets: sha256(str(next(numbers)).encode()).digest()[:octets],
-        )
-
-    def log(self, line: str, /, **fields: object) -> None:
-        self.lines.append((line, fields))
-
-    def console(self) -> Console:
-        return Console.model_validate(self.settings | {"people": self.people})
-
-    async def log_in(self, password: str, code: str = "", client: str = CLIENT, address: str = JANE) -> Any:
-        return await self.service.log_in(address, password, code, client=client)
-
-    async def token(self, password: str, code: str = "") -> str:
-        found = await self.log_in(password, code)
-        assert isinstance(found, LoggedIn), found
-        return found.token
-
-    async def signed_in(self, token: str) -> SignedIn:
-        found = await self.service.signed_in(token)
-        assert found is not None
-        return found
-
-    async def with_password(self) -> str:
-        """Return the token of a session after the first login."""
-        first = await self.signed_in(await self.token(CODE))
-        done = await self.service.set_password(first, CODE, PASSWORD, PASSWORD, client=CLIENT)
-        assert isinstance(done, LoggedIn), done
-        return done.token
-
-    async def with_app(self, secret: bytes) -> None:
-        signed_in = await self.signed_in(await self.with_password())
-        code = code_of(secret, int(self.now // 30))
-        assert await self.service.confirm_app(signed_in, secret, code, client=CLIENT) is None
-
-
-@pytest.fixture
-async def world_at_full_cost(tmp_path: Path) -> AsyncIterator[World]:
-    """A world whose hashes of passwords take as long as those of a relay."""
-    store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
-    yield World(store)
-    await store.close()
-
-
-@pytest.fixture
-async def world(world_at_full_cost: World, monkeypatch: pytest.MonkeyPatch) -> World:
-    monkeypatch.setattr(login, "hash_password", partial(hash_password, cost=CHEAP))
-    monkeypatch.setattr(login, "_NOBODY", hash_password("", bytes(16), CHEAP))
-    return world_at_full_cost
-
-
-SECRET = b"12345678901234567890"
+__all__ = ["world", "world_at_full_cost"]
 
 
 async def test_the_code_is_for_a_password_only_and_is_replaced_by_it(world: World) -> None:
@@ -203,18 +122,6 @@ async def test_the_present_password_cannot_be_tried_without_limit_in_a_session(w
     ] * 5
 
 
-async def test_an_app_is_replaced_with_the_present_password_only(world: World) -> None:
-    await world.with_app(SECRET)
-    world.now += 60
-    signed_in = await world.signed_in(await world.token(PASSWORD, code_of(SECRET, int(world.now // 30))))
-    other = SECRET[::-1]
-    code = code_of(other, int(world.now // 30))
-    for present in ("", "a guess"):
-        refused = await world.service.confirm_app(signed_in, other, code, client=CLIENT, present=present)
-        assert refused == Refused("The present password or code is wrong.", JANE)
-    assert await world.service.confirm_app(signed_in, other, code, client=CLIENT, present=PASSWORD) is None
-
-
 @pytest.mark.parametrize("given", ["jane\x00@acme.test", "jane\ud800@acme.test", "j" * 400 + "@acme.test"])
 async def test_what_is_no_address_is_not_looked_up(world: World, given: str) -> None:
     asked = []
@@ -281,59 +188,6 @@ async def test_the_token_of_before_ends_at_the_login_and_is_never_taken(world: W
     assert await world.service.signed_in(first) is None
     await world.service.log_out(done.token)
     assert await world.service.signed_in(done.token) is None
-
-
-async def test_the_store_has_no_token_and_no_secret_of_an_app(world: World) -> None:
-    await world.with_app(SECRET)
-    (one,) = await world.store.sessions.sessions(NOW)
-    assert len(one.token_hash) == 64
-    account = await world.store.accounts.account(JANE)
-    assert account is not None
-    assert SECRET.hex() not in account.totp
-    assert hash_of("x") != "x"
-
-
-async def test_the_code_of_an_app_counts_once_and_only_with_the_password(world: World) -> None:
-    await world.with_app(SECRET)
-    step = int(NOW // 30)
-    assert (await world.log_in(PASSWORD)) == Refused("The code of your app is needed.", JANE)
-    assert "used before" in (await world.log_in(PASSWORD, code_of(SECRET, step))).text
-    world.now += 30
-    assert isinstance(await world.log_in(PASSWORD, "000000"), Refused)
-    assert isinstance(await world.log_in(PASSWORD, code_of(SECRET, step + 1)), LoggedIn)
-    assert "used before" in (await world.log_in(PASSWORD, code_of(SECRET, step + 1))).text
-
-
-async def test_an_app_is_needed_with_a_new_code_too(world: World) -> None:
-    await world.with_app(SECRET)
-    world.people[JANE] = {"role": "operator", "code_hash": hashed(OTHER_CODE)}
-    assert isinstance(await world.log_in(OTHER_CODE), Refused)
-    assert await world.service.remove_app(JANE)
-    assert not await world.service.remove_app(JANE)
-    assert isinstance(await world.log_in(OTHER_CODE), LoggedIn)
-
-
-async def test_the_owner_may_require_apps(world: World) -> None:
-    token = await world.with_password()
-    world.settings["require_totp"] = True
-    found = await world.signed_in(token)
-    assert found.stage is Stage.APP
-    assert isinstance(await world.service.confirm_app(found, SECRET, "000000", client=CLIENT), Refused)
-    assert await world.service.confirm_app(found, SECRET, code_of(SECRET, int(NOW // 30)), client=CLIENT) is None
-    assert (await world.signed_in(token)).stage is Stage.FULL
-
-
-async def test_a_secret_of_an_app_moves_to_the_newest_key(world: World) -> None:
-    await world.with_app(SECRET)
-    world.keys.insert(0, ("k2", b"2" * 32))
-    world.now += 30
-    assert isinstance(await world.log_in(PASSWORD, code_of(SECRET, int(world.now // 30))), LoggedIn)
-    del world.keys[1]
-    world.now += 30
-    assert isinstance(await world.log_in(PASSWORD, code_of(SECRET, int(world.now // 30))), LoggedIn)
-    world.keys[:] = [("k3", b"3" * 32)]
-    world.now += 30
-    assert "the key of the relay changed" in (await world.log_in(PASSWORD, code_of(SECRET, int(world.now // 30)))).text
 
 
 async def test_logins_and_changes_are_in_audit_and_log_without_secrets(world: World) -> None:
