@@ -51,12 +51,12 @@ What happened to the sender's mail is taken off as a sentence that says nothing 
 "could not be returned to sender" are about the sender.
 """
 
-_ASIDE = re.compile(r"[(\[]([^()\[\]]*)[)\]]")
+_ASIDE = re.compile(r"[(\[]([^()\[\]]*)[)\]]|\"([^\"]*)\"")
 
 _PREDICATE = (
-    r"\s*(?:(?:is|was|has|ist|est|es|está|è|é|är|er|jest|je) )?(?:unknown|invalid|expired|closed|disabled|inactive"
-    r"|suspended|locked|terminated|revoked|not (?:found|known|valid|registered)|does not exist|unbekannt|ungültig"
-    r"|abgelaufen|gesperrt|inconnue?|invalide|expirée?|désactivée?|desconocid[oa]|inválid[oa]|caducad[oa]|cerrad[oa]"
+    r"\s*(?:unknown|invalid|expired|closed|disabled|inactive|suspended|locked|frozen|removed|deleted|terminated|revoked"
+    r"|not (?:exist|found|known|valid|registered)|unbekannt|ungültig|abgelaufen|gesperrt"
+    r"|inconnue?|invalide|expirée?|désactivée?|desconocid[oa]|inválid[oa]|caducad[oa]|cerrad[oa]"
     r"|sconosciut[oa]|scadut[oa]|desconhecid[oa]|expirad[oa]|onbekend|ongeldig|verlopen|gesloten|nieznan[ya]|neznám[ýá]"
     r"|неизвестен|недействителен)\s*(?:$|[,;.:!?()\[\]])"
 )
@@ -64,13 +64,19 @@ _PREDICATE = (
 
 _CLAUSE_END = re.compile(
     r"[;!?\u2026\u2013\u2014\u3001\u3002\uff01\uff0c\uff1a\uff1b\uff1f\u060c\u061b\u0964()\[\]]"
-    r"|(?:,|(?<!>)(?<!\bfrom)(?<!\bsender):)(?!" + _PREDICATE + r")"
-    r"|(?<!\.)\.+(?=\s|$)|(?<=\s)-+(?=\s)"
+    r"|(?:,|(?<!>)(?<!\bfrom)(?<!\bsender):|(?<=\s)-+(?=\s))(?!" + _PREDICATE + r")"
+    r"|(?<!\.)\.+(?=\s|$)"
     r"|(?<!\S)(?:because|weil|denn|parce que|car|porque|perché|poiché|omdat|ponieważ|gdyż|protože|pretože|потому что"
     r"|так как|поскольку|тому що|оскільки|eftersom|fordi|koska|mert|deoarece|pentru că|çünkü|karena|jer)(?!\S)"
     r"|因为|因為|由于|由於"
 )
 """Where a clause ends: punctuation, or a word before the reason."""
+
+_VERB = re.compile(
+    r"(?:is|was|are|were|has|have|does|do|could|can|not|ist|wurde|sind|est|a été|n'est|es|está|fue|è|é|foi|jest"
+    r"|został[ao]?|byl[ao]?|är|har|er|blev)\s"
+)
+"""How the rest of a clause begins after words between: "the key, which you use, is unknown"."""
 
 _SPACE = re.compile(r"[\s_\-\u2010-\u2015,;:!?\"()\[\]]+")
 
@@ -91,7 +97,7 @@ class Wording:
     prose: str
     names: str
     clauses: tuple[str, ...] = ()
-    """The parts of the text between punctuation. What is in parentheses is a clause of its own."""
+    """The parts of the text between punctuation. What is in parentheses or quotes is a clause of its own."""
 
 
 def normal_form(text: str) -> Wording:
@@ -113,11 +119,20 @@ def normal_form(text: str) -> Wording:
 
 
 def _clauses(low: str) -> tuple[str, ...]:
-    """Split a text in lower case at the ends of its clauses."""
-    asides = _ASIDE.findall(low)
+    """Split a text in lower case at the ends of its clauses.
+
+    A clause without a subject is there alone, and with each of the two before it.
+    """
+    asides = (bracketed or quoted for bracketed, quoted in _ASIDE.findall(low))
     parts = _CLAUSE_END.split(" ; ".join((_ASIDE.sub(" ", low), *asides)))
-    words = (_SPACE.sub(" ", part).strip() for part in parts)
-    return tuple(clause for clause in words if clause)
+    clauses = [clause for clause in (_SPACE.sub(" ", part).strip() for part in parts) if clause]
+    continued = (
+        f"{before} {clause}"
+        for at, clause in enumerate(clauses)
+        if _VERB.match(clause) is not None
+        for before in clauses[max(0, at - 2) : at]
+    )
+    return (*clauses, *continued)
 
 
 def _word(word: str, names: list[str]) -> str:

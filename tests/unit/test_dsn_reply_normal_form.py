@@ -56,6 +56,8 @@ def test_hosts_and_links_are_kept_beside_the_prose() -> None:
         ("550 <a@b.example>: unknown", ("<@> unknown",)),
         ("550 the key, unknown", ("the key unknown",)),
         ("550 From: domain invalid", ("from domain invalid",)),
+        ('550 the queue "abc" is frozen', ("the queue is frozen", "abc")),
+        ("550 it: a key, is not ours", ("it", "a key", "is not ours", "it is not ours", "a key is not ours")),
         ("550 refusé parce que la clé manque", ("refusé", "la clé manque")),
         ("550 收件人被拒绝：主机名不存在", ("收件人被拒绝", "主机名不存在")),
     ],
