@@ -65,7 +65,7 @@ async def test_the_field_of_sendgrid_is_followed_and_removed(harness: Harness) -
     assert b"X-SMTPAPI" not in got.content
     assert b"%opens%" not in got.content
     assert b"[leave]" not in got.content
-    assert got.content.count(b"/o/") == got.content.count(b"/c/") == 1
+    assert got.content.count(b".test/o/") == got.content.count(b".test/c/") == 1
     assert b'<p>Hello <img src="https://t.acme.test/o/' in got.content
     assert b'<a href="https://t.acme.test/u/' in got.content
     assert b"List-Unsubscribe: <https://t.acme.test/u/" in got.content
@@ -83,7 +83,10 @@ async def test_an_example_of_the_documentation_is_followed_and_removed(harness: 
         return
 
     got, story = await harness.got(given)
-    assert (b"/o/" in got.content, b"/c/" in got.content) == (example.get("opens", True), example.get("clicks", True))
+    assert (b".test/o/" in got.content, b".test/c/" in got.content) == (
+        example.get("opens", True),
+        example.get("clicks", True),
+    )
     assert (story["tags"], story["metadata"]) == (example.get("tags", []), example.get("metadata", {}))
     assert (story["campaign"] or "") == example.get("campaign", "")
     assert story["created"].get("ignored_fields", []) == example.get("ignored", [])

@@ -74,7 +74,7 @@ async def test_a_newsletter_and_its_events(world: World) -> None:
     assert b"Auto-Submitted: auto-generated\r\n" in mail
     assert b"Sender: " in mail
     assert b"Dear G &amp; 2, <a" in mail
-    assert b"/o/" in mail
+    assert b".test/o/" in mail
 
     found = await world.events(3, begin=begin)
     assert {one["recipientEmail"] for one in found} == set(readers)

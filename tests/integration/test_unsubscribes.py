@@ -54,7 +54,7 @@ async def test_the_link_in_the_body_unsubscribes_and_transactional_mail_reports_
     async with Sink() as sink, Relay(tmp_path, sink) as relay:
         first = await relay.send("spring", body=html)
         (got,) = await sink.received(1)
-        assert got.content.count(b"/c/") == 1
+        assert got.content.count(b".test/c/") == 1
         await relay.click(got, rb"href='https://t\.acme\.test(/u/[\w-]+)'")
         (entry,) = await relay.listed(1)
         assert (entry["address"], entry["campaign"], entry["queue_id"]) == ("u@rcpt.test", "spring", first)
