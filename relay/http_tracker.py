@@ -41,7 +41,7 @@ from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, client_address, client_group, parse_client
 from relay.tracker.fast_path import SINK_DELAY, Delay, FastPath, FastRequest
-from relay.tracker.forwarded import forwarded_addresses
+from relay.tracker.forwarded import read_x_forwarded_for
 from relay.tracker.link_blocks import LinkBlocks
 from relay.tracker.location import location
 from relay.tracker.ports import AddressVerification, FindSubscription
@@ -294,6 +294,6 @@ class Tracker:
 
     def _client(self, request: web.BaseRequest) -> tuple[str, Client]:
         """Return address and description of the client."""
-        hops = forwarded_addresses(request.headers)
+        hops = read_x_forwarded_for(request.headers)
         address = client_address(cast("Connection", request.protocol).client, hops, self._trusted)
         return address, parse_client(request.method, request.headers)

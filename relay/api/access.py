@@ -21,7 +21,7 @@ from relay.networks import Network, NetworkSet
 from relay.people.audit_trail import AuditTrail
 from relay.smtp.throttle import AuthThrottle
 from relay.tracker.client import client_address
-from relay.tracker.forwarded import forwarded_addresses
+from relay.tracker.forwarded import read_x_forwarded_for
 
 Authenticate = Callable[[Settings, str, str], Awaitable[str | None]]
 """Returns the name of the credential that has the user name and secret, None if there is none."""
@@ -77,7 +77,7 @@ def caller_of(request: web.Request) -> Caller:
 
 def client_address_of(request: web.Request, proxies: Sequence[Network]) -> str:
     """Return the IP address of the client: the peer, or the one that a trusted proxy names."""
-    hops = forwarded_addresses(request.headers)
+    hops = read_x_forwarded_for(request.headers)
     return client_address(request.remote or "0.0.0.0", hops, NetworkSet(proxies))  # noqa: S104  no address is known
 
 

@@ -57,7 +57,7 @@ class LocalNodes:
         return {number: answer for number, answer in found if answer is not None}
 
 
-def other_nodes(settings: Settings, number: int) -> LocalNodes | None:
+def local_nodes(settings: Settings, number: int) -> LocalNodes | None:
     """Return the nodes beside the first of several, None for any other node."""
     return LocalNodes(settings.server.data_dir, settings.admin.socket) if number == 1 else None
 

@@ -17,7 +17,7 @@ from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.event_sink import open_event_sink
 from relay.app.http_servers import HttpServers
-from relay.app.local_nodes import other_nodes
+from relay.app.local_nodes import local_nodes
 from relay.app.maintenance import depth_by_state
 from relay.app.node_answers import NodeAnswers
 from relay.app.observer import Observer
@@ -123,7 +123,7 @@ class App:
         try:
             tracker = await self._open(self.settings())
             if self._node:
-                await self._started().reloader.catch_up(other_nodes(self.settings(), self._node))
+                await self._started().reloader.catch_up(local_nodes(self.settings(), self._node))
         except asyncio.CancelledError:
             await self.stop()
             raise
@@ -204,7 +204,7 @@ class App:
     ) -> HttpServers:
         """Return the HTTP servers. The first of several nodes answers for those of its machine too."""
         settings = self.settings()
-        others = other_nodes(settings, self._node)
+        others = local_nodes(settings, self._node)
         nodes = NodeAnswers(others, self.reload, self.status, self.observer.metrics.exposition)
         return HttpServers(
             context,

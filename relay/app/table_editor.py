@@ -35,7 +35,7 @@ def open_table_editor(
         config=config,
         environ=os.environ,
         reload=reload,
-        other_nodes=nodes,
+        unreached_nodes=nodes,
         audit=open_people(context, outbound).audit,
         key=lambda: outbound.signing.keyring().keys[0][1],
     )

@@ -54,7 +54,7 @@ class WebhookPage:
             title=name,
             section="/webhooks/",
             row=row,
-            headline=headline_of(row),
+            headline=webhook_headline(row),
             text=_text(row),
             facts=_facts(row),
             posts=[(one, _RESULTS.get(one.result, ("plain", one.result))) for one in posts],
@@ -90,8 +90,8 @@ class WebhookTest:
         return await self.page.answer(request, tested)
 
 
-def headline_of(row: WebhookRow) -> str:
-    """Return what stands above everything: how it is with the webhook."""
+def webhook_headline(row: WebhookRow) -> str:
+    """Return the headline of the page: whether the webhook works, fails, is paused or new."""
     name = row.view.webhook.name
     if row.badge == TRIES_AGAIN:
         return f"The last post of the webhook {name} failed."

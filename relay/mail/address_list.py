@@ -64,10 +64,10 @@ def parse_address_list(value: str, limit: int = MAX_LIST) -> tuple[Mailbox, ...]
         address = plain["angle"] or plain["bare"]
         if "=?" not in address:
             return (Mailbox((plain["name"] or "").rstrip(" \t"), address),)
-    return read_address_list(value, limit)
+    return parse_by_grammar(value, limit)
 
 
-def read_address_list(value: str, limit: int = MAX_LIST) -> tuple[Mailbox, ...] | Unreadable:
+def parse_by_grammar(value: str, limit: int = MAX_LIST) -> tuple[Mailbox, ...] | Unreadable:
     """Parse by the grammar alone, with the same result as `parse_address_list`."""
     if len(value) > limit:
         return Unreadable(f"more than {limit} characters", limit)

@@ -85,7 +85,7 @@ class TableEditor:
     config: Path | None
     environ: Mapping[str, str]
     reload: Callable[[], Awaitable[Mapping[str, object]]]
-    other_nodes: Callable[[], Awaitable[Sequence[str]]]
+    unreached_nodes: Callable[[], Awaitable[Sequence[str]]]
     """Returns the names of the nodes of this store that are alive and that `reload` does not reach."""
     audit: AuditTrail
     key: Callable[[], bytes]
@@ -96,7 +96,7 @@ class TableEditor:
         """Return why nothing can be changed here, "" if it can."""
         if self.config is None:
             return "This server runs without a configuration file."
-        if others := await self.other_nodes():
+        if others := await self.unreached_nodes():
             return (
                 f"Other nodes share this store, each with files of its own: {', '.join(others)}. No file was changed. "
                 f"Make the change in {self.config.parent / 'conf.d'} here and on each of them, then run "

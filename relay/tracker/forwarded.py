@@ -18,7 +18,7 @@ MAX_HOPS = 32
 """Proxies that are read, at most: the last ones."""
 
 
-def forwarded_addresses(headers: MultiMapping[str]) -> str:
+def read_x_forwarded_for(headers: MultiMapping[str]) -> str:
     """Return X-Forwarded-For, else Forwarded in its form, of a request; "" without both."""
     given = ",".join(headers.getall("X-Forwarded-For", ()))
     return given or forwarded_for(",".join(headers.getall("Forwarded", ())))

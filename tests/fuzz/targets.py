@@ -20,7 +20,7 @@ from relay.inbound.replies import header_of, parse_reply
 from relay.inbound.spam import spam_mark
 from relay.inbound.unsubscribe_request import Answered
 from relay.mail.address import AddressError, is_address, parse_address
-from relay.mail.address_list import Unreadable, parse_address_list, read_address_list
+from relay.mail.address_list import Unreadable, parse_address_list, parse_by_grammar
 from relay.mail.canonical_address import canonical
 from relay.mail.dot_stuffing import normalise
 from relay.mail.instructions import InstructionError
@@ -53,7 +53,7 @@ def address_list(data: bytes) -> None:
     """One strict reading: by grammar and by common form alike, of every address that Python's reader sees."""
     value = data.decode("utf-8", "surrogateescape")
     read = parse_address_list(value)
-    assert read == read_address_list(value), "the common form is read in another way than the grammar"
+    assert read == parse_by_grammar(value), "the common form is read in another way than the grammar"
     if isinstance(read, Unreadable):
         assert 0 <= read.position <= len(value)
         return

@@ -6,7 +6,7 @@ import pytest
 
 from relay.config.webhooks import Webhook
 from relay.console.webhook_list import WebhookPages
-from relay.console.webhook_page import headline_of
+from relay.console.webhook_page import webhook_headline
 from relay.webhooks.control import WebhookView
 from relay.webhooks.feed import Position
 from relay.webhooks.ports import WebhookState
@@ -43,4 +43,4 @@ async def test_a_receiver_works_only_while_it_takes_posts(
     webhook = Webhook(name="crm", url="https://crm.acme.test/hook")
     view = WebhookView(webhook, WebhookState("crm", Position(), progress), doing, behind, 0.0, 0)
     row = await WebhookPages(layout=unused, control=unused).row(view, 0)
-    assert (row.badge, headline_of(row), row.next_at) == (badge, headline, next_at)
+    assert (row.badge, webhook_headline(row), row.next_at) == (badge, headline, next_at)

@@ -52,7 +52,7 @@ def addresses(texts: Iterable[str]) -> list[str]:
     return [parse_mailbox(one).address for one in texts]
 
 
-def recipients(field: str, texts: Iterable[str]) -> list[str]:
+def parse_recipients(field: str, texts: Iterable[str]) -> list[str]:
     """Return the addresses in lists of mailboxes. Raises FormError."""
     return addresses(mailboxes(field, texts))
 

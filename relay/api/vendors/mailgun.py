@@ -11,7 +11,7 @@ from relay.api.messages import client_of, key_of
 from relay.api.request_bodies import read_json
 from relay.api.submitter import Mail, Submitted, distinct
 from relay.api.vendors.form_data import parse_form
-from relay.api.vendors.forms import FormError, recipients
+from relay.api.vendors.forms import FormError, parse_recipients
 from relay.api.vendors.mailgun_domains import domain_of_path, known_domain, visible_events
 from relay.api.vendors.mailgun_events import Page, Query, parse_query, parse_token, read_page
 from relay.api.vendors.mailgun_logs import logs_answer, parse_logs
@@ -64,7 +64,7 @@ class MailgunRoutes:
             files = [one.content for one in form.files if one.field == "message"] or [one.encode() for one in texts]
             if not files:
                 raise FormError("message parameter is missing", "message")
-            to = await self.sending.parsed(recipients, "to", form.values.get("to", ()))
+            to = await self.sending.parsed(parse_recipients, "to", form.values.get("to", ()))
             if not to:
                 raise FormError("to parameter is missing", "to")
             content = normalise(files[-1])

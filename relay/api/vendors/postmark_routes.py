@@ -52,7 +52,7 @@ class PostmarkRoutes:
         """POST /email: 200 when the message is on disk, 422 with the code of the error."""
         client, context, key = client_of(request), self.sending.context(request), key_of(request)
         async with self.sending.memory.body(request, self.sending.limit()) as body:
-            answer = await self._answer(client, context, await self._read(request, body), key)
+            answer = await self._answer(client, context, await self._read_json(request, body), key)
         return _json(422 if answer["ErrorCode"] else 200, answer)
 
     async def send_batch(self, request: web.Request) -> web.Response:
@@ -65,17 +65,17 @@ class PostmarkRoutes:
                 return await self._answer(client, context, one, derived(key, str(number)))
 
         async with self.sending.memory.body(request, self.sending.limit()) as body:
-            given = await self._read(request, body)
+            given = await self._read_json(request, body)
             if not isinstance(given, list) or not 1 <= len(given) <= MAX_BATCH:
                 code = TOO_MANY if isinstance(given, list) and given else INVALID
                 raise FormError(f"a list of 1 to {MAX_BATCH} messages is needed", code=code)
             answers = await asyncio.gather(*(answer(number, one) for number, one in enumerate(given)))
         return _json(200, answers)
 
-    async def _read(self, request: web.Request, body: bytes) -> object:
+    async def _read_json(self, request: web.Request, body: bytes) -> object:
         """Return the JSON value of a body. Raises FormError with the code that clients read."""
         try:
-            return await self.sending.json(request, body)
+            return await self.sending.read_json(request, body)
         except ProblemError as error:
             raise FormError(error.detail, code=NO_JSON_TYPE if error.status == 415 else NO_JSON) from None
 

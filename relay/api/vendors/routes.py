@@ -104,7 +104,7 @@ class Sending:
         """Return the octets of a body: a message of the largest size in base64, with its keys."""
         return self.settings().limits.max_message_size * 3 // 2 + (1 << 20)
 
-    async def json(self, request: web.Request, body: bytes) -> Any:
+    async def read_json(self, request: web.Request, body: bytes) -> Any:
         """Return the JSON value of a body. Raises ProblemError: 415 for another type, 400."""
         if "Content-Type" in request.headers and request.content_type != "application/json":
             raise ProblemError(415, f"the Content-Type must be application/json, not {request.content_type[:100]}")

@@ -28,7 +28,7 @@ class SendGridRoutes:
         """POST /v3/mail/send: 202 when all messages are on disk; 200 in the sandbox, where none is."""
         client, context, key = client_of(request), self.sending.context(request), key_of(request)
         async with self.sending.memory.body(request, self.sending.limit()) as body:
-            given = await self.sending.json(request, body)
+            given = await self.sending.read_json(request, body)
             if not isinstance(given, dict):
                 raise FormError("a JSON object is expected")
             sandbox = is_sandbox(given)
