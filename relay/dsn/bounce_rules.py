@@ -52,6 +52,16 @@ class Rule:
     example: str
     guidance: str = ""
     """What to do, where that is more exact than the guidance of the category; "" for the latter."""
+    _is_of_a_clause: bool = field(init=False, repr=False, compare=False)
+    _all_of_text: Mapping[str, Phrase] = field(init=False, repr=False, compare=False)
+    """Of `all`, those of the whole text, as of `unless`: the others are compared with each clause."""
+    _unless_of_text: Mapping[str, Phrase] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        scopes = (phrase.scope for phrase in chain(self.phrases.values(), self.all.values()))
+        object.__setattr__(self, "_is_of_a_clause", any(scopes))
+        object.__setattr__(self, "_all_of_text", _of_text(self.all))
+        object.__setattr__(self, "_unless_of_text", _of_text(self.unless))
 
     def all_phrases(self) -> Iterator[Phrase]:
         """Yield the phrases of every condition."""
@@ -65,15 +75,12 @@ class Rule:
             return False
         if self.code is not None and self.code.fullmatch(reply.code) is None:
             return False
-        return self._matches_clause(reply) if self._is_of_a_clause() else self._matches_text(reply)
-
-    def _is_of_a_clause(self) -> bool:
-        return any(phrase.scope for phrase in chain(self.phrases.values(), self.all.values()))
+        return self._matches_clause(reply) if self._is_of_a_clause else self._matches_text(reply)
 
     def _matches_clause(self, reply: "Reply") -> bool:
-        """Whether one clause has what is to be in a clause, and nothing that must not be in it."""
-        outside = reply.has_all(_of_text(self.all)) and not reply.has_any(_of_text(self.unless))
-        return outside and any(self._matches_text(reply.within(clause)) for clause in reply.wording.clauses)
+        """Whether one clause contains the phrases of that scope, and none of those in `unless`."""
+        is_possible = reply.has_all(self._all_of_text) and not reply.has_any(self._unless_of_text)
+        return is_possible and any(self._matches_text(reply.within(clause)) for clause in reply.wording.clauses)
 
     def _matches_text(self, reply: "Reply") -> bool:
         if (self.phrases or self.names) and not self._has_phrase_or_name(reply):
@@ -88,8 +95,8 @@ def _of_text(phrases: Mapping[str, Phrase]) -> dict[str, Phrase]:
     return {source: phrase for source, phrase in phrases.items() if not phrase.scope}
 
 
-def occurs(phrase: Phrase, wording: Wording) -> bool:
-    """Whether a phrase occurs in a text, or in a clause of it if it has that scope."""
+def contains(wording: Wording, phrase: Phrase) -> bool:
+    """Whether a text contains a phrase, or one of its clauses if that is the scope of the phrase."""
     return any(map(phrase.matches, wording.clauses if phrase.scope else (wording.prose,)))
 
 
@@ -106,14 +113,14 @@ class Reply:
 
     def has_any(self, phrases: Mapping[str, Phrase]) -> bool:
         """Whether the reply contains one of the phrases."""
-        return any(occurs(phrases[source], self.wording) for source in self.possible & phrases.keys())
+        return any(contains(self.wording, phrases[source]) for source in self.possible & phrases.keys())
 
     def has_all(self, phrases: Mapping[str, Phrase]) -> bool:
         """Whether the reply contains each of the phrases."""
-        return phrases.keys() <= self.possible and all(occurs(phrase, self.wording) for phrase in phrases.values())
+        return phrases.keys() <= self.possible and all(contains(self.wording, phrase) for phrase in phrases.values())
 
     def within(self, clause: str) -> "Reply":
-        """The reply with one of its clauses alone."""
+        """Return the reply with only one of its clauses."""
         return replace(self, wording=replace(self.wording, clauses=(clause,)))
 
 

@@ -9,7 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
-from relay.dsn.bounce_rules import Rules, occurs
+from relay.dsn.bounce_rules import Rules, contains
 from relay.dsn.phrases import Phrase
 from relay.dsn.reply_normal_form import normal_form
 from tests.bounces.cases import Case, Score
@@ -28,7 +28,7 @@ def phrase_sources(rules: Rules, cases: Iterable[Case]) -> Taught:
     for case in cases:
         wording = normal_form(case.text)
         for name in rules.index.possible(wording.prose):
-            if case.source not in found[name] and occurs(every[name], wording):
+            if case.source not in found[name] and contains(wording, every[name]):
                 found[name].add(case.source)
     return found
 
