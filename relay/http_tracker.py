@@ -42,12 +42,13 @@ from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, client_address, client_group, parse_client
 from relay.tracker.fast_path import SINK_DELAY, Delay, FastPath, FastRequest
 from relay.tracker.forwarded import read_x_forwarded_for
+from relay.tracker.limits import Limits
 from relay.tracker.link_blocks import LinkBlocks
 from relay.tracker.location import location
 from relay.tracker.ports import AddressVerification, FindSubscription
 from relay.tracker.reader_events import ReaderEvents
 from relay.tracker.request import FORM, MAX_BODY, READING, kind_of, path_of, read_body, tokens_in
-from relay.tracker.server import Connection, Limits, Server
+from relay.tracker.server import Connection, Server
 from relay.tracker.verification_routes import VerificationRoutes
 
 LOOKUP_TIMEOUT = 1.0

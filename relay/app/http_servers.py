@@ -45,8 +45,8 @@ from relay.events.sink import EventSink
 from relay.http_tracker import Tracker
 from relay.inbound.imap_folders import folders_json
 from relay.people.table_editor import TableEditor
+from relay.tracker.limits import Limits
 from relay.tracker.link_blocks import BlockParser
-from relay.tracker.server import Limits
 from relay.webhooks.control import WebhookControl
 from relay.webhooks.service import Webhooks
 

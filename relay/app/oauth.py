@@ -7,7 +7,8 @@ from relay.app.context import AppContext
 from relay.clock import steady_clock
 from relay.oauth.rotation import RefreshTokens
 from relay.oauth.service import OAuthService
-from relay.oauth.token_endpoint import request_token
+from relay.oauth.token_requests import Form
+from relay.oauth.token_responses import Grant, Refusal
 from relay.rewrite.tokens import Keyring
 
 
@@ -16,7 +17,7 @@ def open_oauth(context: AppContext, keyring: Callable[[], Keyring]) -> OAuthServ
     refresh_tokens = RefreshTokens(
         context.store.oauth_tokens,
         keys=lambda: keyring().keys,
-        ask=request_token,
+        ask=_request_token,
         clock=context.clock,
         random=secrets.token_bytes,
         store_failed=context.observer.store_trouble,
@@ -24,7 +25,7 @@ def open_oauth(context: AppContext, keyring: Callable[[], Keyring]) -> OAuthServ
     service = OAuthService(
         context.settings,
         refresh_tokens,
-        request_token,
+        _request_token,
         clock=context.clock,
         steady=steady_clock,
         random=secrets.token_bytes,
@@ -33,3 +34,9 @@ def open_oauth(context: AppContext, keyring: Callable[[], Keyring]) -> OAuthServ
     )
     context.stack.push_async_callback(service.close)
     return service
+
+
+async def _request_token(url: str, form: Form) -> Grant | Refusal:
+    from relay.oauth.token_endpoint import request_token  # Not at the top: it loads HTTP, and mail comes first.
+
+    return await request_token(url, form)

@@ -5,7 +5,7 @@ import resource
 from relay.acceptor import MAX_PREAMBLES
 from relay.config import Settings
 from relay.log import Emit
-from relay.tracker.server import Limits
+from relay.tracker.limits import Limits
 
 OTHERS = 256
 """Files beside connections: store, spool, log, renderers, admin API, temporary files of large messages."""

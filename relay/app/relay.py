@@ -3,43 +3,42 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from relay import __version__
 from relay.app.alert_mailer import AlertQueue
-from relay.app.background_tasks import start_background_tasks
 from relay.app.compiled_code import NATIVE_FAULTS, REWRITER
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.event_sink import open_event_sink
-from relay.app.http_servers import HttpServers
-from relay.app.local_nodes import local_nodes
 from relay.app.maintenance import depth_by_state
-from relay.app.node_answers import NodeAnswers
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.outbound_parts import OutboundParts, open_outbound_parts
-from relay.app.reloader import Reloader
 from relay.app.smtp_listeners import SmtpListeners, open_smtp_listeners
-from relay.app.table_editor import open_table_editor
 from relay.app.tallies import open_tallies
-from relay.app.webhooks import open_webhooks
 from relay.clock import Clock, system_clock
 from relay.config import Settings
 from relay.domains.key_files import load_keys
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
-from relay.http_tracker import Tracker
 from relay.log import open_log
 from relay.mail.queue_id import KeyedNumbers, QueueIds
 from relay.queue.bounce_policy import BouncePolicy
 from relay.storage.open import open_store
 from relay.storage.store import Store
-from relay.webhooks.service import Webhooks
+from relay.webhooks.begin import begin_webhooks
+
+if TYPE_CHECKING:
+    from relay.app.later_parts import LaterParts
+    from relay.app.local_nodes import LocalNodes
+    from relay.app.reloader import Reloader
+    from relay.http_tracker import Tracker
 
 DRAIN = 25.0
 """Seconds that in-flight transactions have after SIGTERM."""
@@ -52,10 +51,8 @@ class _Parts:
     store: Store
     inbound: SmtpListeners
     outbound: OutboundParts
-    http: HttpServers
-    webhooks: Webhooks
     sink: EventSink
-    reloader: Reloader
+    reloader: "Reloader"
 
 
 class App:
@@ -108,7 +105,7 @@ class App:
         """Return the bounce policy by the rules and settings in effect."""
         settings = self.settings()
         lengths, words = settings.bounces.suppression_lengths, settings.simulator.words
-        return BouncePolicy(self.configuration.rules, settings.bounces.threshold, lengths, words)
+        return BouncePolicy(lambda: self.configuration.rules, settings.bounces.threshold, lengths, words)
 
     def port(self, listener: str) -> int:
         """Return the TCP port of a listener."""
@@ -121,9 +118,9 @@ class App:
     async def start(self) -> None:
         """Open all parts. If one fails, or on cancellation, stop those that were opened, and raise."""
         try:
-            tracker = await self._open(self.settings())
+            others, tracker = await self._open(self.settings())
             if self._node:
-                await self._started().reloader.catch_up(local_nodes(self.settings(), self._node))
+                await self._started().reloader.catch_up(others)
         except asyncio.CancelledError:
             await self.stop()
             raise
@@ -138,10 +135,10 @@ class App:
             tracker=tracker.port if tracker else None,
         )
 
-    async def _open(self, settings: Settings) -> Tracker | None:
-        """Open the parts in order, and return the tracker.
+    async def _open(self, settings: Settings) -> tuple["LocalNodes | None", "Tracker | None"]:
+        """Open the parts in order, and return the other nodes of this machine and the tracker.
 
-        Listeners of mail open last: a client of theirs may use the tracker and the admin socket at once.
+        Listeners of mail open first, so that a restart interrupts them for as short as possible (decision 0064).
         """
         self._prepare_process(settings)
         keys = load_keys(settings, self.log)
@@ -158,21 +155,16 @@ class App:
         self.observer.site_of = outbound.explainer.site_name
         self.observer.metrics.deliveries.profiles = {one.name for one in outbound.explainer.profiles()}
         inbound = await open_smtp_listeners(context, outbound)
-        webhooks = open_webhooks(context)
-        http = self._http_servers(context, outbound, inbound, webhooks)
         sink = await open_event_sink(context)
-        self._parts = self._all_parts(context, inbound, outbound, http, webhooks, sink)
-        tracker = await http.start_tracker(sink)
-        if settings.tracker.guard:
-            await outbound.monitor.start()
-
-        await http.start_admin()
-        await webhooks.begin()
+        await begin_webhooks(settings.webhooks, context.store.feed, context.store.webhooks, self._clock())
+        later_stack = await self._stack.enter_async_context(AsyncExitStack())
         self._stack.push_async_callback(inbound.stop)
         await inbound.listen()
         self._listening = True
-        start_background_tasks(context, inbound, outbound, webhooks, tallies)
-        return tracker
+
+        later, tracker = await self._open_later(context, inbound, outbound, sink, later_stack)
+        later.start_tasks(context, tallies)
+        return later.others, tracker
 
     def _prepare_process(self, settings: Settings) -> None:
         """Raise the limit of descriptors, and log compiled code that is not of this version."""
@@ -180,46 +172,29 @@ class App:
         for fault in NATIVE_FAULTS:
             self.log("server.stale_code", reason=fault)
 
-    def _all_parts(
+    async def _open_later(
         self,
         context: AppContext,
         inbound: SmtpListeners,
         outbound: OutboundParts,
-        http: HttpServers,
-        webhooks: Webhooks,
         sink: EventSink,
-    ) -> _Parts:
-        reloader = Reloader(
-            context=context,
-            configuration=self.configuration,
-            inbound=inbound,
-            outbound=outbound,
-            webhooks=webhooks,
-            resume_changed=http.provider_routes().resume_changed,
-        )
-        return _Parts(context.store, inbound, outbound, http, webhooks, sink, reloader)
-
-    def _http_servers(
-        self, context: AppContext, outbound: OutboundParts, inbound: SmtpListeners, webhooks: Webhooks
-    ) -> HttpServers:
-        """Return the HTTP servers. The first of several nodes answers for those of its machine too."""
-        settings = self.settings()
-        others = local_nodes(settings, self._node)
-        nodes = NodeAnswers(others, self.reload, self.status, self.observer.metrics.exposition)
-        return HttpServers(
+        stack: AsyncExitStack,
+    ) -> tuple["LaterParts", "Tracker | None"]:
+        """Build and start the parts that open after the listeners of mail, and return them and the tracker."""
+        # In a thread: mail is accepted meanwhile. The rules first, because a refusal waits for them.
+        await asyncio.to_thread(lambda: self.configuration.rules)
+        build = await asyncio.to_thread(_later_parts_builder)
+        later = build(
+            self,
             context,
             outbound,
             inbound,
-            webhooks,
-            checks=self.checks,
-            readiness=self.readiness,
-            status=nodes.status,
-            reload=nodes.reload,
-            configuration=self.shown_configuration,
-            exposition=nodes.exposition,
-            restart_needed=lambda: self.configuration.restart_needed,
-            editor=open_table_editor(context, outbound, self.configuration.path, nodes.reload, others),
+            stack=stack,
+            node=self._node,
+            exposition=self.observer.metrics.exposition,
         )
+        self._parts = _Parts(context.store, inbound, outbound, sink, later.reloader)
+        return later, await later.start(sink)
 
     async def _context(self, settings: Settings) -> AppContext:
         wake = asyncio.Event()
@@ -297,3 +272,10 @@ class App:
         if not running.cancelled() and (error := running.exception()) is not None:
             self.log("server.broken", error=repr(error))
             self.broken.set()
+
+
+def _later_parts_builder() -> Callable[..., "LaterParts"]:
+    """Import what opens after the listeners of mail. Blocks for half a second."""
+    from relay.app.later_parts import build_later_parts
+
+    return build_later_parts

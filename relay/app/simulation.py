@@ -2,12 +2,12 @@
 
 import asyncio
 import socket
+from typing import Protocol
 
 from relay.app.context import AppContext
 from relay.delivery.connect import ConnectFailure, ConnectOptions, greet
 from relay.delivery.mx import Endpoint
 from relay.delivery.session import Session
-from relay.http_tracker import Tracker
 from relay.inbound.handler import InboundHandler
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
@@ -22,12 +22,25 @@ _CLIENT = "127.0.0.1"
 """Client of the requests of reactions."""
 
 
+class OpenTracker(Protocol):
+    """The tracker, whose modules of HTTP are loaded after those of mail."""
+
+    @property
+    def port(self) -> int:
+        """The TCP port."""
+
+    def protocol(self, client: str) -> asyncio.BaseProtocol:
+        """Return the server's side of a new connection from a client."""
+
+
 class Simulation:
     """The receiver and its reactions. `inbound` and `tracker` are set when they are open."""
 
     def __init__(self, context: AppContext) -> None:
         self.inbound: InboundHandler | None = None
-        self.tracker: Tracker | None = None
+        self.tracker: OpenTracker | None = None
+        self.tracker_opened = asyncio.Event()
+        """Set when the tracker is open, or is known to have no address: mail is accepted before."""
         self._resources = Resources(
             words=lambda: context.settings().simulator.words,
             speed=lambda: context.settings().simulator.speed,
@@ -66,6 +79,7 @@ class Simulation:
 
     async def _ask(self, request: bytes) -> int:
         """Send a request to the tracker over a socket pair, and return the status of its answer."""
+        await self.tracker_opened.wait()
         if self.tracker is None:
             raise ConnectionError("there is no tracker: tracker.address is empty")
         ours, theirs = socket.socketpair()

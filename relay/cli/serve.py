@@ -9,14 +9,13 @@ import sys
 from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
 from relay.app.data_dir import prepare_node_dir
 from relay.app.malloc import return_large_blocks
 from relay.app.relay import App
-from relay.app.tracker import TrackerApp
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
 from relay.cli.dev import dev_options, open_dev_settings
 from relay.cli.sd_notify import sd_notify
@@ -33,6 +32,9 @@ from relay.events.spool import SpoolError
 from relay.log import Emit, unlogged
 from relay.mailauth.dkim_keys import KeyFaultError
 from relay.storage.errors import AwayError
+
+if TYPE_CHECKING:
+    from relay.app.tracker import TrackerApp
 
 
 @click.command()
@@ -84,6 +86,10 @@ def run_tracker(path: Path) -> NoReturn:
     if not settings.tracker.address:
         click.echo("relay: tracker.address is empty; set it to run the tracker", err=True)
         sys.exit(EX_CONFIG)
+    from relay.app.tracker import (
+        TrackerApp,  # Not at the top: it loads HTTP, for which the start of mail need not wait.
+    )
+
     sys.exit(run(settings, lambda: serve_until_signal(lambda: TrackerApp(settings, path))))
 
 
@@ -122,7 +128,7 @@ class StopSignals:
 
 
 async def serve_until_signal(
-    make: Callable[[], App | TrackerApp], print_faults: Callable[[], int] = int, end_with_parent: bool = False
+    make: Callable[[], "App | TrackerApp"], print_faults: Callable[[], int] = int, end_with_parent: bool = False
 ) -> int:
     """Build, start, wait for a signal, stop; return the exit code.
 
@@ -162,8 +168,8 @@ async def serve_until_signal(
 
 
 async def _unless_stopped(
-    start: Coroutine[Any, Any, App | TrackerApp | int], signals: StopSignals
-) -> App | TrackerApp | int:
+    start: Coroutine[Any, Any, "App | TrackerApp | int"], signals: StopSignals
+) -> "App | TrackerApp | int":
     """Return the started app or the exit code. A start that a signal ends is cancelled, which closes what is open."""
     starting = asyncio.ensure_future(start)
     stopping = asyncio.ensure_future(signals.requested.wait())
@@ -176,8 +182,8 @@ async def _unless_stopped(
 
 
 async def start_app(
-    make: Callable[[], App | TrackerApp], print_faults: Callable[[], int], signals: StopSignals
-) -> App | TrackerApp | int:
+    make: Callable[[], "App | TrackerApp"], print_faults: Callable[[], int], signals: StopSignals
+) -> "App | TrackerApp | int":
     """Return the started app; or print the reasons and return the exit code."""
     try:
         with no_collection():
@@ -199,7 +205,7 @@ def _may_pass(error: Exception) -> bool:
     return isinstance(error, AwayError) or getattr(error, "errno", 0) in (errno.EROFS, errno.ENOSPC)
 
 
-def _listen_to_reloads(app: App | TrackerApp) -> None:
+def _listen_to_reloads(app: "App | TrackerApp") -> None:
     """Reload on SIGHUP, reopen the log on SIGHUP and SIGUSR1."""
     loop = asyncio.get_running_loop()
     reloads: set[asyncio.Task[Any]] = set()

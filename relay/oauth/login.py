@@ -11,7 +11,8 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 
 from relay.clock import Clock
 from relay.oauth.account import Account
-from relay.oauth.token_endpoint import RequestToken, post_form, request_token
+from relay.oauth.ports import RequestToken
+from relay.oauth.token_endpoint import post_form, request_token
 from relay.oauth.token_requests import Form, code_request, device_code_request, device_token_request
 from relay.oauth.token_responses import Grant, Refusal, parse_answer, unreachable
 

@@ -1,8 +1,14 @@
-"""What OAuth2 needs of the store."""
+"""What OAuth2 needs of the store and of the HTTP client."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
+
+from relay.oauth.token_requests import Form
+from relay.oauth.token_responses import Grant, Refusal
+
+TIMEOUT = 30.0
+"""Seconds for one request to a token endpoint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,3 +47,10 @@ class RefreshTokenStore(Protocol):
 
     async def delete(self, name: str) -> bool:
         """Delete the token of an account; return whether there was one."""
+
+
+class RequestToken(Protocol):
+    """Posts a form to a URL, and returns the answer. Never raises for what the network or the endpoint does."""
+
+    async def __call__(self, url: str, form: Form) -> Grant | Refusal:
+        """Return the token, or why there is none."""

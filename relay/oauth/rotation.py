@@ -12,9 +12,8 @@ from relay.clock import Clock
 from relay.events.ports import StoreError
 from relay.oauth.account import Account
 from relay.oauth.guidance import NO_LOGIN
-from relay.oauth.ports import RefreshTokenStore, StoredToken
+from relay.oauth.ports import TIMEOUT, RefreshTokenStore, RequestToken, StoredToken
 from relay.oauth.sealing import Key, SealError, is_sealed_with, seal, unseal
-from relay.oauth.token_endpoint import TIMEOUT, RequestToken
 from relay.oauth.token_requests import refresh_request
 from relay.oauth.token_responses import Grant, Refusal
 

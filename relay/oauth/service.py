@@ -10,8 +10,8 @@ from relay.config.oauth_checks import secret_expiry
 from relay.config.settings import Settings
 from relay.log import Emit
 from relay.oauth.account import Account, accounts_of
+from relay.oauth.ports import RequestToken
 from relay.oauth.rotation import RefreshTokens
-from relay.oauth.token_endpoint import RequestToken
 from relay.oauth.tokens import AccessToken, NoToken, TokenSource
 
 INTERVAL = 30.0

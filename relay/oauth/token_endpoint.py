@@ -2,16 +2,13 @@
 
 import asyncio
 import ssl
-from typing import Protocol
 
 import aiohttp
 
 from relay import __version__
+from relay.oauth.ports import TIMEOUT
 from relay.oauth.token_requests import Form
 from relay.oauth.token_responses import Grant, Refusal, parse_answer, unreachable
-
-TIMEOUT = 30.0
-"""Seconds for one request."""
 
 SECRET_FIELDS = (
     *("client_secret", "refresh_token", "assertion", "client_assertion"),
@@ -21,13 +18,6 @@ SECRET_FIELDS = (
 
 _MAX_BODY = 65536
 """Octets of an answer that are read, at most."""
-
-
-class RequestToken(Protocol):
-    """Posts a form to a URL, and returns the answer. Never raises for what the network or the endpoint does."""
-
-    async def __call__(self, url: str, form: Form) -> Grant | Refusal:
-        """Return the token, or why there is none."""
 
 
 async def request_token(url: str, form: Form) -> Grant | Refusal:

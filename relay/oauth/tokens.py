@@ -9,8 +9,8 @@ from relay.clock import Clock
 from relay.events.ports import StoreError
 from relay.oauth.account import Account, host_of
 from relay.oauth.guidance import NO_LOGIN, guidance_of
+from relay.oauth.ports import TIMEOUT, RequestToken
 from relay.oauth.rotation import RefreshTokens
-from relay.oauth.token_endpoint import TIMEOUT, RequestToken
 from relay.oauth.token_requests import app_request, service_account_url
 from relay.oauth.token_responses import Grant, Refusal
 

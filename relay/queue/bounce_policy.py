@@ -1,6 +1,6 @@
 """Bounce policy: what a reply means for its entry, its lane and its address. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, assert_never
 
@@ -59,13 +59,19 @@ class Disposition:
 class BouncePolicy:
     """Bounce rules, the suppression threshold, and the ends of suppressions."""
 
-    rules: Rules
+    find_rules: Callable[[], Rules]
+    """Returns the rules. The first call may load them, which a delivery does not need."""
     threshold: int
     """Bounces after which an address is suppressed."""
     expire: Mapping[str, float] = field(default_factory=dict)
     """Seconds of a suppression by category; those of other categories do not end."""
     words: Simulator = NO_SIMULATOR
     """The recipients of the simulator. A word alone always answers: nothing suppresses it."""
+
+    @property
+    def rules(self) -> Rules:
+        """The bounce rules."""
+        return self.find_rules()
 
     def classify_all(
         self, outcomes: Sequence[Outcome], lane: str, about: TransactionAddresses = UNKNOWN_ADDRESSES

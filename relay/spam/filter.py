@@ -8,7 +8,6 @@ from typing import Protocol
 from relay.config.parsers import parse_host_port
 from relay.config.settings import Settings, Spam
 from relay.spam.errors import FilterError
-from relay.spam.rspamd import check_with_rspamd
 from relay.spam.spamd import check_with_spamd
 from relay.submission.spam import SpamRequest, SpamResult, Unchecked, Verdict
 
@@ -60,6 +59,8 @@ async def _ask(spam: Spam, request: SpamRequest) -> SpamResult:
     # Copied only now: messages that wait for a connection need no further memory.
     content = request.beginning(spam.max_size)
     if spam.rspamd:
+        from relay.spam.rspamd import check_with_rspamd  # Not at the top: it loads HTTP, and mail comes first.
+
         return await check_with_rspamd(spam.rspamd, request, content)
     return await check_with_spamd(parse_host_port(spam.spamd), content)
 

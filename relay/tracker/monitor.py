@@ -4,6 +4,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from relay.clock import Clock
 from relay.config.settings import Settings
@@ -21,7 +22,9 @@ from relay.tracker.canary import (
     canary,
     failed,
 )
-from relay.tracker.canary_client import CanaryClient
+
+if TYPE_CHECKING:
+    from relay.tracker.canary_client import CanaryClient
 
 INTERVAL = 60.0
 """Seconds between two canaries of one base URL."""
@@ -95,6 +98,8 @@ class TrackingMonitor:
 
     async def check(self, base_urls: Sequence[str] = ()) -> None:
         """Send canaries through these base URLs, or all in use, and record the results."""
+        from relay.tracker.canary_client import CanaryClient  # Not at the top: it loads HTTP, and mail comes first.
+
         async with CanaryClient(self._resolver()) as client:
             await asyncio.gather(*(self._check(client, one) for one in base_urls or self._base_urls()))
 
@@ -114,7 +119,7 @@ class TrackingMonitor:
         switches = [senders.defaults.tracking, *(domain.tracking for domain in senders.domains.values())]
         return sorted({one.base_url for one in switches if one.base_url and (one.opens or one.clicks)})
 
-    async def _check(self, client: CanaryClient, base_url: str) -> None:
+    async def _check(self, client: "CanaryClient", base_url: str) -> None:
         async with self._slots:
             why = await client.fault(canary(self._keyring(), base_url, secrets.randbelow(MAX_NUMBER)))
         before = self._hosts.get(base_url, BaseUrlState(base_url))

@@ -11,7 +11,6 @@ other data, and everything after it, goes to aiohttp. The two never share a requ
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Container
-from dataclasses import dataclass
 from typing import Any
 
 from aiohttp import web
@@ -20,6 +19,7 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 from relay.proxy_protocol import ProxyHeader
 from relay.tracker.client import client_group
 from relay.tracker.fast_path import FastPath
+from relay.tracker.limits import Limits
 from relay.tracker.responses import plain
 
 MAX_TARGET = 12 * 1024
@@ -36,15 +36,6 @@ MAX_UNANSWERED = 64 * 1024
 
 LINGERING_TIME = 1.0
 """Seconds for which a closing connection stays open, so that its last answer arrives."""
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Maximum of connections, in all and per client, and seconds without an answer after which one is closed."""
-
-    connections: int = 2000
-    connections_per_client: int = 100
-    answer_timeout: float = 10.0
 
 
 Answer = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]

@@ -18,7 +18,6 @@ from relay.verification.dns_check import check_records
 from relay.verification.model import Decision, Step, TestStep, Verification, is_proven
 from relay.verification.result import Result, as_verification, is_complete, result_json
 from relay.verification.sending import try_sending
-from relay.verification.tracking import try_tracking
 
 ROUND = 60.0
 """Seconds between two reloads of the verified senders, which other nodes may change."""
@@ -76,6 +75,8 @@ class Verifier:
                 if not result.queue_id:  # No code was sent: the previous state remains.
                     return await self._report(identity, result, self.tools.clock())
             case "tracking":
+                from relay.verification.tracking import try_tracking  # Not at the top: it loads HTTP.
+
                 result = await try_tracking(self.tools, identity)
             case "cc":
                 result = await try_forwarder(self.tools, identity)

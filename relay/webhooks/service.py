@@ -109,13 +109,6 @@ class Webhooks:
         """Return a client for the receiver of a webhook."""
         return ReceiverClient(webhook, self._lookups)
 
-    async def begin(self) -> None:
-        """Store where new webhooks begin, before mail is accepted. Raises StoreError."""
-        if self.configured():
-            end, now = await self.feed.end(), self.clock()
-            for name, webhook in self.configured().items():
-                await self.store.begin(name, end, now, senders_of(webhook))
-
     async def run(self) -> None:
         """Run all senders until cancelled. Raises what one of them raises: a defect."""
         try:

@@ -168,7 +168,7 @@ class Node:
         self.journal.record(JournalRecord(batch.claimed.message.queue_id, numbers, outcome, self.world.now))
 
     def _context(self) -> QueueContext:
-        store, policy = self.store, BouncePolicy(built_in_rules(), 3)
+        store, policy = self.store, BouncePolicy(built_in_rules, 3)
         return QueueContext(
             settings=lambda: SETTINGS,
             bounce_policy=lambda: policy,

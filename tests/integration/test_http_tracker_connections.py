@@ -5,7 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 
-from relay.tracker.server import Limits
+from relay.tracker.limits import Limits
 from tests.servers.tracker_harness import CLICK, LEAVE, OPEN, Serve, serve
 from tests.servers.waiting import PATIENCE, until
 

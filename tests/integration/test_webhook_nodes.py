@@ -12,6 +12,7 @@ from relay.events.event import Event, Kind
 from relay.metrics import Metrics
 from relay.resolver import Resolver
 from relay.storage.postgres.store import PostgresStore
+from relay.webhooks.begin import begin_webhooks
 from relay.webhooks.report import WebhookReport
 from relay.webhooks.service import Webhooks
 from tests.contract.values import NOW
@@ -54,7 +55,9 @@ async def nodes(postgres: str, folder: Path, url: str) -> AsyncIterator[list[Nod
         (folder / name).mkdir()
         found.append(Node(await PostgresStore.open(postgres, folder / name, now=NOW), url))
     found[0].leads = True
-    await found[0].webhooks.begin()
+    await begin_webhooks(
+        list(found[0].webhooks.configured().values()), found[0].store.feed, found[0].store.webhooks, NOW
+    )
     tasks = [asyncio.create_task(node.webhooks.run()) for node in found]
     try:
         yield found

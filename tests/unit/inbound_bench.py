@@ -92,7 +92,7 @@ class Bench:
 
     @property
     def intake(self) -> InboundProcessor:
-        policy = BouncePolicy(RULES, threshold=3)
+        policy = BouncePolicy(lambda: RULES, threshold=3)
         return InboundProcessor(
             settings=lambda: self.settings,
             keyring=lambda: KEYS,

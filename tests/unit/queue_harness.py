@@ -116,7 +116,7 @@ class Harness:
         self.asked_to_prove: list[str] = []
         serial = count()
         keys = Keys(parse_keyring([new_key(bytes(range(32)))]))
-        policy = BouncePolicy(built_in_rules(), 3)
+        policy = BouncePolicy(built_in_rules, 3)
         self.context = QueueContext(
             settings=lambda: settings,
             bounce_policy=lambda: policy,

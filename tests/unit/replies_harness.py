@@ -87,7 +87,7 @@ class Harness:
 
     @property
     def handler(self) -> InboundHandler:
-        policy = BouncePolicy(RULES, threshold=3)
+        policy = BouncePolicy(lambda: RULES, threshold=3)
         intake = InboundProcessor(
             settings=lambda: self.settings,
             keyring=lambda: KEYS,

@@ -14,7 +14,7 @@ from relay.queue.outcome import Outcome
 from relay.queue.retry import RetrySchedule
 from relay.queue.settlement import AttemptInfo, settle
 
-POLICY = BouncePolicy(built_in_rules(), threshold=3)
+POLICY = BouncePolicy(built_in_rules, threshold=3)
 
 LANE = "mx:x.test"
 

@@ -44,7 +44,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 
 
 async def _replay(store: SqliteStore, folder: Path) -> int:
-    policy = BouncePolicy(built_in_rules(), threshold=3)
+    policy = BouncePolicy(built_in_rules, threshold=3)
     app = web.Application()
     app.add_routes(EvidenceRoutes(Settings, lambda: policy, store.suppressions, store.reports, lambda: NOW).table())
     server = AdminServer(app)

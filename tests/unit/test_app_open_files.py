@@ -7,7 +7,7 @@ import pytest
 from relay.acceptor import MAX_PREAMBLES
 from relay.app.open_files import OTHERS, needed_files, possible_connections, raise_file_limit
 from relay.config.settings import Settings
-from relay.tracker.server import Limits
+from relay.tracker.limits import Limits
 
 SETTINGS = Settings.model_validate({"smtp": {"max_connections": 300}, "delivery": {"max_connections": 20}})
 

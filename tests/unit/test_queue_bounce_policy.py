@@ -29,7 +29,7 @@ from relay.queue.outcome import Deferred, Outcome, Phase, Refused
 from relay.suppression.model import Evidence, Suppression
 from tests.unit.settle_helpers import MESSAGE, entry, settled
 
-POLICY = BouncePolicy(built_in_rules(), threshold=3)
+POLICY = BouncePolicy(built_in_rules, threshold=3)
 
 REMOTE = "mx.x.test[192.0.2.1]:25"
 

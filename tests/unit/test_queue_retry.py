@@ -45,7 +45,7 @@ def test_72_hours_of_attempts_end_in_a_bounce_at_the_last_moment() -> None:
         now = entry.next_attempt_at
         attempts.append(now)
         claimed = ClaimedBatch(message, b"Subject: x\r\n\r\nbody\r\n", (replace_active(entry),))
-        attempt, policy = AttemptInfo(now, now, 0.0, {}), BouncePolicy(Rules(()), threshold=3)
+        attempt, policy = AttemptInfo(now, now, 0.0, {}), BouncePolicy(lambda: Rules(()), threshold=3)
         classified = [policy.classify(Deferred(reply), entry.lane)]
         settlement = settle(claimed, classified, attempt, DEFAULT, DsnSender("mx.test"), ids, policy, "")
         (entry,) = settlement.entries

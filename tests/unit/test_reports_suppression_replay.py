@@ -22,7 +22,7 @@ ID = queue_id(NOW, 1)
 
 SETTINGS = Settings.model_validate({"provider": [{"name": "own", "host": "mx.own.test"}]})
 
-POLICY = BouncePolicy(built_in_rules(), threshold=3)
+POLICY = BouncePolicy(built_in_rules, threshold=3)
 
 GONE = Suppression("u@x.test", "", "bad_mailbox", "", "550 5.1.1 user unknown", ID, NOW + 60)
 

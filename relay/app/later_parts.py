@@ -1,0 +1,116 @@
+"""The parts that open after the SMTP listeners: webhooks, tracker, admin API, console and background tasks.
+
+Their modules, above all those of HTTP, take as long to import as all others. `relay.app.relay` imports this one when
+mail is accepted already (decision 0064).
+"""
+
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from relay.app.background_tasks import start_background_tasks
+from relay.app.configuration import Configuration
+from relay.app.context import AppContext
+from relay.app.http_servers import HttpServers
+from relay.app.local_nodes import LocalNodes, local_nodes
+from relay.app.node_answers import NodeAnswers
+from relay.app.outbound_parts import OutboundParts
+from relay.app.reloader import Reloader
+from relay.app.smtp_listeners import SmtpListeners
+from relay.app.table_editor import open_table_editor
+from relay.app.tallies import TallyWriter
+from relay.app.webhooks import open_webhooks
+from relay.events.sink import EventSink
+from relay.http_tracker import Tracker
+from relay.webhooks.service import Webhooks
+
+
+class RelayAnswers(Protocol):
+    """What the HTTP servers answer for the relay."""
+
+    @property
+    def configuration(self) -> Configuration:
+        """Settings and rules in force."""
+
+    def checks(self) -> Mapping[str, bool]:
+        """Return the health by part."""
+
+    def readiness(self) -> Mapping[str, bool]:
+        """Return whether new mail can be accepted, by part."""
+
+    async def status(self) -> Mapping[str, object]:
+        """Return the status of this node."""
+
+    async def reload(self) -> Mapping[str, object]:
+        """Use the files of the configuration."""
+
+    async def shown_configuration(self) -> Mapping[str, object]:
+        """Return the settings in force."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaterParts:
+    """The parts that are built when the SMTP listeners are open."""
+
+    context: AppContext
+    outbound: OutboundParts
+    inbound: SmtpListeners
+    webhooks: Webhooks
+    http: HttpServers
+    reloader: Reloader
+    others: LocalNodes | None
+    """The other nodes of this machine, if this is the first of several."""
+
+    async def start(self, sink: EventSink) -> Tracker | None:
+        """Open the HTTP servers, and return the tracker."""
+        tracker = await self.http.start_tracker(sink)
+        self.outbound.simulation.tracker_opened.set()
+        if self.context.settings().tracker.guard:
+            await self.outbound.monitor.start()
+        await self.http.start_admin()
+        return tracker
+
+    def start_tasks(self, context: AppContext, tallies: TallyWriter) -> None:
+        """Start the tasks that run beside the mail."""
+        start_background_tasks(context, self.inbound, self.outbound, self.webhooks, tallies)
+
+
+def build_later_parts(
+    answers: RelayAnswers,
+    context: AppContext,
+    outbound: OutboundParts,
+    inbound: SmtpListeners,
+    *,
+    stack: AsyncExitStack,
+    node: int,
+    exposition: Callable[[], bytes],
+) -> LaterParts:
+    """Return the parts. `stack` closes what they open. `node` is the number of one of several nodes, else 0."""
+    context = replace(context, stack=stack)
+    webhooks = open_webhooks(context)
+    others = local_nodes(context.settings(), node)
+    nodes = NodeAnswers(others, answers.reload, answers.status, exposition)
+    http = HttpServers(
+        context,
+        outbound,
+        inbound,
+        webhooks,
+        checks=answers.checks,
+        readiness=answers.readiness,
+        status=nodes.status,
+        reload=nodes.reload,
+        configuration=answers.shown_configuration,
+        exposition=nodes.exposition,
+        restart_needed=lambda: answers.configuration.restart_needed,
+        editor=open_table_editor(context, outbound, answers.configuration.path, nodes.reload, others),
+    )
+    reloader = Reloader(
+        context=context,
+        configuration=answers.configuration,
+        inbound=inbound,
+        outbound=outbound,
+        webhooks=webhooks,
+        resume_changed=http.provider_routes().resume_changed,
+    )
+    return LaterParts(context, outbound, inbound, webhooks, http, reloader, others)
