@@ -62,7 +62,10 @@ class FairOrder:
 
     def order(self, flows: Iterable[Flow]) -> list[Flow]:
         """Return the flows in the order of their turns; of equal ones the higher priority first."""
-        return list(_flows_of(self._turns([(flow, _path(flow)) for flow in flows], ())))
+        waiting = list(flows)
+        if len(waiting) == 1:
+            return waiting
+        return list(_flows_of(self._turns([(flow, _path(flow)) for flow in waiting], ())))
 
     def serve(self, flow: Flow, cost: float = 1.0) -> None:
         """Count a service of this cost."""

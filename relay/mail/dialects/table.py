@@ -95,7 +95,7 @@ def read_instructions(
     Raises InstructionError for a field to refuse.
     """
     statements = [*given, *read_statements(content, found, rules, context)]
-    present = {dialect_of(one.name) for one in found if one.name.startswith(_PREFIX)}
+    present = {dialect_of(one.name) for one in found if one.name.startswith(_PREFIX)} - {""}
     if not statements and not present:
         return NO_INSTRUCTIONS
     return replace(combine(statements), dialects=tuple(one for one in rules.dialects if one in present))
