@@ -14,7 +14,8 @@ from relay.mail.headers import Field, body_start, read_fields
 from relay.mail.native import native
 from relay.mailauth.dkim_sign import relaxed_body
 from relay.render.message_policy import MessagePolicy
-from relay.render.render import RenderInput, render
+from relay.render.render import render
+from relay.render.rendering import RenderInput
 from relay.rewrite import fast_path
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
@@ -37,7 +38,7 @@ def cases(name: str) -> list[Case]:
     keys = Keys(Keyring((("k1", b"k" * 32),)))
 
     def rendered(compiled: bool) -> object:
-        fast_path.IS_COMPILED = compiled
+        vars(fast_path)["IS_COMPILED"] = compiled
         return render(stored, [0], keys, eight_bit=True)
 
     return [

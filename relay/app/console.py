@@ -30,7 +30,7 @@ from relay.console.suppressions import SuppressionPages
 from relay.console.webhook_list import WebhookPages
 from relay.console.webhook_page import WebhookPage
 from relay.delivery.login_check import LoginAnswer, check_login
-from relay.inbound.imap_connection import MailboxError
+from relay.inbound.imap_errors import MailboxError
 from relay.inbound.imap_folders import Folders, folders_of
 from relay.verification.verifier import Verifier
 from relay.webhooks.control import WebhookControl

@@ -15,7 +15,7 @@ from relay.clock import system_clock
 from relay.config.errors import closest, problem_of
 from relay.config.oauth_checks import IMAP_ACCOUNT
 from relay.config.settings import Imap
-from relay.inbound.imap_connection import MailboxError
+from relay.inbound.imap_errors import MailboxError
 from relay.inbound.imap_folders import Folders, read_folders
 from relay.inbound.imap_mailbox import Folder, with_prefix
 from relay.oauth.account import Account

@@ -1,11 +1,13 @@
 """Keys with which an application proves itself to a token endpoint. Loads cryptography."""
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+if TYPE_CHECKING:
+    from cryptography import x509
 
 SERVICE_ACCOUNT = ("client_email", "private_key", "token_uri")
 """Members of the key file of a service account that are used."""
@@ -37,8 +39,10 @@ def rsa_key(pem: str) -> RSAPrivateKey:
     return key
 
 
-def certificate_of(pem: str) -> x509.Certificate:
+def certificate_of(pem: str) -> "x509.Certificate":
     """Return the first certificate of a PEM text. Raises ValueError."""
+    from cryptography import x509  # Not at the top: only logins with a certificate need it.
+
     try:
         return x509.load_pem_x509_certificate(pem.encode())
     except ValueError:

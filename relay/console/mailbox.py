@@ -12,7 +12,7 @@ from relay.console.formats import duration
 from relay.console.layout import Layout
 from relay.console.roles import viewer_of
 from relay.console.tls_texts import TLS_TEXTS
-from relay.inbound.imap_connection import MailboxError
+from relay.inbound.imap_errors import MailboxError
 from relay.inbound.imap_folders import Folders
 from relay.inbound.imap_mailbox import with_prefix
 from relay.people.audit_trail import AuditTrail

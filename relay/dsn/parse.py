@@ -9,13 +9,13 @@ Other mail is ordinary and never a bounce: a note must come from a mail system a
 from dataclasses import replace
 
 from relay.dsn.auto_reply import is_auto_reply
+from relay.dsn.printed_address import ADDRESS, clean_address, is_machine
 from relay.dsn.reply_parts import phase_of, smtp_code, status_in
 from relay.dsn.report import Action, Feedback, Kind, Recipient, Report
 from relay.dsn.report_fields import DeliveryStatus, looks_like_status, parse_feedback, parse_status
 from relay.dsn.report_wordings import ANNOUNCES, COMPLAINT_SUBJECT, REFUSAL
 from relay.dsn.returned_mail import Received, read
 from relay.dsn.ses import read_notice
-from relay.dsn.text_recipients import ADDRESS, clean_address, is_machine
 from relay.dsn.text_report import has_evidence, has_given_up, is_delay
 from relay.mail.canonical_address import canonical
 

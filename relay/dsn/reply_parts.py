@@ -2,7 +2,7 @@
 
 import re
 
-from relay.dsn.text_recipients import ADDRESS
+from relay.dsn.printed_address import ADDRESS
 
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]|\.\d)")
 

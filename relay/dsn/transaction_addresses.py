@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from relay.dsn.text_recipients import ADDRESS
+from relay.dsn.printed_address import ADDRESS
 
 
 @dataclass(frozen=True, slots=True)

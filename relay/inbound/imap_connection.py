@@ -14,6 +14,7 @@ from imapclient.exceptions import CapabilityError, LoginError
 
 from relay.config.masking import mask_secrets
 from relay.config.settings import Imap
+from relay.inbound.imap_errors import LoginRefusedError, MailboxError
 from relay.inbound.imap_wrong_port import wrong_port
 from relay.mail.sasl_bearer import MAX_ERROR, Responses, choose_mechanism, initial_response
 
@@ -23,20 +24,12 @@ SILENCE = 15.0
 RESPONSE_SECONDS = 60.0
 """Seconds after which a step fails though octets arrive, in SILENCE at most."""
 
-Refused = imaplib.IMAP4.error
-"""Raised where a folder that was opened for writing can only be read, or where the server refuses a command."""
-
-
-class MailboxError(Exception):
-    """The mailbox cannot be read now; the text names the server and the step that failed."""
-
-
-class LoginRefusedError(MailboxError):
-    """The server refuses the login."""
-
 
 class ImapConnection:
     """A connection for the account of the configuration. Every method raises MailboxError."""
+
+    refused = imaplib.IMAP4.error
+    """Raised where a folder that was opened for writing can only be read, or where the server refuses a command."""
 
     def __init__(self, imap: Imap) -> None:
         self._imap = imap

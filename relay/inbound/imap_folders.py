@@ -8,7 +8,7 @@ from functools import partial
 from ipaddress import ip_address
 
 from relay.config.settings import Imap
-from relay.inbound.imap_connection import MailboxError
+from relay.inbound.imap_errors import MailboxError
 from relay.inbound.imap_mailbox import Folder, Mailbox
 from relay.inbound.imap_token import with_token
 from relay.mail.public_address import is_never_a_server

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from relay.config.settings import Imap
-from relay.inbound.imap_connection import ImapConnection, MailboxError, Refused
+from relay.inbound.imap_errors import MailboxError
 
 MAX_FETCHED = 2 << 20
 """Octets fetched of each mail; the report of a bounce stands at its beginning."""
@@ -47,6 +47,8 @@ class Mailbox:
     """The mailbox of the configuration. Every method raises MailboxError."""
 
     def __init__(self, imap: Imap) -> None:
+        from relay.inbound.imap_connection import ImapConnection  # Not at the top: it loads a client that few need.
+
         self._imap = imap
         self._connection = ImapConnection(imap)
         self._folder = imap.folder
@@ -128,7 +130,7 @@ class Mailbox:
         if not self.read_only:
             try:
                 return self._client.select_folder(name)
-            except Refused:
+            except self._connection.refused:
                 self.read_only = True
         return self._client.select_folder(name, readonly=True)
 

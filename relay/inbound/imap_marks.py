@@ -3,7 +3,7 @@
 import asyncio
 
 from relay.config.settings import Imap
-from relay.inbound.imap_connection import MailboxError
+from relay.inbound.imap_errors import MailboxError
 from relay.inbound.imap_mailbox import HalfMovedError, Mailbox
 from relay.log import Emit
 

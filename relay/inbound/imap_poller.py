@@ -12,7 +12,7 @@ from pathlib import Path
 
 from relay.config.settings import Imap, Settings
 from relay.events.ports import StoreError
-from relay.inbound.imap_connection import MailboxError
+from relay.inbound.imap_errors import MailboxError
 from relay.inbound.imap_mailbox import FolderState, Mailbox
 from relay.inbound.imap_marks import Marks
 from relay.inbound.imap_state import MailboxPosition, mailbox_name, read_position, write_position

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from relay.config.oauth_checks import IMAP_ACCOUNT
-from relay.inbound.imap_connection import LoginRefusedError, MailboxError
+from relay.inbound.imap_errors import LoginRefusedError, MailboxError
 from relay.oauth.tokens import AccessToken, AccessTokens, NoToken
 
 T = TypeVar("T")

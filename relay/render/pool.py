@@ -11,8 +11,8 @@ from relay.domains.relay_keys import Keys
 from relay.render.failed_contents import FailedContents, key_of
 from relay.render.frames import Answer, Failed, Request, keys_for
 from relay.render.process_group import ProcessGroup, RenderObserver
-from relay.render.render import RenderedContent, Rendering, RenderInput, render_unmodified, reverse_path_for
-from relay.render.renderer import ContentFiles, InlineRenderer, MonitoredRenderer, never_down
+from relay.render.renderer import ContentFiles, MonitoredRenderer, never_down
+from relay.render.rendering import RenderedContent, Rendering, RenderInput, render_unmodified, reverse_path_for
 from relay.render.slow_flows import SlowFlows
 
 OUTSTANDING = 4
@@ -147,6 +147,8 @@ def make_renderer(
 ) -> MonitoredRenderer:
     """Return the renderer that the section `[render]` configures."""
     if section.workers == 0:
+        from relay.render.inline import InlineRenderer  # Not at the top: it loads what rewrites, as renderers do.
+
         return InlineRenderer(keys, why_down)
     return RenderPool(
         keys,

@@ -24,7 +24,6 @@ from relay.render.frames import (
     request_frame,
 )
 from relay.render.renderer import ContentFiles
-from relay.render.worker import serve
 
 BASE_MEMORY = 256 * 1024 * 1024
 """Octets of address space that a renderer needs without a message."""
@@ -37,6 +36,9 @@ END_TIMEOUT = 2.0
 
 TICKS = os.sysconf("SC_CLK_TCK")
 """Units of CPU time a second."""
+
+WORKER = "relay.render.worker"
+"""Module of a renderer. Named, not imported: the relay itself needs nothing that rewrites."""
 
 PROGRAM = """
 import sys
@@ -241,7 +243,7 @@ class RendererProcess(asyncio.Protocol):
 
 async def _spawn(fds: tuple[int, int], max_memory: int, max_cpu: int) -> asyncio.subprocess.Process:
     return await asyncio.create_subprocess_exec(
-        *isolated(PROGRAM, serve.__module__, *map(str, (*fds, max_memory, max_cpu))),
+        *isolated(PROGRAM, WORKER, *map(str, (*fds, max_memory, max_cpu))),
         pass_fds=fds,
         stdin=asyncio.subprocess.DEVNULL,
         cwd="/",

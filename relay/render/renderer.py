@@ -1,4 +1,4 @@
-"""The interface of the renderers, and the one that renders in its own process."""
+"""The interface of the renderers."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from relay.content_file import ContentFile, ContentWriter
 from relay.domains.relay_keys import Keys
-from relay.render.render import Rendering, RenderInput, render
+from relay.render.rendering import Rendering, RenderInput
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,27 +76,6 @@ class MonitoredRenderer(ABC):
     async def _render_file(
         self, message: RenderInput, recipient: int, files: ContentFiles, *, eight_bit: bool
     ) -> Rendering: ...
-
-
-class InlineRenderer(MonitoredRenderer):
-    """Renders in this process: for `render.workers = 0` and for commands."""
-
-    async def start(self) -> None:
-        """Nothing to start."""
-
-    async def stop(self) -> None:
-        """Nothing to stop."""
-
-    async def _render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
-        return render(message, recipients, self._keys, eight_bit=eight_bit)
-
-    async def _render_file(
-        self, message: RenderInput, recipient: int, files: ContentFiles, *, eight_bit: bool
-    ) -> Rendering:
-        whole = replace(message, content=files.source.read())
-        (rendering,) = render(whole, [recipient], self._keys, eight_bit=eight_bit)
-        files.target.write(rendering.content)
-        return replace(rendering, content=b"")
 
 
 def _with_skipped(notes: Mapping[str, object], why: str) -> Mapping[str, object]:

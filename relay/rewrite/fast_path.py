@@ -5,9 +5,7 @@ The result has the content and the counts of `message.rewrite`, or is None. `doc
 
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from typing import TYPE_CHECKING
 
-from relay.mail.native_loader import load_native
 from relay.rewrite.clipping import exceeds_limit_by_rewriting
 from relay.rewrite.eligibility import skip_message_reason, skip_part_reason, unsubscribe_values
 from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, base64_line, decode, encode_base64, has_long_line
@@ -15,19 +13,12 @@ from relay.rewrite.html_tags import Tag
 from relay.rewrite.links import Reason, header_urls, read_link, rules
 from relay.rewrite.message import PIXEL
 from relay.rewrite.mime import Part
+from relay.rewrite.native import IS_COMPILED
+from relay.rewrite.native import native as _native
 from relay.rewrite.options import Tracking
 from relay.rewrite.placeholder_spellings import holds_name_twin
 from relay.rewrite.plan import why_not_tracked
 from relay.rewrite.tokens import Keyring, Kind, url_token_signer
-
-if TYPE_CHECKING:
-    from relay.rewrite import _native
-
-    FAULT = ""
-else:
-    _native, FAULT = load_native("relay.rewrite")
-
-IS_COMPILED = _native is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Literal, Protocol
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
 from relay.render.message_policy import MessagePolicy
-from relay.render.render import RenderInput, outgoing
+from relay.render.rendering import RenderInput, outgoing
 
 _IN_REASON, _IN_EVENT = 5, 20
 """Symbols in the reason of a dropped entry, and in events, at most: those with the highest scores."""

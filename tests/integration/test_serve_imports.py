@@ -1,6 +1,8 @@
 """What the server has loaded when it greets its first client: a restart interrupts mail for as long as that takes."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,8 +31,8 @@ OF_HTTP = {"aiohttp", "jinja2", "relay.api", "relay.console", "relay.admin", "re
 
 LATER = {"relay.webhooks.service", "relay.webhooks.bodies", "relay.app.later_parts", "relay.app.background_tasks"}
 
-NEVER = {"psycopg", "bs4"}
-"""Modules for configurations that this one is not."""
+NEVER = {"psycopg", "bs4", "cryptography.x509", "imapclient", "relay.rewrite.fast_path", "relay.dsn.text_recipients"}
+"""Modules of other configurations, of renderers, and of mail that did not come yet."""
 
 
 @pytest.fixture
@@ -49,5 +51,13 @@ async def test_listeners_of_mail_open_before_modules_of_http_are_loaded(loaded: 
     assert sorted(loaded & (OF_HTTP | LATER)) == []
 
 
-async def test_modules_of_other_configurations_are_not_loaded(loaded: set[str]) -> None:
+async def test_modules_that_only_others_need_are_not_loaded(loaded: set[str]) -> None:
     assert sorted(loaded & NEVER) == []
+
+
+def test_a_renderer_loads_nothing_of_the_server() -> None:
+    code = "import sys, relay.render.worker; print(*sys.modules)"
+    modules = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    of_server = {"asyncio", "ssl", "sqlite3", "pydantic", "aiohttp", "click", "dns", "relay.config", "relay.queue"}
+    assert "relay.rewrite.fast_path" in modules
+    assert sorted(of_server & set(modules)) == []

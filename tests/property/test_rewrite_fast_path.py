@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.rewrite.fast_path import IS_COMPILED
+from relay.rewrite.native import IS_COMPILED
 from relay.rewrite.options import Tracking
 from tests.native.twins import ENCODINGS, SWITCHES, disagreement, message
 from tests.property.message_pieces import HTML, MIME_PIECES

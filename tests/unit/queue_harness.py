@@ -25,8 +25,8 @@ from relay.queue.ports import Delivery, DeliveryJob, EntryQuery
 from relay.queue.runner import Runner
 from relay.queue.site_rate import RateChange
 from relay.queue.site_rates import SiteRates
+from relay.render.inline import InlineRenderer
 from relay.render.message_policy import MessagePolicy
-from relay.render.renderer import InlineRenderer
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import new_key, parse_keyring
 from relay.storage.sqlite.store import SqliteStore

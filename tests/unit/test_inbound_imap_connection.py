@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from relay.config.settings import Imap
 from relay.inbound import imap_connection, imap_wrong_port
-from relay.inbound.imap_connection import MailboxError
+from relay.inbound.imap_errors import MailboxError
 from relay.inbound.imap_mailbox import FolderState, Mailbox, with_prefix
 from tests.servers.waiting import PATIENCE
 

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from relay.config.settings import Bounces, Imap, Settings
 from relay.events.ports import StoreError
 from relay.inbound import imap_poller as room
-from relay.inbound.imap_connection import MailboxError
+from relay.inbound.imap_errors import MailboxError
 from relay.inbound.imap_mailbox import FolderState, HalfMovedError
 from relay.inbound.imap_poller import TRIES, Poller
 from relay.inbound.imap_state import MAX_MISSED, MailboxPosition, mailbox_name, read_position, write_position

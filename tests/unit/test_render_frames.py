@@ -21,7 +21,7 @@ from relay.render.frames import (
     request_frame,
 )
 from relay.render.message_policy import MessagePolicy
-from relay.render.render import RenderInput
+from relay.render.rendering import RenderInput
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.rewrite.tokens import Keyring
 

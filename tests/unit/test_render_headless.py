@@ -1,7 +1,7 @@
 """A message without a header."""
 
 from relay.render.message_policy import MessagePolicy
-from relay.render.render import RenderInput, outgoing
+from relay.render.rendering import RenderInput, outgoing
 
 
 def test_a_content_that_begins_with_white_space_stays_a_body() -> None:

@@ -17,9 +17,10 @@ from relay.domains.relay_keys import Keys
 from relay.limits.priority import Flow
 from relay.mailauth.dkim_keys import generate_key, load_key
 from relay.render import process as render_process
+from relay.render.inline import InlineRenderer
 from relay.render.pool import OUTSTANDING
 from relay.render.render import render
-from relay.render.renderer import ContentFiles, InlineRenderer
+from relay.render.renderer import ContentFiles
 from relay.rewrite.tokens import Keyring
 from tests.unit.render_pool_harness import BLOAT, CONTENT, KEYS, POLICY, STORED, pool
 

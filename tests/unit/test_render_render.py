@@ -12,7 +12,8 @@ from relay.mail.queue_id import queue_id
 from relay.mail.srs import srs_decode
 from relay.mailauth.dkim_keys import SigningKey, dns_record, generate_key, load_key
 from relay.render.message_policy import MessagePolicy
-from relay.render.render import MAX_HTML, RenderInput, explain, outgoing, render, render_unmodified, reverse_path_for
+from relay.render.render import MAX_HTML, explain, render
+from relay.render.rendering import RenderInput, outgoing, render_unmodified, reverse_path_for
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_address_token
 

@@ -6,9 +6,10 @@ from hypothesis import strategies as st
 
 from relay.rewrite.clipping import LIMIT, exceeds_limit_by_rewriting, exceeds_limit_by_texts, fit
 from relay.rewrite.encoding import decode, encode_base64, encode_quoted_printable, quote
-from relay.rewrite.fast_path import IS_COMPILED, analyse_fast, apply_fast
+from relay.rewrite.fast_path import analyse_fast, apply_fast
 from relay.rewrite.message import Rewritten, rewrite
 from relay.rewrite.mime import walk
+from relay.rewrite.native import IS_COMPILED
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring, Kind, verify_token
 from relay.rewrite.url_compression import compress, decompress

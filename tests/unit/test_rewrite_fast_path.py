@@ -8,11 +8,13 @@ import pytest
 from relay.domains.relay_keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.render.message_policy import MessagePolicy
-from relay.render.render import RenderInput, render
+from relay.render.render import render
+from relay.render.rendering import RenderInput
 from relay.rewrite import fast_path
 from relay.rewrite.fast_path import analyse_fast, apply_fast
 from relay.rewrite.message import rewrite
 from relay.rewrite.mime import walk
+from relay.rewrite.native import IS_COMPILED
 from relay.rewrite.options import Tracking
 from tests.native.twins import (
     BASE,
@@ -28,7 +30,7 @@ from tests.native.twins import (
 )
 from tests.shared import shared
 
-pytestmark = pytest.mark.skipif(not fast_path.IS_COMPILED, reason="the compiled code is not built: make native")
+pytestmark = pytest.mark.skipif(not IS_COMPILED, reason="the compiled code is not built: make native")
 every_switch = pytest.mark.parametrize("switch", SWITCHES)
 TRACKING = SWITCHES["all"]
 
