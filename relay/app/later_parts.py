@@ -4,12 +4,13 @@ Their modules, above all those of HTTP, take as long to import as all others. `r
 mail is accepted already (decision 0064).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from typing import Protocol
 
 from relay.app.background_tasks import start_background_tasks
+from relay.app.compiled_code import NATIVE_FAULTS, REWRITER
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.http_servers import HttpServers
@@ -61,6 +62,9 @@ class LaterParts:
     reloader: Reloader
     others: LocalNodes | None
     """The other nodes of this machine, if this is the first of several."""
+    rewriter: str = REWRITER
+    native_faults: Sequence[str] = tuple(NATIVE_FAULTS)
+    """Why compiled code is not used. Looked up late: the compiled rewriter loads its Python twin."""
 
     async def start(self, sink: EventSink) -> Tracker | None:
         """Open the HTTP servers, and return the tracker."""

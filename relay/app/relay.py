@@ -4,7 +4,7 @@ import asyncio
 import os
 import secrets
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from relay import __version__
 from relay.app.alert_mailer import AlertQueue
-from relay.app.compiled_code import NATIVE_FAULTS, REWRITER
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
@@ -54,6 +53,8 @@ class _Parts:
     outbound: OutboundParts
     sink: EventSink
     reloader: "Reloader"
+    rewriter: str
+    native_faults: Sequence[str]
 
 
 class App:
@@ -131,7 +132,7 @@ class App:
         self.log(
             "server.started",
             version=__version__,
-            rewriter=REWRITER,
+            rewriter=self._started().rewriter,
             listeners={name: server.port for name, server in self.inbound.servers.items()},
             tracker=tracker.port if tracker else None,
         )
@@ -141,7 +142,7 @@ class App:
 
         Listeners of mail open first, so that a restart interrupts them for as short as possible (decision 0064).
         """
-        self._prepare_process(settings)
+        raise_file_limit(settings, self.log)
         keys = load_keys(settings, self.log)
         context = await self._context(settings)
         tallies = open_tallies(context)
@@ -167,12 +168,6 @@ class App:
         later.start_tasks(context, tallies)
         return later.others, tracker
 
-    def _prepare_process(self, settings: Settings) -> None:
-        """Raise the limit of descriptors, and log compiled code that is not of this version."""
-        raise_file_limit(settings, self.log)
-        for fault in NATIVE_FAULTS:
-            self.log("server.stale_code", reason=fault)
-
     async def _open_later(
         self,
         context: AppContext,
@@ -195,7 +190,11 @@ class App:
             node=self._node,
             exposition=self.observer.metrics.exposition,
         )
-        self._parts = _Parts(context.store, inbound, outbound, sink, later.reloader)
+        self._parts = _Parts(
+            context.store, inbound, outbound, sink, later.reloader, later.rewriter, later.native_faults
+        )
+        for fault in later.native_faults:
+            self.log("server.stale_code", reason=fault)
         return later, await later.start(sink)
 
     async def _context(self, settings: Settings) -> AppContext:
@@ -247,7 +246,7 @@ class App:
         pauses = self.outbound.runner.shared_pauses
         return {
             "version": __version__,
-            "rewriter": "; ".join((REWRITER, *NATIVE_FAULTS)),
+            "rewriter": "; ".join((self._started().rewriter, *self._started().native_faults)),
             "healthy": healthy,
             "checks": self.checks(),
             **store,

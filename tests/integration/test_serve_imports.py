@@ -31,7 +31,15 @@ OF_HTTP = {"aiohttp", "jinja2", "relay.api", "relay.console", "relay.admin", "re
 
 LATER = {"relay.webhooks.service", "relay.webhooks.bodies", "relay.app.later_parts", "relay.app.background_tasks"}
 
-NEVER = {"psycopg", "bs4", "cryptography.x509", "imapclient", "relay.rewrite.fast_path", "relay.dsn.text_recipients"}
+NEVER = {
+    "psycopg",
+    "bs4",
+    "cryptography.x509",
+    "imapclient",
+    "relay.rewrite.fast_path",
+    "relay.rewrite.links",
+    "relay.dsn.text_recipients",
+}
 """Modules of other configurations, of renderers, and of mail that did not come yet."""
 
 
