@@ -11,7 +11,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, Self
 
 from relay.mail.transaction import network_of
 from relay.networks import Network, is_in, plain_address
@@ -29,9 +28,6 @@ TLS_HANDSHAKE_TIME = 30.0
 
 PROXY_HEADER_TIME = 5.0
 """Seconds for a PROXY header; a proxy sends it at once."""
-
-BACKLOG = 1024
-"""Connections that the system keeps until they are accepted."""
 
 _ACCEPT_RETRY = 1.0
 """Seconds until the next attempt after the system had no resources for a connection."""
@@ -58,7 +54,7 @@ class Acceptor:
     """Reads the preambles of the connections to listening sockets, then makes their protocols."""
 
     def __init__(self, listening: Sequence[socket.socket], preamble: Preamble, make: Make, failed: Failed) -> None:
-        """Use `open`."""
+        """Accept from these sockets, and close them at the end (`relay.listening_sockets`)."""
         self.sockets = listening
         self._preamble = preamble
         self._make = make
@@ -66,33 +62,6 @@ class Acceptor:
         self._preambles: dict[asyncio.Task[None], str] = {}
         """By task, the network of the peer; the oldest first."""
         self._accepting = [asyncio.create_task(self._accept(one), name="accept") for one in listening]
-
-    @classmethod
-    async def open(
-        cls,
-        hosts: Sequence[str],
-        port: int,
-        preamble: Preamble,
-        make: Make,
-        failed: Failed,
-        *,
-        reuse_port: bool = False,
-    ) -> Self:
-        """Listen at all addresses of the hosts. Raises OSError if one is not available.
-
-        With `reuse_port` other processes of this user may listen there too.
-        """
-        loop = asyncio.get_running_loop()
-        with ExitStack() as on_failure:
-            listening = [
-                on_failure.enter_context(_listen(family, address, reuse_port=reuse_port))
-                for host in hosts
-                for family, _, _, _, address in await loop.getaddrinfo(
-                    host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-                )
-            ]
-            on_failure.pop_all()
-        return cls(listening, preamble, make, failed)
 
     def close(self) -> None:
         """Stop listening, and close the connections in their preambles."""
@@ -184,20 +153,3 @@ async def _read_header(client: socket.socket) -> bytes:
             raise ProxyHeaderError("the connection ended before the end of its PROXY header")
         data += block
     return data
-
-
-def _listen(family: int, address: Any, *, reuse_port: bool) -> socket.socket:
-    listening = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listening.setblocking(False)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if reuse_port:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if family == socket.AF_INET6:
-            listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listening.bind(address)
-        listening.listen(BACKLOG)
-    except OSError:
-        listening.close()
-        raise
-    return listening

@@ -21,17 +21,19 @@ A foreign or altered token, or one of another kind, gets 404 and never a redirec
 """
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 from aiohttp import web
 
-from relay.acceptor import BACKLOG, Acceptor, Preamble
+from relay.acceptor import Acceptor, Preamble
 from relay.clock import Clock, system_clock
 from relay.events.event import Kind as EventKind
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
+from relay.listening_sockets import BACKLOG
 from relay.log import Emit, unlogged
 from relay.networks import Network, NetworkSet
 from relay.proxy_protocol import ProxyHeader
@@ -102,30 +104,28 @@ class Tracker:
         self._events = ReaderEvents(sink, clock, on_folded)
         self._fast_path: FastPath | None = None
         self._server: Server | None = None
-        self._listener: asyncio.Server | Acceptor | None = None
+        self._listeners: Sequence[asyncio.Server | Acceptor] = ()
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
         """The TCP port of the listener; 0 before `start`."""
-        return self._listener.sockets[0].getsockname()[1] if self._listener is not None else 0
+        return self._listeners[0].sockets[0].getsockname()[1] if self._listeners else 0
 
     @property
     def connections(self) -> int:
         """The number of open connections."""
         return len(self._server.table) if self._server is not None else 0
 
-    async def start(self, hosts: tuple[str, ...], port: int, *, reuse_port: bool = False) -> None:
-        """Open the listener; port 0 means any free port. Raises OSError if an address cannot be bound."""
+    async def start(self, listening: Sequence[socket.socket]) -> None:
+        """Serve the clients of these sockets (`relay.listening_sockets`), and close them at the end."""
         self._fast_path = FastPath(self._answer_fast, self._delay)
         self._server = Server(self._answer, self._fast_path, self._limits, self._trusted)
         if self._preamble == Preamble():
             loop = asyncio.get_running_loop()
-            self._listener = await loop.create_server(self._server, hosts, port, backlog=BACKLOG, reuse_port=reuse_port)
+            self._listeners = [await loop.create_server(self._server, sock=one, backlog=BACKLOG) for one in listening]
         else:
-            self._listener = await Acceptor.open(
-                hosts, port, self._preamble, self._server, self._refused, reuse_port=reuse_port
-            )
+            self._listeners = [Acceptor(listening, self._preamble, self._server, self._refused)]
         self._sweeper = asyncio.create_task(self._sweep(self._server), name="tracker sweeper")
 
     def _refused(self, client: str, error: Exception) -> None:
@@ -138,9 +138,10 @@ class Tracker:
 
     async def stop(self, timeout: float = 5.0) -> None:
         """Stop accepting connections, finish answers in progress within `timeout` seconds, and close all."""
-        if self._listener is None or self._server is None or self._sweeper is None:
+        if self._server is None or self._sweeper is None:
             return
-        self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         if self._fast_path is not None:
             self._fast_path.close()
         self._server.pre_shutdown()
@@ -148,8 +149,9 @@ class Tracker:
         self._sweeper.cancel()
         await asyncio.wait({self._sweeper})
         self._events.close()
-        await self._listener.wait_closed()
-        self._listener = self._server = self._sweeper = None
+        for listener in self._listeners:
+            await listener.wait_closed()
+        self._listeners, self._server, self._sweeper = (), None, None
 
     async def _sweep(self, server: Server) -> None:
         loop = asyncio.get_running_loop()

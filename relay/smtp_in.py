@@ -6,11 +6,12 @@ import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from relay.acceptor import BACKLOG, Acceptor, Preamble
+from relay.acceptor import Acceptor, Preamble
 from relay.config.bind_addresses import bind_hosts
 from relay.config.certificates import Certificate, load_certificate, read_certificate
 from relay.config.settings import Listener, Settings
 from relay.events.ports import StoreError
+from relay.listening_sockets import BACKLOG, listen
 from relay.log import Emit
 from relay.proxy_protocol import ProxyHeader, ProxyHeaderError
 from relay.smtp.commands import COMMANDS
@@ -106,9 +107,8 @@ class SmtpServer:
                 make, hosts, listener.port, backlog=BACKLOG, reuse_address=True, reuse_port=reuse_port
             )
         else:
-            self._server = await Acceptor.open(
-                hosts, listener.port, preamble, make, self._failed, reuse_port=reuse_port
-            )
+            listening = await listen(hosts, listener.port, reuse_port=reuse_port)
+            self._server = Acceptor(listening, preamble, make, self._failed)
         self._sweeper = asyncio.create_task(self._sweep_on())
 
     def _failed(self, client: str, error: OSError | ProxyHeaderError) -> None:

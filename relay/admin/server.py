@@ -1,13 +1,13 @@
 """HTTP server of an aiohttp application, on a Unix socket or a TCP address."""
 
 import asyncio
-import os
+import socket
 import ssl
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
 
 from aiohttp import web
 
+from relay.listening_sockets import BACKLOG
 from relay.metrics import CONTENT_TYPE
 from relay.tracker import responses
 
@@ -36,41 +36,33 @@ class AdminServer:
     def __init__(self, app: web.Application, has_login: Callable[[web.BaseRequest], bool] = has_no_login) -> None:
         self._has_login = has_login
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=STOP_TIME)
-        self._listener: asyncio.Server | None = None
+        self._listeners: Sequence[asyncio.Server] = ()
 
-    async def start_unix(self, path: Path) -> None:
-        """Listen on a Unix socket that only this user may open. The socket of a dead process is replaced.
-
-        Raises OSError that names the socket.
-        """
+    async def start_unix(self, listening: socket.socket) -> None:
+        """Serve the clients of a Unix socket, of any number, and close it at the end."""
         await self._runner.setup()
-        before = os.umask(0o177)
-        try:
-            await asyncio.to_thread(path.unlink, missing_ok=True)
-            await web.UnixSite(self._runner, str(path)).start()
-        except OSError as error:
-            raise OSError(f"admin.socket: {path}: {error.strerror or error}") from error
-        finally:
-            os.umask(before)
+        await web.SockSite(self._runner, listening, backlog=BACKLOG).start()
 
-    async def start_tcp(self, hosts: Sequence[str], port: int, tls: ssl.SSLContext | None = None) -> None:
-        """Listen on a port of these hosts."""
+    async def start_tcp(self, listening: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
+        """Serve the clients of TCP sockets, and close these at the end."""
         await self._runner.setup()
         loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self._new_connection, hosts, port, reuse_address=True, ssl=tls)
+        self._listeners = [
+            await loop.create_server(self._new_connection, sock=one, backlog=BACKLOG, ssl=tls) for one in listening
+        ]
 
     async def stop(self) -> None:
         """Stop listening, and end the requests in progress."""
-        if self._listener is not None:
-            self._listener.close()
+        for listener in self._listeners:
+            listener.close()
         await self._runner.cleanup()
 
     @property
     def port(self) -> int:
         """The TCP port in use."""
-        if self._listener is None:
+        if not self._listeners:
             raise RuntimeError("the server does not listen on TCP")
-        return int(self._listener.sockets[0].getsockname()[1])
+        return int(self._listeners[0].sockets[0].getsockname()[1])
 
     def _new_connection(self) -> asyncio.BaseProtocol:
         """Return the protocol of a new connection. Clients that send nothing must not use up the files of mail.

@@ -1,9 +1,7 @@
-"""Opens the pages of `relay serve --dev`."""
+"""Builds the pages of `relay serve --dev`."""
 
-from collections.abc import Callable
-from urllib.parse import urlsplit
+from aiohttp import web
 
-from relay.admin.server import AdminServer
 from relay.app.context import AppContext
 from relay.app.outbound_parts import OutboundParts
 from relay.app.smtp_listeners import SmtpListeners
@@ -13,14 +11,10 @@ from relay.dev.application import dev_application
 from relay.dev.pages import DevLayout, DevPages
 
 
-async def open_dev_pages(
-    context: AppContext,
-    outbound: OutboundParts,
-    inbound: SmtpListeners,
-    console: Pages,
-    stopped: Callable[[AdminServer], AdminServer],
-) -> None:
-    """Listen at the base URL of the tracker, which is behind the pages. `stopped` stops a server with the relay."""
+def build_dev_application(
+    context: AppContext, outbound: OutboundParts, inbound: SmtpListeners, console: Pages
+) -> web.Application:
+    """Return the application at the base URL of the tracker, which is behind the pages."""
     store, settings = context.store, context.settings
     templates = environment("relay.dev")
     layout = DevLayout(
@@ -47,5 +41,4 @@ async def open_dev_pages(
         tracker = outbound.simulation.tracker
         return tracker.port if tracker else 0
 
-    app = dev_application(pages, console.messages, console.message, tracker_port)
-    await stopped(AdminServer(app)).start_tcp(("127.0.0.1",), urlsplit(settings().tracker.base_url).port or 80)
+    return dev_application(pages, console.messages, console.message, tracker_port)

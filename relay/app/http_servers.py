@@ -31,7 +31,8 @@ from relay.api.events import EventRoutes
 from relay.app.api import ApiBuilder
 from relay.app.console import ConsoleBuilder
 from relay.app.context import AppContext
-from relay.app.dev_pages import open_dev_pages
+from relay.app.dev_pages import build_dev_application
+from relay.app.http_sockets import HttpSockets
 from relay.app.login_console import LoginConsole
 from relay.app.open_files import possible_connections
 from relay.app.outbound_parts import OutboundParts
@@ -39,7 +40,6 @@ from relay.app.people import open_people
 from relay.app.queue_routes import queue_routes
 from relay.app.smtp_listeners import SmtpListeners
 from relay.app.webhook_writer import WebhookWriter
-from relay.config.bind_addresses import bind_hosts
 from relay.console.routes import console_application
 from relay.events.sink import EventSink
 from relay.http_tracker import Tracker
@@ -58,12 +58,13 @@ Answer = Callable[[], Awaitable[Mapping[str, object]]]
 
 @dataclass(frozen=True, slots=True)
 class HttpServers:
-    """Builds and opens the HTTP servers. `checks` and `readiness` return health and readiness by part."""
+    """Builds and starts the HTTP servers. `checks` and `readiness` return health and readiness by part."""
 
     context: AppContext
     outbound: OutboundParts
     inbound: SmtpListeners
     webhooks: Webhooks
+    sockets: HttpSockets
     checks: Callable[[], Mapping[str, bool]]
     readiness: Callable[[], Mapping[str, bool]]
     status: Answer
@@ -77,7 +78,7 @@ class HttpServers:
     """Changes the files of the configuration: the only one of this process."""
 
     async def start_tracker(self, sink: EventSink) -> Tracker | None:
-        """Open the tracker if it has an address."""
+        """Start the tracker if it has an address."""
         context, settings, metrics = self.context, self.context.settings(), self.context.observer.metrics
         if not settings.tracker.address:
             return None
@@ -99,40 +100,41 @@ class HttpServers:
             blocks=lambda: context.store.link_blocks.blocks,
             log=context.log,
         )
-        hosts, port = bind_hosts(settings, settings.tracker), settings.tracker.port
-        await tracker.start(hosts, port, reuse_port=settings.server.reuse_port)
+        await tracker.start(self.sockets.tracker)
         self.outbound.simulation.tracker = tracker
         context.stack.push_async_callback(tracker.stop)
         return tracker
 
     async def start_admin(self) -> None:
-        """Open the admin API, and the configured listeners of the console and the metrics."""
+        """Start the admin API, and the configured servers of the console and the metrics."""
         settings = self.context.settings()
-        if settings.admin.socket:
+        if self.sockets.unix is not None:
             events = self._event_routes()
             application = admin_application(*self._admin_routes(), events.table())
             application.middlewares.append(as_operator)
             application.on_shutdown.append(events.close)
             admin = self._server(AdminServer(application))
-            await admin.start_unix(settings.server.data_dir / settings.admin.socket)
+            await admin.start_unix(self.sockets.unix)
         if settings.any_login:
-            await open_dev_pages(self.context, self.outbound, self.inbound, self._console().pages(), self._server)
+            pages = self._console().pages()
+            dev = build_dev_application(self.context, self.outbound, self.inbound, pages)
+            await self._server(AdminServer(dev)).start_tcp(self.sockets.dev)
         if settings.admin.address:
             app = console_application(self._console().pages(), settings.admin.secret.get_secret_value())
             server = self._server(AdminServer(app))
-            await server.start_tcp(bind_hosts(settings, settings.admin), settings.admin.port)
+            await server.start_tcp(self.sockets.admin)
         if settings.console.address:
             acting = self._login_console()
             server = self._server(AdminServer(acting.application(self._console())))
-            await server.start_tcp(bind_hosts(settings, settings.console), settings.console.port, acting.tls())
+            await server.start_tcp(self.sockets.console, acting.tls())
         if settings.api.address:
             builder = ApiBuilder(self.context, self.outbound, self.inbound, self.webhooks.feed)
             application = builder.application(self._admin_routes(), self._event_routes())
             api = self._server(AdminServer(application, has_login))
-            await api.start_tcp(bind_hosts(settings, settings.api), settings.api.port)
+            await api.start_tcp(self.sockets.api)
         if settings.metrics.address:
             exporter = self._server(AdminServer(metrics_application(self.exposition, self.readiness)))
-            await exporter.start_tcp(bind_hosts(settings, settings.metrics), settings.metrics.port)
+            await exporter.start_tcp(self.sockets.metrics)
 
     def _login_console(self) -> LoginConsole:
         """Return the console of people who log in."""

@@ -14,6 +14,7 @@ from relay.app.compiled_code import NATIVE_FAULTS, REWRITER
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.http_servers import HttpServers
+from relay.app.http_sockets import HttpSockets
 from relay.app.local_nodes import LocalNodes, local_nodes
 from relay.app.node_answers import NodeAnswers
 from relay.app.outbound_parts import OutboundParts
@@ -67,7 +68,7 @@ class LaterParts:
     """Why compiled code is not used. Looked up late: the compiled rewriter loads its Python twin."""
 
     async def start(self, sink: EventSink) -> Tracker | None:
-        """Open the HTTP servers, and return the tracker."""
+        """Start the HTTP servers, and return the tracker."""
         tracker = await self.http.start_tracker(sink)
         self.outbound.simulation.tracker_opened.set()
         if self.context.settings().tracker.guard:
@@ -85,6 +86,7 @@ def build_later_parts(
     context: AppContext,
     outbound: OutboundParts,
     inbound: SmtpListeners,
+    sockets: HttpSockets,
     *,
     stack: AsyncExitStack,
     node: int,
@@ -100,6 +102,7 @@ def build_later_parts(
         outbound,
         inbound,
         webhooks,
+        sockets,
         checks=answers.checks,
         readiness=answers.readiness,
         status=nodes.status,

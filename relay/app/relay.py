@@ -16,6 +16,7 @@ from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.event_sink import open_event_sink
+from relay.app.http_sockets import HttpSockets, open_http_sockets
 from relay.app.maintenance import depth_by_state
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
@@ -159,12 +160,13 @@ class App:
         inbound = await open_smtp_listeners(context, outbound)
         sink = await open_event_sink(context)
         await begin_webhooks(settings.webhooks, context.store.feed, context.store.webhooks, self._clock())
+        sockets = await open_http_sockets(settings, self._stack)
         later_stack = await self._stack.enter_async_context(AsyncExitStack())
         self._stack.push_async_callback(inbound.stop)
         await inbound.listen()
         self._listening = True
 
-        later, tracker = await self._open_later(context, inbound, outbound, sink, later_stack)
+        later, tracker = await self._open_later(context, inbound, outbound, sink, sockets, later_stack)
         later.start_tasks(context, tallies)
         return later.others, tracker
 
@@ -174,6 +176,7 @@ class App:
         inbound: SmtpListeners,
         outbound: OutboundParts,
         sink: EventSink,
+        sockets: HttpSockets,
         stack: AsyncExitStack,
     ) -> tuple["LaterParts", "Tracker | None"]:
         """Build and start the parts that open after the listeners of mail, and return them and the tracker."""
@@ -186,6 +189,7 @@ class App:
             context,
             outbound,
             inbound,
+            sockets,
             stack=stack,
             node=self._node,
             exposition=self.observer.metrics.exposition,

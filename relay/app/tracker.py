@@ -17,6 +17,7 @@ from relay.events.shedding import Shedding
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
+from relay.listening_sockets import listen
 from relay.log import open_log
 from relay.tracker.block_file import BLOCK_FILE, INTERVAL, BlockFile
 from relay.tracker.link_blocks import BlockParser
@@ -67,7 +68,7 @@ class TrackerApp:
             blocks=lambda: file.blocks,
             log=self.log,
         )
-        await tracker.start(bind_hosts(settings, settings.tracker), settings.tracker.port)
+        await tracker.start(await listen(bind_hosts(settings, settings.tracker), settings.tracker.port))
         self._stack.push_async_callback(tracker.stop)
         return tracker
 

@@ -20,6 +20,7 @@ from relay.config.credentials import new_key
 from relay.config.secret_hash import hash_secret
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
+from relay.listening_sockets import listen
 from relay.storage.sqlite.store import SqliteStore
 from relay.submission.credential_keys import find_credential
 from tests.contract.values import NOW
@@ -83,7 +84,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
     await enqueue(store, invoice())
     made = Api(store)
-    await made.server.start_tcp(("127.0.0.1",), made.port)
+    await made.server.start_tcp(await listen(("127.0.0.1",), made.port))
     yield made
     await made.server.stop()
     await store.close()

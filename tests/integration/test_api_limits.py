@@ -20,6 +20,7 @@ from relay.api.server import api_application
 from relay.config.credentials import new_key
 from relay.config.secret_hash import hash_secret
 from relay.config.settings import Settings
+from relay.listening_sockets import listen
 from tests.contract.values import NOW
 from tests.ports import free_port
 from tests.servers.relay_process import RelayProcess
@@ -181,7 +182,7 @@ async def test_a_body_that_stops_is_ended_and_its_memory_is_free_again(monkeypat
     app = api_application(Access(lambda: settings, authenticate, lambda: NOW), [])
     app.router.add_post("/slow", handler)
     server = AdminServer(app)
-    await server.start_tcp(("127.0.0.1",), 0)
+    await server.start_tcp(await listen(("127.0.0.1",), 0))
     try:
         reader, writer = await head(server.port, "/slow", 100)
         writer.write(b"x" * 50)

@@ -5,6 +5,7 @@ from ipaddress import ip_network
 
 import pytest
 
+from relay.listening_sockets import listen
 from relay.tracker.limits import Limits
 from tests.servers.tracker_harness import CLICK, LEAVE, OPEN, Serve, serve
 from tests.servers.waiting import PATIENCE, until
@@ -161,5 +162,5 @@ async def test_stopping_ends_idle_connections_and_frees_the_port(serve: Serve) -
         assert await reader.read() == b""
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection("127.0.0.1", port)
-    await served.tracker.start(("127.0.0.1",), port)
+    await served.tracker.start(await listen(("127.0.0.1",), port))
     assert (await served.ask(CLICK)).status == 302

@@ -12,6 +12,7 @@ from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
+from relay.listening_sockets import listen
 from relay.mail.queue_id import queue_id
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
 from relay.suppression.unsubscribes import Subscription
@@ -29,7 +30,7 @@ async def title(folder: Path, find: FindSubscription | None, method: str = "GET"
     sink = EventSink(None, Spool(folder), lambda events: None)
     await sink.start()
     tracker = Tracker(lambda: RING, sink, subscription=find)
-    await tracker.start(("127.0.0.1",), 0)
+    await tracker.start(await listen(("127.0.0.1",), 0))
     try:
         async with (
             aiohttp.ClientSession(f"http://127.0.0.1:{tracker.port}") as client,

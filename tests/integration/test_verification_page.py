@@ -18,6 +18,7 @@ from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
+from relay.listening_sockets import listen
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
 from relay.storage.sqlite.store import SqliteStore
 from relay.tracker import pages, verification_pages
@@ -96,7 +97,7 @@ async def serving(folder: Path, settings: Settings = SETTINGS) -> AsyncIterator[
     sink = EventSink(None, Spool(folder / "spool"), lambda events: None)
     trusted = [ip_network("127.0.0.0/8")]
     tracker = Tracker(lambda: RING, sink, trusted_proxies=trusted, clock=lambda: opened.now, verification=harness.owner)
-    await tracker.start(("127.0.0.1",), 0)
+    await tracker.start(await listen(("127.0.0.1",), 0))
     sending = asyncio.create_task(harness.owner.run())
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{tracker.port}") as session:
@@ -350,7 +351,7 @@ class TestPage:
 
 async def test_a_standalone_tracker_asks_for_the_code(tmp_path: Path) -> None:
     tracker = Tracker(lambda: RING, EventSink(None, Spool(tmp_path / "spool"), lambda events: None))
-    await tracker.start(("127.0.0.1",), 0)
+    await tracker.start(await listen(("127.0.0.1",), 0))
     path = f"/v/{sign_token(RING, Token(Kind.VERIFY, '0ABCDFGHJKLMNP', 0))}"
     try:
         async with aiohttp.ClientSession(f"http://127.0.0.1:{tracker.port}") as session:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from relay.events.event import Event
 from relay.http_tracker import Tracker
+from relay.listening_sockets import listen
 from relay.rewrite.tokens import Kind, Token, new_key, parse_keyring, sign_token
 from relay.tracker.fast_path import FIELDS, MAX_REQUEST, parse_fast_request
 from relay.tracker.link_blocks import Block, LinkBlocks
@@ -101,7 +102,7 @@ async def exchange(pieces: Sequence[Piece], trusted: Sequence[str], *, fast: boo
         pixel_delay=lambda: pixel_delay,
         blocks=lambda: BLOCKS,
     )
-    await tracker.start(("127.0.0.1",), 0)
+    await tracker.start(await listen(("127.0.0.1",), 0))
     assert tracker._server is not None
     connection = tracker._server()
     if not fast:
@@ -296,7 +297,7 @@ def test_the_fast_path_is_used_and_its_date_is_that_of_the_clock() -> None:
 
     async def run() -> None:
         tracker = Tracker(lambda: KEYS, Sink(), clock=lambda: 1_764_000_000.5)  # type: ignore[arg-type]
-        await tracker.start(("127.0.0.1",), 0)
+        await tracker.start(await listen(("127.0.0.1",), 0))
         assert tracker._server is not None
         connection, transport = tracker._server(), MemoryTransport()
         connection.connection_made(transport)

@@ -13,6 +13,7 @@ from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
 from relay.http_tracker import Tracker
+from relay.listening_sockets import listen
 from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
 from tests.servers.waiting import PATIENCE, until
 
@@ -114,7 +115,7 @@ async def serve(tmp_path: Path) -> AsyncIterator[Serve]:
         sink = EventSink(store, spool or Spool(tmp_path), lambda events: None, gather=0.0, retry=0.02)
         await sink.start()
         tracker = Tracker(lambda: keys[0], sink, checks=lambda: checks, clock=lambda: NOW, **options)
-        await tracker.start(("127.0.0.1",), 0)
+        await tracker.start(await listen(("127.0.0.1",), 0))
         started.append(Served(tracker, sink, store, tmp_path, keys, checks))
         return started[-1]
 

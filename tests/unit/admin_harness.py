@@ -20,6 +20,7 @@ from relay.admin.server import AdminServer
 from relay.config.console import Console
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
+from relay.listening_sockets import listen_unix
 from relay.mail.queue_id import queue_id
 from relay.people.audit_trail import AuditTrail
 from relay.people.login import People
@@ -187,7 +188,7 @@ async def admin(tmp_path: Path) -> AsyncIterator[AdminHarness]:
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
     await fill(store)
     opened = AdminHarness(store, tmp_path / "admin.sock")
-    await opened.server.start_unix(opened.socket)
+    await opened.server.start_unix(listen_unix(opened.socket))
     yield opened
     await opened.server.stop()
     await store.close()

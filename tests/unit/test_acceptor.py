@@ -15,9 +15,7 @@ async def test_the_network_with_most_preambles_gives_way(monkeypatch: pytest.Mon
     monkeypatch.setattr(acceptor, "MAX_PREAMBLES", 5)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("relay.test").configure_cert(context)
-    serving = await Acceptor.open(
-        ["127.0.0.1"], 0, Preamble(tls=context), lambda _: asyncio.Protocol(), lambda *_: None
-    )
+    serving = Acceptor(["127.0.0.1"], 0, Preamble(tls=context), lambda _: asyncio.Protocol(), lambda *_: None)
     port = serving.sockets[0].getsockname()[1]
 
     async def connect(source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

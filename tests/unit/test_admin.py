@@ -12,6 +12,7 @@ from relay.admin.server import AdminServer, metrics_application
 from relay.events.event import Event, Kind
 from relay.limits.ports import Slot
 from relay.limits.window import Window
+from relay.listening_sockets import listen_unix
 from relay.reports.ports import MessageQuery
 from relay.storage.postgres.store import PostgresStore
 from tests.unit.admin_harness import FIRST, NOW, SECOND, AdminHarness, admin, exposition, fill
@@ -36,7 +37,7 @@ async def test_only_the_user_of_the_relay_may_open_the_socket(admin: AdminHarnes
 async def test_the_socket_of_a_dead_process_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "admin.sock").write_bytes(b"")
     server = AdminServer(metrics_application(exposition, dict))
-    await server.start_unix(tmp_path / "admin.sock")
+    await server.start_unix(listen_unix(tmp_path / "admin.sock"))
     assert stat.S_ISSOCK((tmp_path / "admin.sock").stat().st_mode)
     await server.stop()
 
@@ -128,7 +129,7 @@ async def test_a_delete_releases_all_slots_in_one_transaction(
     slots = [Slot(name, number, limits) for name, number in ((FIRST, 0), (FIRST, 1), (SECOND, 0))]
     await store.limits.reserve(slots, [NOW + 60] * 3)
     admin = AdminHarness(store, tmp_path / "admin.sock")
-    await admin.server.start_unix(admin.socket)
+    await admin.server.start_unix(listen_unix(admin.socket))
 
     transactions: list[object] = []
     run = store._ledgers._link.run
@@ -210,7 +211,7 @@ async def test_status_and_metrics_are_served(admin: AdminHarness) -> None:
 
 async def test_the_metrics_listener_answers_nothing_else(tmp_path: Path) -> None:
     server = AdminServer(metrics_application(exposition, dict))
-    await server.start_unix(tmp_path / "metrics.sock")
+    await server.start_unix(listen_unix(tmp_path / "metrics.sock"))
     connector = aiohttp.UnixConnector(str(tmp_path / "metrics.sock"))
     async with aiohttp.ClientSession(connector=connector) as client:
         for path, status in (("/metrics", 200), ("/queue", 404), ("/reload", 404)):

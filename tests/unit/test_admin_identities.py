@@ -14,6 +14,7 @@ from relay.admin.server import AdminServer
 from relay.config.settings import Settings
 from relay.limits.ports import Slot
 from relay.limits.window import windows
+from relay.listening_sockets import listen_unix
 from relay.queue.pause import Pause, identity_subject
 from relay.storage.sqlite.store import SqliteStore
 from relay.verification.model import Verification
@@ -70,7 +71,7 @@ class IdentityApi:
 async def api(tmp_path: Path) -> AsyncIterator[IdentityApi]:
     store = await SqliteStore.open(tmp_path / "relay.db", now=NOW)
     api = IdentityApi(store, tmp_path / "admin.sock")
-    await api.server.start_unix(api.socket)
+    await api.server.start_unix(listen_unix(api.socket))
     yield api
     await api.server.stop()
     await store.close()

@@ -8,6 +8,7 @@ from aiohttp import web
 
 from relay.admin import server as server_module
 from relay.admin.server import AdminServer, metrics_application
+from relay.listening_sockets import listen
 from tests.servers.waiting import PATIENCE
 from tests.unit.admin_harness import exposition
 
@@ -17,7 +18,7 @@ REQUEST = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n"
 async def test_for_one_connection_too_many_the_oldest_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(server_module, "MAX_CONNECTIONS", 3)
     server = AdminServer(metrics_application(exposition, dict))
-    await server.start_tcp(("127.0.0.1",), 0)
+    await server.start_tcp(await listen(("127.0.0.1",), 0))
     async with asyncio.timeout(PATIENCE):
         silent = [await asyncio.open_connection("127.0.0.1", server.port) for _ in range(3)]
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
@@ -45,7 +46,7 @@ async def test_clients_without_a_login_end_no_request_that_has_one(monkeypatch: 
     app = web.Application()
     app.router.add_get("/slow", slow)
     server = AdminServer(app, lambda request: "Authorization" in request.headers)
-    await server.start_tcp(("127.0.0.1",), 0)
+    await server.start_tcp(await listen(("127.0.0.1",), 0))
     async with asyncio.timeout(PATIENCE):
         reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         writer.write(b"GET /slow HTTP/1.1\r\nHost: x\r\nAuthorization: y\r\n\r\n")

@@ -23,6 +23,7 @@ from relay.cli import main
 from relay.config.sites import merge_sites, shipped_sites
 from relay.delivery.connect import TlsContexts
 from relay.delivery.next_hop import NextHopResolver
+from relay.listening_sockets import listen_unix
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry, State
 from relay.queue.message import Message, NewMessage
@@ -103,7 +104,7 @@ async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
     async with running(tmp_path, SETTINGS) as harness:
         found = Operator(harness, config, [])
         server = AdminServer(admin_application(*tables(found)))
-        await server.start_unix(tmp_path / SETTINGS.admin.socket)
+        await server.start_unix(listen_unix(tmp_path / SETTINGS.admin.socket))
         yield found
         await server.stop()
 

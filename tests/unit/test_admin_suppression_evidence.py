@@ -14,6 +14,7 @@ from relay.config.settings import Settings
 from relay.dsn.rules_file import built_in_rules
 from relay.events.event import Event, Kind
 from relay.events.ports import StoreError
+from relay.listening_sockets import listen_unix
 from relay.mail.queue_id import queue_id
 from relay.queue.bounce_policy import BouncePolicy
 from relay.queue.entry import Entry, State
@@ -48,7 +49,7 @@ async def _replay(store: SqliteStore, folder: Path) -> int:
     app = web.Application()
     app.add_routes(EvidenceRoutes(Settings, lambda: policy, store.suppressions, store.reports, lambda: NOW).table())
     server = AdminServer(app)
-    await server.start_unix(folder / "admin.sock")
+    await server.start_unix(listen_unix(folder / "admin.sock"))
     connector = aiohttp.UnixConnector(str(folder / "admin.sock"))
     async with aiohttp.ClientSession(connector=connector) as client:
         answer = await client.post("http://relay/suppressions/replay", json={})

@@ -17,6 +17,7 @@ from relay.api.vendors import mailgun, postmark_routes, sendgrid_routes
 from relay.api.vendors.routes import VendorRoute, table
 from relay.config.secret_hash import hash_secret
 from relay.config.settings import Settings
+from relay.listening_sockets import listen
 from tests.contract.values import NOW
 
 VENDORS: tuple[tuple[str, Any], ...] = (
@@ -69,7 +70,7 @@ async def api() -> AsyncIterator[tuple[str, list[dict[str, Any]]]]:
     app = api_application(access, [route("/broken", broken), route("/cut", cut)], vendors=vendors)
     RequestLog(lambda event, **fields: lines.append({"event": event, **fields})).install(app)
     server = AdminServer(app)
-    await server.start_tcp(("127.0.0.1",), 0)
+    await server.start_tcp(await listen(("127.0.0.1",), 0))
     yield f"http://127.0.0.1:{server.port}", lines
     await server.stop()
 
