@@ -48,8 +48,9 @@ class ImapConnection:
             if self._abandoned:  # Another thread did it before there was a connection to close.
                 self._close()
                 raise ConnectionAbortedError("the connection was abandoned")
+            connection = self._wire.dup()  # Raises OSError too if another thread abandons it now.
         try:
-            self._start(self._wire.dup())
+            self._start(connection)
         except MailboxError as error:
             self._close()
             is_known = self._abandoned or isinstance(error.__cause__, ssl.SSLCertVerificationError)

@@ -45,8 +45,12 @@ async def test_nodes_share_a_port_and_one_that_is_killed_starts_again(postgres: 
         assert sorted(nodes) == [1, 2]
         replies = await asyncio.gather(*(asyncio.to_thread(send, relay.port, number) for number in range(20)))
         assert {code for code, _ in replies} == {250}
-        status = json.loads(await relay.run("status", "--json"))
-        assert status["nodes"] == {"1": "healthy", "2": "healthy"}
+
+        async def are_healthy() -> bool:
+            status = json.loads(await relay.run("status", "--json"))
+            return bool(status.get("nodes") == {"1": "healthy", "2": "healthy"})
+
+        await until(are_healthy)
 
         os.kill(nodes[2], signal.SIGKILL)
         async with asyncio.timeout(PATIENCE):

@@ -8,6 +8,7 @@ import trustme
 
 from relay import acceptor
 from relay.acceptor import Acceptor, Preamble
+from relay.listening_sockets import listen
 from tests.servers.waiting import PATIENCE
 
 
@@ -15,7 +16,8 @@ async def test_the_network_with_most_preambles_gives_way(monkeypatch: pytest.Mon
     monkeypatch.setattr(acceptor, "MAX_PREAMBLES", 5)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("relay.test").configure_cert(context)
-    serving = Acceptor(["127.0.0.1"], 0, Preamble(tls=context), lambda _: asyncio.Protocol(), lambda *_: None)
+    listening = await listen(["127.0.0.1"], 0)
+    serving = Acceptor(listening, Preamble(tls=context), lambda _: asyncio.Protocol(), lambda *_: None)
     port = serving.sockets[0].getsockname()[1]
 
     async def connect(source: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

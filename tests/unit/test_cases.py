@@ -64,5 +64,5 @@ def _is_running(pid: int) -> bool:
     """Whether a process runs; one that has ended and is not waited for does not."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # It ended, before or during the read.
         return False

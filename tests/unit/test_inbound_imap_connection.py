@@ -192,6 +192,25 @@ def test_a_connection_that_is_abandoned_while_it_is_opened_ends_at_once(monkeypa
             mailbox.open()
 
 
+def test_a_connection_that_is_abandoned_while_it_is_duplicated_fails_as_any_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with served(silent) as port:
+        mailbox = Mailbox(Imap(host="localhost", port=port, tls="none", username="u", password=SecretStr("x")))
+
+        class Abandoned(socket):
+            def dup(self) -> socket:
+                mailbox.abandon()
+                return super().dup()
+
+        def opened(address: tuple[str, int], timeout: float) -> socket:
+            return Abandoned(fileno=create_connection(address, timeout).detach())
+
+        monkeypatch.setattr(imap_connection, "create_connection", opened)
+        with pytest.raises(MailboxError, match=r"connect failed: .*Bad file descriptor"):
+            mailbox.open()
+
+
 @pytest.mark.parametrize(
     ("name", "prefix", "expected"),
     [
