@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from socket import create_connection, create_server, socket
 from threading import Event, Thread
-from typing import Literal
+from typing import Literal, Self
 
 import pytest
 import trustme
@@ -199,7 +199,7 @@ def test_a_connection_that_is_abandoned_while_it_is_duplicated_fails_as_any_othe
         mailbox = Mailbox(Imap(host="localhost", port=port, tls="none", username="u", password=SecretStr("x")))
 
         class Abandoned(socket):
-            def dup(self) -> socket:
+            def dup(self) -> Self:
                 mailbox.abandon()
                 return super().dup()
 
