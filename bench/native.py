@@ -13,9 +13,9 @@ from relay.mail.dot_stuffing import normalise
 from relay.mail.headers import Field, body_start, read_fields
 from relay.mail.native import native
 from relay.mailauth.dkim_sign import relaxed_body
+from relay.render.message import RenderInput
 from relay.render.message_policy import MessagePolicy
 from relay.render.render import render
-from relay.render.rendering import RenderInput
 from relay.rewrite import fast_path
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
+from relay.listening_sockets import serve
 from relay.mail.transaction import network_of
 from relay.networks import Network, is_in, plain_address
 from relay.proxy_protocol import ProxyHeader, ProxyHeaderError, octets_missing, parse_proxy_header
@@ -128,6 +129,15 @@ class Acceptor:
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._preambles.pop(task, None)
+
+
+async def accept_connections(
+    listening: Sequence[socket.socket], preamble: Preamble, make: Make, failed: Failed
+) -> "Sequence[asyncio.Server | Acceptor]":
+    """Accept connections to these sockets, and close them at the end. The event loop does it if there is no preamble."""
+    if preamble == Preamble():
+        return await serve(listening, lambda: make(None))
+    return [Acceptor(listening, preamble, make, failed)]
 
 
 async def _proxy_header(client: socket.socket, peer: str, proxies: Sequence[Network]) -> ProxyHeader:

@@ -28,12 +28,11 @@ from typing import cast
 
 from aiohttp import web
 
-from relay.acceptor import Acceptor, Preamble
+from relay.acceptor import Acceptor, Preamble, accept_connections
 from relay.clock import Clock, system_clock
 from relay.events.event import Kind as EventKind
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
-from relay.listening_sockets import BACKLOG
 from relay.log import Emit, unlogged
 from relay.networks import Network, NetworkSet
 from relay.proxy_protocol import ProxyHeader
@@ -42,9 +41,9 @@ from relay.suppression.unsubscribes import Subscription
 from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, client_address, client_group, parse_client
+from relay.tracker.connection_limits import ConnectionLimits
 from relay.tracker.fast_path import SINK_DELAY, Delay, FastPath, FastRequest
 from relay.tracker.forwarded import read_x_forwarded_for
-from relay.tracker.limits import Limits
 from relay.tracker.link_blocks import LinkBlocks
 from relay.tracker.location import location
 from relay.tracker.ports import AddressVerification, FindSubscription
@@ -75,7 +74,7 @@ class Tracker:
         *,
         trusted_proxies: Sequence[Network] = (),
         proxy_protocol: bool = False,
-        limits: Limits | None = None,
+        limits: ConnectionLimits | None = None,
         checks: Callable[[], Mapping[str, bool]] = dict,
         readiness: Callable[[], Mapping[str, bool]] = dict,
         clock: Clock = system_clock,
@@ -91,7 +90,7 @@ class Tracker:
         self._sink = sink
         self._trusted = NetworkSet(trusted_proxies)
         self._preamble = Preamble(proxies=tuple(trusted_proxies) if proxy_protocol else None)
-        self._limits = limits or Limits()
+        self._limits = limits or ConnectionLimits()
         self._checks = checks
         self._readiness = readiness
         self._clock = clock
@@ -121,11 +120,7 @@ class Tracker:
         """Serve the clients of these sockets (`relay.listening_sockets`), and close them at the end."""
         self._fast_path = FastPath(self._answer_fast, self._delay)
         self._server = Server(self._answer, self._fast_path, self._limits, self._trusted)
-        if self._preamble == Preamble():
-            loop = asyncio.get_running_loop()
-            self._listeners = [await loop.create_server(self._server, sock=one, backlog=BACKLOG) for one in listening]
-        else:
-            self._listeners = [Acceptor(listening, self._preamble, self._server, self._refused)]
+        self._listeners = await accept_connections(listening, self._preamble, self._server, self._refused)
         self._sweeper = asyncio.create_task(self._sweep(self._server), name="tracker sweeper")
 
     def _refused(self, client: str, error: Exception) -> None:

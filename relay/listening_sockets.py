@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import Sequence
+import ssl
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,14 @@ async def listen(hosts: Sequence[str], port: int, *, reuse_port: bool = False) -
         ]
         on_failure.pop_all()
     return listening
+
+
+async def serve(
+    listening: Sequence[socket.socket], make: Callable[[], asyncio.BaseProtocol], tls: ssl.SSLContext | None = None
+) -> list[asyncio.Server]:
+    """Accept connections to these sockets with a protocol for each, and close the sockets at the end."""
+    loop = asyncio.get_running_loop()
+    return [await loop.create_server(make, sock=one, backlog=BACKLOG, ssl=tls) for one in listening]
 
 
 def listen_unix(path: Path) -> socket.socket:

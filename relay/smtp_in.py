@@ -3,15 +3,15 @@
 import asyncio
 import ssl
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
-from relay.acceptor import Acceptor, Preamble
+from relay.acceptor import Acceptor, Preamble, accept_connections
 from relay.config.bind_addresses import bind_hosts
 from relay.config.certificates import Certificate, load_certificate, read_certificate
 from relay.config.settings import Listener, Settings
 from relay.events.ports import StoreError
-from relay.listening_sockets import BACKLOG, listen
+from relay.listening_sockets import listen
 from relay.log import Emit
 from relay.proxy_protocol import ProxyHeader, ProxyHeaderError
 from relay.smtp.commands import COMMANDS
@@ -73,15 +73,15 @@ class SmtpServer:
         )
         self._service.resources.connections.add_listener(listener)
         self._connections: set[Connection] = set()
-        self._server: asyncio.Server | Acceptor | None = None
+        self._servers: Sequence[asyncio.Server | Acceptor] = ()
         self._sweeper: asyncio.Task[None] | None = None
 
     @property
     def port(self) -> int:
         """The TCP port in use; with port 0 configured, the one the system chose."""
-        if self._server is None:
+        if not self._servers:
             raise RuntimeError("the server has not been started")
-        return int(self._server.sockets[0].getsockname()[1])
+        return int(self._servers[0].sockets[0].getsockname()[1])
 
     @property
     def connections(self) -> int:
@@ -98,17 +98,11 @@ class SmtpServer:
             tls=self._service.ssl_context if listener.tls == "implicit" else None,
         )
 
-        def make(header: ProxyHeader | None = None) -> Connection:
+        def make(header: ProxyHeader | None) -> Connection:
             return Connection(self._service, COMMANDS, self._connections, header)
 
-        if preamble == Preamble():
-            loop = asyncio.get_running_loop()
-            self._server = await loop.create_server(
-                make, hosts, listener.port, backlog=BACKLOG, reuse_address=True, reuse_port=reuse_port
-            )
-        else:
-            listening = await listen(hosts, listener.port, reuse_port=reuse_port)
-            self._server = Acceptor(listening, preamble, make, self._failed)
+        listening = await listen(hosts, listener.port, reuse_port=reuse_port)
+        self._servers = await accept_connections(listening, preamble, make, self._failed)
         self._sweeper = asyncio.create_task(self._sweep_on())
 
     def _failed(self, client: str, error: OSError | ProxyHeaderError) -> None:
@@ -123,10 +117,10 @@ class SmtpServer:
         The remaining connections are then aborted; an acceptance in progress still completes.
         """
         self._service.stopping = True
-        if self._server is not None:
-            self._server.close()
-        if isinstance(self._server, Acceptor):
-            await self._server.wait_closed()
+        for server in self._servers:
+            server.close()
+            if isinstance(server, Acceptor):
+                await server.wait_closed()
 
         for connection in tuple(self._connections):
             connection.stop()

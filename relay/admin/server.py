@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from aiohttp import web
 
-from relay.listening_sockets import BACKLOG
+from relay.listening_sockets import BACKLOG, serve
 from relay.metrics import CONTENT_TYPE
 from relay.tracker import responses
 
@@ -46,10 +46,7 @@ class AdminServer:
     async def start_tcp(self, listening: Sequence[socket.socket], tls: ssl.SSLContext | None = None) -> None:
         """Serve the clients of TCP sockets, and close these at the end."""
         await self._runner.setup()
-        loop = asyncio.get_running_loop()
-        self._listeners = [
-            await loop.create_server(self._new_connection, sock=one, backlog=BACKLOG, ssl=tls) for one in listening
-        ]
+        self._listeners = await serve(listening, self._new_connection, tls)
 
     async def stop(self) -> None:
         """Stop listening, and end the requests in progress."""

@@ -13,7 +13,7 @@ from relay.config.load import source_files
 from relay.config.node_settings import settings_of_node
 from relay.config.show import plain
 from relay.dsn.bounce_rules import Rules, RulesError
-from relay.dsn.rules_file import NAME, built_in_rules, load_bounce_rules, load_own_rules
+from relay.dsn.rules_file import NAME, built_in_rules, load_bounce_rules, load_custom_rules
 
 FileStates = tuple[tuple[str, int, int, int], ...]
 """Name, inode, size and time of change of each file of the configuration; zeros for a missing one."""
@@ -49,7 +49,7 @@ class Configuration:
         self.path = path
         self._node = node
         self.in_force = settings
-        self._own_rules = load_own_rules(path)
+        self._rules = load_custom_rules(path)
         self.restart_needed: tuple[str, ...] = ()
         """Keys whose values in the file hold only after a restart."""
         self._environ = environ
@@ -61,7 +61,7 @@ class Configuration:
     @property
     def rules(self) -> Rules:
         """The bounce rules. Blocks if the built-in ones are in force and not loaded yet."""
-        return self._own_rules or built_in_rules()
+        return self._rules or built_in_rules()
 
     def read(self) -> FileContent:
         """Read and check the file. Blocks."""
@@ -93,7 +93,7 @@ class Configuration:
     def use(self, settings: Settings, rules: Rules) -> tuple[str, ...]:
         """Put settings that were read in force, except those that need a restart; return the changed sections."""
         changed = sections_changed(self._read, settings)
-        self._read, self._own_rules = settings, rules
+        self._read, self._rules = settings, rules
         self.in_force = self.after_reload(settings)
         self.restart_needed = restart_needed(settings, self.in_force)
         self._compared = None

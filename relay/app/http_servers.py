@@ -45,7 +45,7 @@ from relay.events.sink import EventSink
 from relay.http_tracker import Tracker
 from relay.inbound.imap_folders import folders_json
 from relay.people.table_editor import TableEditor
-from relay.tracker.limits import Limits
+from relay.tracker.connection_limits import ConnectionLimits
 from relay.tracker.link_blocks import BlockParser
 from relay.webhooks.control import WebhookControl
 from relay.webhooks.service import Webhooks
@@ -87,7 +87,7 @@ class HttpServers:
             sink,
             trusted_proxies=settings.tracker.trusted_proxies,
             proxy_protocol=settings.tracker.proxy_protocol,
-            limits=Limits(connections=possible_connections(Limits().connections, settings)),
+            limits=ConnectionLimits(connections=possible_connections(ConnectionLimits().connections, settings)),
             checks=self.checks,
             readiness=self.readiness,
             verification=self.inbound.owner_verification,
@@ -108,13 +108,13 @@ class HttpServers:
     async def start_admin(self) -> None:
         """Start the admin API, and the configured servers of the console and the metrics."""
         settings = self.context.settings()
-        if self.sockets.unix is not None:
+        if self.sockets.admin_socket is not None:
             events = self._event_routes()
             application = admin_application(*self._admin_routes(), events.table())
             application.middlewares.append(as_operator)
             application.on_shutdown.append(events.close)
             admin = self._server(AdminServer(application))
-            await admin.start_unix(self.sockets.unix)
+            await admin.start_unix(self.sockets.admin_socket)
         if settings.any_login:
             pages = self._console().pages()
             dev = build_dev_application(self.context, self.outbound, self.inbound, pages)

@@ -22,8 +22,8 @@ class HttpSockets:
     """The sockets of each server; none of a server without an address."""
 
     tracker: Sequence[socket.socket]
-    unix: socket.socket | None
-    """Of the admin API."""
+    admin_socket: socket.socket | None
+    """The Unix socket of the admin API."""
     dev: Sequence[socket.socket]
     """Of the pages of `relay serve --dev`."""
     admin: Sequence[socket.socket]
@@ -38,19 +38,18 @@ async def open_http_sockets(settings: Settings, stack: AsyncExitStack) -> HttpSo
     async def opened(hosts: Sequence[str], port: int, *, reuse_port: bool = False) -> Sequence[socket.socket]:
         return [stack.enter_context(one) for one in await listen(hosts, port, reuse_port=reuse_port)]
 
-    async def of(section: Listening, *, reuse_port: bool = False) -> Sequence[socket.socket]:
-        if not section.address:
-            return ()
-        return await opened(bind_hosts(settings, section), section.port, reuse_port=reuse_port)
+    async def of_section(section: Listening, *, reuse_port: bool = False) -> Sequence[socket.socket]:
+        hosts = bind_hosts(settings, section) if section.address else ()
+        return await opened(hosts, section.port, reuse_port=reuse_port)
 
-    admin, dev_port = settings.admin, urlsplit(settings.tracker.base_url).port or 80
-    path = settings.server.data_dir / admin.socket
+    path = settings.server.data_dir / settings.admin.socket
+    dev_hosts = ("127.0.0.1",) if settings.any_login else ()
     return HttpSockets(
-        tracker=await of(settings.tracker, reuse_port=settings.server.reuse_port),
-        unix=stack.enter_context(listen_unix(path)) if admin.socket else None,
-        dev=await opened(("127.0.0.1",), dev_port) if settings.any_login else (),
-        admin=await of(admin),
-        console=await of(settings.console),
-        api=await of(settings.api),
-        metrics=await of(settings.metrics),
+        tracker=await of_section(settings.tracker, reuse_port=settings.server.reuse_port),
+        admin_socket=stack.enter_context(listen_unix(path)) if settings.admin.socket else None,
+        dev=await opened(dev_hosts, urlsplit(settings.tracker.base_url).port or 80),
+        admin=await of_section(settings.admin),
+        console=await of_section(settings.console),
+        api=await of_section(settings.api),
+        metrics=await of_section(settings.metrics),
     )

@@ -5,7 +5,7 @@ import resource
 from relay.acceptor import MAX_PREAMBLES
 from relay.config import Settings
 from relay.log import Emit
-from relay.tracker.limits import Limits
+from relay.tracker.connection_limits import ConnectionLimits
 
 OTHERS = 256
 """Files beside connections: store, spool, log, renderers, admin API, temporary files of large messages."""
@@ -15,7 +15,7 @@ def needed_files(settings: Settings) -> int:
     """Return the files that are open when all limits of connections are reached."""
     accepting = sum(listener.tls == "implicit" or listener.proxy_protocol for listener in settings.listeners)
     preambles = MAX_PREAMBLES * (accepting + settings.tracker.proxy_protocol)
-    tracker = Limits().connections if settings.tracker.address else 0
+    tracker = ConnectionLimits().connections if settings.tracker.address else 0
     return settings.smtp.max_connections + preambles + tracker + settings.delivery.max_connections + OTHERS
 
 

@@ -3,10 +3,8 @@
 import asyncio
 import os
 import secrets
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, contextmanager
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.data_dir import prepare_data_dir
 from relay.app.event_sink import open_event_sink
-from relay.app.http_sockets import HttpSockets, open_http_sockets
+from relay.app.http_sockets import open_http_sockets
 from relay.app.maintenance import depth_by_state
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
@@ -27,35 +25,20 @@ from relay.clock import Clock, system_clock
 from relay.config import Settings
 from relay.domains.key_files import load_keys
 from relay.events.ports import StoreError
-from relay.events.sink import EventSink
 from relay.log import open_log
 from relay.mail.queue_id import KeyedNumbers, QueueIds
 from relay.queue.bounce_policy import BouncePolicy
 from relay.storage.open import open_store
 from relay.storage.store import Store
-from relay.webhooks.begin import begin_webhooks
+from relay.webhooks.start_positions import store_start_positions
 
 if TYPE_CHECKING:
-    from relay.app.later_parts import LaterParts
     from relay.app.local_nodes import LocalNodes
-    from relay.app.reloader import Reloader
+    from relay.app.services import Services
     from relay.http_tracker import Tracker
 
 DRAIN = 25.0
 """Seconds that in-flight transactions have after SIGTERM."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Parts:
-    """The parts of a started relay."""
-
-    store: Store
-    inbound: SmtpListeners
-    outbound: OutboundParts
-    sink: EventSink
-    reloader: "Reloader"
-    rewriter: str
-    native_faults: Sequence[str]
 
 
 class App:
@@ -72,7 +55,7 @@ class App:
         self._stack = AsyncExitStack()
         self._stopped_by = 0.0
         self._listening = False
-        self._parts: _Parts | None = None
+        self._services: Services | None = None
         self.broken = asyncio.Event()
         """Set if the queue runner has failed: the process must be restarted."""
         prepare_data_dir(settings.server)
@@ -83,7 +66,7 @@ class App:
     @property
     def store(self) -> Store:
         """The open store."""
-        return self._started().store
+        return self._started().context.store
 
     @property
     def inbound(self) -> SmtpListeners:
@@ -95,10 +78,10 @@ class App:
         """The parts that send mail."""
         return self._started().outbound
 
-    def _started(self) -> _Parts:
-        if self._parts is None:
+    def _started(self) -> "Services":
+        if self._services is None:
             raise RuntimeError("the relay is not started: await start() first")
-        return self._parts
+        return self._services
 
     def settings(self) -> Settings:
         """Return the settings in effect."""
@@ -159,47 +142,32 @@ class App:
         self.observer.metrics.deliveries.profiles = {one.name for one in outbound.explainer.profiles()}
         inbound = await open_smtp_listeners(context, outbound)
         sink = await open_event_sink(context)
-        await begin_webhooks(settings.webhooks, context.store.feed, context.store.webhooks, self._clock())
+        await store_start_positions(settings.webhooks, context.store.feed, context.store.webhooks, self._clock())
         sockets = await open_http_sockets(settings, self._stack)
-        later_stack = await self._stack.enter_async_context(AsyncExitStack())
+        services_stack = await self._stack.enter_async_context(AsyncExitStack())
         self._stack.push_async_callback(inbound.stop)
         await inbound.listen()
         self._listening = True
 
-        later, tracker = await self._open_later(context, inbound, outbound, sink, sockets, later_stack)
-        later.start_tasks(context, tallies)
-        return later.others, tracker
-
-    async def _open_later(
-        self,
-        context: AppContext,
-        inbound: SmtpListeners,
-        outbound: OutboundParts,
-        sink: EventSink,
-        sockets: HttpSockets,
-        stack: AsyncExitStack,
-    ) -> tuple["LaterParts", "Tracker | None"]:
-        """Build and start the parts that open after the listeners of mail, and return them and the tracker."""
         # In a thread: mail is accepted meanwhile. The rules first, because a refusal waits for them.
-        with _short_turns():
-            await asyncio.to_thread(lambda: self.configuration.rules)
-            build = await asyncio.to_thread(_later_parts_builder)
-        later = build(
+        await asyncio.to_thread(lambda: self.configuration.rules)
+        build = await asyncio.to_thread(_services_builder)
+        self._services = services = build(
             self,
             context,
             outbound,
             inbound,
+            sink,
             sockets,
-            stack=stack,
+            stack=services_stack,
             node=self._node,
             exposition=self.observer.metrics.exposition,
         )
-        self._parts = _Parts(
-            context.store, inbound, outbound, sink, later.reloader, later.rewriter, later.native_faults
-        )
-        for fault in later.native_faults:
+        for fault in services.native_faults:
             self.log("server.stale_code", reason=fault)
-        return later, await later.start(sink)
+        tracker = await services.start()
+        services.start_tasks(context, tallies)
+        return services.others, tracker
 
     async def _context(self, settings: Settings) -> AppContext:
         wake = asyncio.Event()
@@ -279,19 +247,8 @@ class App:
             self.broken.set()
 
 
-def _later_parts_builder() -> Callable[..., "LaterParts"]:
-    """Import what opens after the listeners of mail. Blocks for half a second."""
-    from relay.app.later_parts import build_later_parts
+def _services_builder() -> Callable[..., "Services"]:
+    """Import what starts after the listeners of mail. Blocks for half a second."""
+    from relay.app.services import build_services
 
-    return build_later_parts
-
-
-@contextmanager
-def _short_turns() -> Iterator[None]:
-    """Switch between threads ten times as often: each step of a client's session waits for one that computes."""
-    usual = sys.getswitchinterval()
-    sys.setswitchinterval(usual / 10)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(usual)
+    return build_services

@@ -22,7 +22,7 @@ _CLIENT = "127.0.0.1"
 """Client of the requests of reactions."""
 
 
-class OpenTracker(Protocol):
+class ListeningTracker(Protocol):
     """The tracker, whose modules of HTTP are loaded after those of mail."""
 
     @property
@@ -38,7 +38,7 @@ class Simulation:
 
     def __init__(self, context: AppContext) -> None:
         self.inbound: InboundHandler | None = None
-        self.tracker: OpenTracker | None = None
+        self.tracker: ListeningTracker | None = None
         self.tracker_opened = asyncio.Event()
         """Set when the tracker is open, or is known to have no address: mail is accepted before."""
         self._resources = Resources(

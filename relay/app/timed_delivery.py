@@ -8,8 +8,8 @@ from relay.metrics.durations import Durations
 from relay.metrics.queue_figures import provider_label
 from relay.queue.outcome import Outcome
 from relay.queue.ports import Delivery, DeliveryJob, Renderer
+from relay.render.message import Rendering, RenderInput
 from relay.render.renderer import ContentFiles
-from relay.render.rendering import Rendering, RenderInput
 
 
 class TimedDelivery:

@@ -31,8 +31,8 @@ from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.policy.decide import author_of, message_policy, reply_handling
 from relay.policy.dialect_rules import dialect_context, dialect_rules
 from relay.policy.message_facts import MessageFacts, parse_facts
+from relay.render.message import RenderInput
 from relay.render.render import explain
-from relay.render.rendering import RenderInput
 from relay.rewrite.message import Rewritten
 from relay.rewrite.tokens import Keyring, new_key, parse_keyring
 from relay.submission.build import added_fields

@@ -8,8 +8,8 @@ Other mail is ordinary and never a bounce: a note must come from a mail system a
 
 from dataclasses import replace
 
+from relay.dsn.address_pattern import ADDRESS, clean_address, is_mail_system
 from relay.dsn.auto_reply import is_auto_reply
-from relay.dsn.printed_address import ADDRESS, clean_address, is_machine
 from relay.dsn.reply_parts import phase_of, smtp_code, status_in
 from relay.dsn.report import Action, Feedback, Kind, Recipient, Report
 from relay.dsn.report_fields import DeliveryStatus, looks_like_status, parse_feedback, parse_status
@@ -193,7 +193,7 @@ def _named_in_note(mail: Received, named: list[str]) -> tuple[Recipient, ...]:
 
     in_subject = [address for address in ADDRESS.findall(mail.subject) if address not in people]
     returned_to = [] if mail.returns_report else ADDRESS.findall(mail.returned.get("to"))
-    addressed = [one for one in dict.fromkeys(returned_to or in_subject) if not is_machine(one)]
+    addressed = [one for one in dict.fromkeys(returned_to or in_subject) if not is_mail_system(one)]
     if mail.is_open:
         return tuple(prose.about(one, action) for one in addressed if one not in people)
     return tuple(prose.about(one, action) for one in addressed) or prose.recipients([], [], action)

@@ -6,7 +6,7 @@ Addresses, hosts, IP addresses and links become tokens, because words within the
 import re
 from dataclasses import dataclass
 
-from relay.dsn.printed_address import ADDRESS
+from relay.dsn.address_pattern import ADDRESS
 
 MAX_TEXT = 2000
 """Characters of a reply that are matched. RFC 5321 allows lines of 512 octets; the meaning is in the first."""

@@ -2,7 +2,7 @@
 
 import re
 
-from relay.dsn.printed_address import ADDRESS
+from relay.dsn.address_pattern import ADDRESS
 
 _STATUS = re.compile(r"(?<![\d.])([245])\.(\d{1,3})\.(\d{1,3})(?![\d.]|\.\d)")
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+from relay.dsn.address_pattern import ADDRESS, clean_address
 from relay.dsn.mime_parts import Header
-from relay.dsn.printed_address import ADDRESS, clean_address
 from relay.dsn.reply_parts import phase_of, smtp_code, status_in
 from relay.dsn.report import Action, Feedback, Recipient
 

@@ -12,10 +12,10 @@ NAME = "bounce_rules.toml"
 
 def load_bounce_rules(config: Path | None) -> Rules:
     """Load the rules; raise RulesError naming the file and every fault."""
-    return load_own_rules(config) or built_in_rules()
+    return load_custom_rules(config) or built_in_rules()
 
 
-def load_own_rules(config: Path | None) -> Rules | None:
+def load_custom_rules(config: Path | None) -> Rules | None:
     """Load the rules beside the configuration, None if there are none; raise RulesError with the faults."""
     own = config.parent / NAME if config is not None else None
     if own is None or not own.exists():

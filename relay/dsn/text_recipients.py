@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
-from relay.dsn.printed_address import ADDRESS, clean_address, is_machine
+from relay.dsn.address_pattern import ADDRESS, clean_address, is_mail_system
 from relay.dsn.report_wordings import FAILS, any_of
 
 MAX_FOUND = 100
@@ -99,7 +99,7 @@ def find(lines: list[str], skipped: set[str], machines: bool) -> list[Position]:
             one
             for one in _collect(lines, read)
             if one.address.lower() not in skipped
-            and (machines or not is_machine(one.address))
+            and (machines or not is_mail_system(one.address))
             and not _names_author(lines, one.line)
         ]
         if recipients:

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
-from relay.dsn.printed_address import ADDRESS
+from relay.dsn.address_pattern import ADDRESS
 
 
 @dataclass(frozen=True, slots=True)

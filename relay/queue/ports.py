@@ -15,8 +15,8 @@ from relay.queue.nodes import ALL_CONNECTIONS, NodeConnections
 from relay.queue.outcome import Delivered, Outcome
 from relay.queue.site import Site
 from relay.queue.site_rate import RateChange
+from relay.render.message import Rendering, RenderInput
 from relay.render.renderer import ContentFiles
-from relay.render.rendering import Rendering, RenderInput
 
 
 class RepeatedError(StoreError):

@@ -17,8 +17,8 @@ from relay.queue.refcounted import RefCounted
 from relay.queue.routing import provider_of
 from relay.queue.site import Site
 from relay.queue.site_traffic import Permit
+from relay.render.message import Rendering, RenderInput
 from relay.render.renderer import ContentFiles
-from relay.render.rendering import Rendering, RenderInput
 
 Made = tuple[Rendering, Content]
 """A rendering, and its content, which is in a file if it is large."""

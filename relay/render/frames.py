@@ -19,8 +19,8 @@ from typing import Any
 
 from relay.domains.relay_keys import Keys
 from relay.mailauth.dkim_keys import SigningKey
+from relay.render.message import RenderedContent, RenderInput
 from relay.render.message_policy import MessagePolicy, tuple_of
-from relay.render.rendering import RenderedContent, RenderInput
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.rewrite.tokens import Keyring
 

@@ -10,9 +10,9 @@ from relay.config.settings import Render as RenderSection
 from relay.domains.relay_keys import Keys
 from relay.render.failed_contents import FailedContents, key_of
 from relay.render.frames import Answer, Failed, Request, keys_for
+from relay.render.message import RenderedContent, Rendering, RenderInput, render_unmodified, reverse_path_for
 from relay.render.process_group import ProcessGroup, RenderObserver
 from relay.render.renderer import ContentFiles, MonitoredRenderer, never_down
-from relay.render.rendering import RenderedContent, Rendering, RenderInput, render_unmodified, reverse_path_for
 from relay.render.slow_flows import SlowFlows
 
 OUTSTANDING = 4
@@ -147,7 +147,9 @@ def make_renderer(
 ) -> MonitoredRenderer:
     """Return the renderer that the section `[render]` configures."""
     if section.workers == 0:
-        from relay.render.inline import InlineRenderer  # Not at the top: it loads what rewrites, as renderers do.
+        from relay.render.inline_renderer import (
+            InlineRenderer,  # Not at the top: it loads what rewrites, as renderers do.
+        )
 
         return InlineRenderer(keys, why_down)
     return RenderPool(

@@ -8,8 +8,8 @@ from dataclasses import replace
 
 from relay.domains.relay_keys import Keys
 from relay.mailauth.dkim_sign import sign
+from relay.render.message import RenderedContent, Rendering, RenderInput, outgoing_content, reverse_path_for
 from relay.render.message_policy import MessagePolicy
-from relay.render.rendering import RenderedContent, Rendering, RenderInput, outgoing, reverse_path_for
 from relay.render.substitutions import joined, placeholder_notes, with_substitutions
 from relay.rewrite.encoding import adapt_to_next_hop
 from relay.rewrite.fast_path import FastRewritten, analyse_fast, apply_fast, holds_name
@@ -77,7 +77,7 @@ def explain(message: RenderInput, recipient: int, keys: Keys) -> tuple[Rendering
 
 def _with_author_name(message: RenderInput) -> tuple[bytes, dict[str, object]]:
     """Return the outgoing content with the identity's name in a From that has none, and the note about it."""
-    content = outgoing(message)
+    content = outgoing_content(message)
     if not message.policy.author_name:
         return content, {}
     content, note = with_author_name(content, message.policy.author_name)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from relay.content_file import ContentFile, ContentWriter
 from relay.domains.relay_keys import Keys
-from relay.render.rendering import Rendering, RenderInput
+from relay.render.message import Rendering, RenderInput
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,8 +15,8 @@ from typing import BinaryIO
 
 from relay.content_file import read_whole
 from relay.render.frames import LENGTH, READY, Answer, Failed, Request, answer_frame, read_request
+from relay.render.message import RenderedContent
 from relay.render.render import render_contents
-from relay.render.rendering import RenderedContent
 
 COLLECT_EVERY = 1000
 """Answers between two garbage collections. Rendering makes little cyclic garbage. Automatic collections during a mail

@@ -6,8 +6,8 @@ from typing import Literal, Protocol
 
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
+from relay.render.message import RenderInput, outgoing_content
 from relay.render.message_policy import MessagePolicy
-from relay.render.rendering import RenderInput, outgoing
 
 _IN_REASON, _IN_EVENT = 5, 20
 """Symbols in the reason of a dropped entry, and in events, at most: those with the highest scores."""
@@ -35,7 +35,7 @@ class SpamRequest:
     def beginning(self, size: int) -> bytes:
         """Return the message as it would be sent, up to the first `size` octets of its content."""
         policy = MessagePolicy(added_fields=self.added_fields)
-        return outgoing(RenderInput(self.queue_id, 0.0, self.reverse_path, self.content[:size], policy))
+        return outgoing_content(RenderInput(self.queue_id, 0.0, self.reverse_path, self.content[:size], policy))
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,8 +18,8 @@ from aiohttp.http_exceptions import HttpProcessingError, LineTooLong
 
 from relay.proxy_protocol import ProxyHeader
 from relay.tracker.client import client_group
+from relay.tracker.connection_limits import ConnectionLimits
 from relay.tracker.fast_path import FastPath
-from relay.tracker.limits import Limits
 from relay.tracker.responses import plain
 
 MAX_TARGET = 12 * 1024
@@ -47,7 +47,7 @@ class ConnectionTable:
     Clients in `trusted` have no limit of their own.
     """
 
-    def __init__(self, limits: Limits, trusted: Container[str]) -> None:
+    def __init__(self, limits: ConnectionLimits, trusted: Container[str]) -> None:
         self._limits = limits
         self._trusted = trusted
         self._all: OrderedDict[Connection, float] = OrderedDict()
@@ -205,7 +205,7 @@ class Connection(web.RequestHandler):
 class Server(web.Server):
     """Creates a `Connection` for each accepted connection."""
 
-    def __init__(self, answer: Answer, fast_path: FastPath, limits: Limits, trusted: Container[str]) -> None:
+    def __init__(self, answer: Answer, fast_path: FastPath, limits: ConnectionLimits, trusted: Container[str]) -> None:
         super().__init__(
             answer,
             access_log=None,

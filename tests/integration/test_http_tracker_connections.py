@@ -6,7 +6,7 @@ from ipaddress import ip_network
 import pytest
 
 from relay.listening_sockets import listen
-from relay.tracker.limits import Limits
+from relay.tracker.connection_limits import ConnectionLimits
 from tests.servers.tracker_harness import CLICK, LEAVE, OPEN, Serve, serve
 from tests.servers.waiting import PATIENCE, until
 
@@ -31,7 +31,7 @@ SLOW = {
 
 @pytest.mark.parametrize("begun", SLOW.values(), ids=SLOW.keys())
 async def test_a_slow_client_is_disconnected(serve: Serve, begun: bytes) -> None:
-    served = await serve(limits=Limits(answer_timeout=0.2))
+    served = await serve(limits=ConnectionLimits(answer_timeout=0.2))
     reader, writer = await served.connect()
     writer.write(begun)
 
@@ -53,7 +53,7 @@ async def test_a_slow_client_is_disconnected(serve: Serve, begun: bytes) -> None
 
 
 async def test_a_client_that_never_reads_is_disconnected(serve: Serve) -> None:
-    served = await serve(limits=Limits(answer_timeout=0.3))
+    served = await serve(limits=ConnectionLimits(answer_timeout=0.3))
     reader, writer = await served.connect()
     reader._transport.pause_reading()
     try:
@@ -67,7 +67,7 @@ async def test_a_client_that_never_reads_is_disconnected(serve: Serve) -> None:
 
 
 async def test_too_many_connections_of_an_address_close_its_oldest_only(serve: Serve) -> None:
-    served = await serve(limits=Limits(connections_per_client=5))
+    served = await serve(limits=ConnectionLimits(connections_per_client=5))
     other = await served.connect("127.0.0.2")
     mine = [await served.connect() for _ in range(20)]
     await until(lambda: served.tracker.connections == 6)
@@ -81,7 +81,7 @@ async def test_too_many_connections_of_an_address_close_its_oldest_only(serve: S
 
 
 async def test_too_many_connections_in_all_close_the_longest_waiting(serve: Serve) -> None:
-    served = await serve(limits=Limits(connections=3))
+    served = await serve(limits=ConnectionLimits(connections=3))
     clients = [await served.connect(f"127.0.0.{number}") for number in range(2, 5)]
     await until(lambda: served.tracker.connections == 3)
     reader, writer = clients[0]
@@ -110,7 +110,7 @@ async def test_forwarded_for_of_other_clients_is_ignored(serve: Serve) -> None:
 
 
 async def test_a_trusted_proxy_has_no_connection_limit(serve: Serve) -> None:
-    served = await serve(trusted_proxies=[ip_network("127.0.0.1")], limits=Limits(connections_per_client=2))
+    served = await serve(trusted_proxies=[ip_network("127.0.0.1")], limits=ConnectionLimits(connections_per_client=2))
     for _ in range(10):
         await served.connect()
     await until(lambda: served.tracker.connections == 10)

@@ -13,9 +13,9 @@ from relay.domains.relay_keys import Keys
 from relay.mail.dot_stuffing import normalise
 from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import SigningKey, generate_key, load_key
+from relay.render.message import RenderInput
 from relay.render.message_policy import MessagePolicy
 from relay.render.render import render
-from relay.render.rendering import RenderInput
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
 from tests.dkim_verifiers import dkimpy, mail_dkim, opendkim

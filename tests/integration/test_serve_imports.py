@@ -40,7 +40,7 @@ main()
 OF_HTTP = {"aiohttp", "jinja2", "relay.api", "relay.console", "relay.admin", "relay.dev", "relay.http_tracker"}
 """Modules of servers and clients of HTTP, which open after the listeners of mail."""
 
-LATER = {"relay.webhooks.service", "relay.webhooks.bodies", "relay.app.later_parts", "relay.app.background_tasks"}
+LATER = {"relay.webhooks.service", "relay.webhooks.bodies", "relay.app.services", "relay.app.background_tasks"}
 
 NEVER = {
     "psycopg",

@@ -12,9 +12,9 @@ from relay.events.event import Event, Kind
 from relay.metrics import Metrics
 from relay.resolver import Resolver
 from relay.storage.postgres.store import PostgresStore
-from relay.webhooks.begin import begin_webhooks
 from relay.webhooks.report import WebhookReport
 from relay.webhooks.service import Webhooks
+from relay.webhooks.start_positions import store_start_positions
 from tests.contract.values import NOW
 from tests.servers.waiting import until
 from tests.servers.webhook_harness import enqueue, invoice, webhook_settings
@@ -55,7 +55,7 @@ async def nodes(postgres: str, folder: Path, url: str) -> AsyncIterator[list[Nod
         (folder / name).mkdir()
         found.append(Node(await PostgresStore.open(postgres, folder / name, now=NOW), url))
     found[0].leads = True
-    await begin_webhooks(
+    await store_start_positions(
         list(found[0].webhooks.configured().values()), found[0].store.feed, found[0].store.webhooks, NOW
     )
     tasks = [asyncio.create_task(node.webhooks.run()) for node in found]

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.render.frames import LENGTH, FrameError, answer_frame, read_answer
-from relay.render.rendering import RenderedContent
+from relay.render.message import RenderedContent
 
 TEXTS = st.text(max_size=50).filter(str.isprintable)
 NOTES = st.dictionaries(TEXTS, st.one_of(TEXTS, st.booleans(), st.integers(0, 10**6), st.lists(TEXTS, max_size=5)))

@@ -25,7 +25,7 @@ from relay.queue.ports import Delivery, DeliveryJob, EntryQuery
 from relay.queue.runner import Runner
 from relay.queue.site_rate import RateChange
 from relay.queue.site_rates import SiteRates
-from relay.render.inline import InlineRenderer
+from relay.render.inline_renderer import InlineRenderer
 from relay.render.message_policy import MessagePolicy
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import new_key, parse_keyring

@@ -11,9 +11,9 @@ import pytest
 from relay.domains.relay_keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.render import process as render_process
+from relay.render.message import RenderInput
 from relay.render.message_policy import MessagePolicy
 from relay.render.pool import RenderPool
-from relay.render.rendering import RenderInput
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring
 from tests.servers.waiting import PATIENCE

@@ -7,13 +7,13 @@ import pytest
 from relay.acceptor import MAX_PREAMBLES
 from relay.app.open_files import OTHERS, needed_files, possible_connections, raise_file_limit
 from relay.config.settings import Settings
-from relay.tracker.limits import Limits
+from relay.tracker.connection_limits import ConnectionLimits
 
 SETTINGS = Settings.model_validate({"smtp": {"max_connections": 300}, "delivery": {"max_connections": 20}})
 
 
 def test_every_connection_needs_a_file() -> None:
-    assert needed_files(SETTINGS) == 300 + 20 + Limits().connections + OTHERS
+    assert needed_files(SETTINGS) == 300 + 20 + ConnectionLimits().connections + OTHERS
 
     listener = {"name": "a", "address": "127.0.0.1:0", "tls": "implicit"}
     secure = Settings.model_validate({"listener": [listener], "tracker": {"address": ""}})

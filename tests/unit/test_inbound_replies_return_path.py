@@ -4,7 +4,7 @@ from relay.events.event import Kind
 from relay.mail.queue_id import queue_id
 from relay.mail.received import loop_field
 from relay.mail.srs import DAY, srs_encode
-from relay.render.rendering import RenderInput, reverse_path_for
+from relay.render.message import RenderInput, reverse_path_for
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.rewrite.tokens import Token, sign_address_token
 from tests.servers.dns_server import DnsServer

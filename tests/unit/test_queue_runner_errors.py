@@ -20,7 +20,7 @@ from relay.queue.message import Settlement
 from relay.queue.outcome import Outcome, Refused
 from relay.queue.ports import DeliveryJob
 from relay.queue.site import Site
-from relay.render.rendering import Rendering, RenderInput
+from relay.render.message import Rendering, RenderInput
 from relay.storage.integrity import CHANGED
 from tests.unit.queue_harness import (
     BUSY,

@@ -20,8 +20,8 @@ from relay.render.frames import (
     read_request,
     request_frame,
 )
+from relay.render.message import RenderInput
 from relay.render.message_policy import MessagePolicy
-from relay.render.rendering import RenderInput
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.rewrite.tokens import Keyring
 

@@ -12,9 +12,9 @@ from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key
 from relay.policy.decide import exclusion_scope, list_unsubscribe_of
 from relay.policy.message_facts import parse_facts
+from relay.render.message import RenderInput
 from relay.render.message_policy import MessagePolicy
 from relay.render.render import render
-from relay.render.rendering import RenderInput
 from relay.rewrite.options import ListUnsubscribe
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token
 from relay.suppression.exclusion import ExclusionScope

@@ -17,7 +17,7 @@ from relay.domains.relay_keys import Keys
 from relay.limits.priority import Flow
 from relay.mailauth.dkim_keys import generate_key, load_key
 from relay.render import process as render_process
-from relay.render.inline import InlineRenderer
+from relay.render.inline_renderer import InlineRenderer
 from relay.render.pool import OUTSTANDING
 from relay.render.render import render
 from relay.render.renderer import ContentFiles

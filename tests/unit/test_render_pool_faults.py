@@ -13,10 +13,10 @@ from relay.limits.priority import Flow
 from relay.mail.queue_id import queue_id
 from relay.render import frames as render_frames
 from relay.render import process as render_process
+from relay.render.message import Rendering, reverse_path_for
 from relay.render.pool import MAX_CPU, OUTSTANDING
 from relay.render.process import RendererProcess
 from relay.render.render import render
-from relay.render.rendering import Rendering, reverse_path_for
 from tests.servers.waiting import PATIENCE
 from tests.unit.render_pool_harness import BLOAT, CONTENT, KEYS, POLICY, RING, STORED, pool, program
 

@@ -11,9 +11,9 @@ from relay.domains.relay_keys import Keys
 from relay.mail.queue_id import queue_id
 from relay.mail.srs import srs_decode
 from relay.mailauth.dkim_keys import SigningKey, dns_record, generate_key, load_key
+from relay.render.message import RenderInput, outgoing_content, render_unmodified, reverse_path_for
 from relay.render.message_policy import MessagePolicy
 from relay.render.render import MAX_HTML, explain, render
-from relay.render.rendering import RenderInput, outgoing, render_unmodified, reverse_path_for
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_address_token
 
@@ -88,15 +88,18 @@ class TestRemovedFields:
     )
     def test_hidden_recipients_and_instructions_do_not_leave(self, hidden: bytes) -> None:
         for content in (hidden + HEADER, HEADER + hidden, HEADER.replace(b"Subject", hidden + b"Subject")):
-            assert outgoing(replace(PLAIN, content=content + BODY)) == b"Received: from x\r\n" + HEADER + BODY
+            assert outgoing_content(replace(PLAIN, content=content + BODY)) == b"Received: from x\r\n" + HEADER + BODY
 
     @pytest.mark.parametrize("kept", [b"X-Relayed: yes\r\n", b"Bccx: a\r\n", b"X-Relay: a\r\n", b"Subject: Bcc: a\r\n"])
     def test_others_stay(self, kept: bytes) -> None:
-        assert outgoing(replace(PLAIN, content=kept + HEADER + BODY)) == b"Received: from x\r\n" + kept + HEADER + BODY
+        assert (
+            outgoing_content(replace(PLAIN, content=kept + HEADER + BODY))
+            == b"Received: from x\r\n" + kept + HEADER + BODY
+        )
 
     def test_the_body_is_left_alone(self) -> None:
         body = b"\r\nBcc: told@x.test\r\nX-Relay-Tag: told\r\n"
-        assert outgoing(replace(PLAIN, content=HEADER + body)).endswith(body)
+        assert outgoing_content(replace(PLAIN, content=HEADER + body)).endswith(body)
 
 
 class TestReversePath:

@@ -11,9 +11,9 @@ from relay.mail.queue_id import queue_id
 from relay.policy.decide import ReplyHandling, message_policy
 from relay.policy.message_facts import parse_facts
 from relay.render.frames import keys_for
+from relay.render.message import Rendering, RenderInput
 from relay.render.message_policy import MessagePolicy
 from relay.render.render import explain, render
-from relay.render.rendering import Rendering, RenderInput
 from relay.rewrite.links import Reason
 from relay.rewrite.options import Tracking
 from relay.rewrite.tokens import Keyring, Kind, Token, verify_token

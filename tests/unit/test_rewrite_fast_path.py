@@ -7,9 +7,9 @@ import pytest
 
 from relay.domains.relay_keys import Keys
 from relay.mail.queue_id import queue_id
+from relay.render.message import RenderInput
 from relay.render.message_policy import MessagePolicy
 from relay.render.render import render
-from relay.render.rendering import RenderInput
 from relay.rewrite import fast_path
 from relay.rewrite.fast_path import analyse_fast, apply_fast
 from relay.rewrite.message import rewrite

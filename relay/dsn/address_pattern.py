@@ -59,6 +59,6 @@ def clean_address(text: str) -> str:
     return address if any(map(str.isalnum, address)) else ""
 
 
-def is_machine(address: str) -> bool:
+def is_mail_system(address: str) -> bool:
     """Whether an address belongs to a mail system, not a person."""
     return _MACHINES.match(address) is not None

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ConnectionLimits:
     """Maximum of connections, in all and per client, and seconds without an answer after which one is closed."""
 
     connections: int = 2000

@@ -1,7 +1,7 @@
-"""The parts that open after the SMTP listeners: webhooks, tracker, admin API, console and background tasks.
+"""The services beside mail: webhooks, tracker, admin API, console, reload and background tasks.
 
-Their modules, above all those of HTTP, take as long to import as all others. `relay.app.relay` imports this one when
-mail is accepted already (decision 0064).
+They start after the listeners of mail. Their modules, above all those of HTTP, take as long to import as all others.
+`relay.app.relay` imports this one when mail is accepted already (decision 0064).
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -28,8 +28,8 @@ from relay.http_tracker import Tracker
 from relay.webhooks.service import Webhooks
 
 
-class RelayAnswers(Protocol):
-    """What the HTTP servers answer for the relay."""
+class RelayControl(Protocol):
+    """What the HTTP servers show of the relay, and change."""
 
     @property
     def configuration(self) -> Configuration:
@@ -52,12 +52,13 @@ class RelayAnswers(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class LaterParts:
-    """The parts that are built when the SMTP listeners are open."""
+class Services:
+    """The services, with the parts of the mail that they show and change."""
 
     context: AppContext
     outbound: OutboundParts
     inbound: SmtpListeners
+    sink: EventSink
     webhooks: Webhooks
     http: HttpServers
     reloader: Reloader
@@ -67,9 +68,9 @@ class LaterParts:
     native_faults: Sequence[str] = tuple(NATIVE_FAULTS)
     """Why compiled code is not used. Looked up late: the compiled rewriter loads its Python twin."""
 
-    async def start(self, sink: EventSink) -> Tracker | None:
+    async def start(self) -> Tracker | None:
         """Start the HTTP servers, and return the tracker."""
-        tracker = await self.http.start_tracker(sink)
+        tracker = await self.http.start_tracker(self.sink)
         self.outbound.simulation.tracker_opened.set()
         if self.context.settings().tracker.guard:
             await self.outbound.monitor.start()
@@ -81,18 +82,19 @@ class LaterParts:
         start_background_tasks(context, self.inbound, self.outbound, self.webhooks, tallies)
 
 
-def build_later_parts(
-    answers: RelayAnswers,
+def build_services(
+    answers: RelayControl,
     context: AppContext,
     outbound: OutboundParts,
     inbound: SmtpListeners,
+    sink: EventSink,
     sockets: HttpSockets,
     *,
     stack: AsyncExitStack,
     node: int,
     exposition: Callable[[], bytes],
-) -> LaterParts:
-    """Return the parts. `stack` closes what they open. `node` is the number of one of several nodes, else 0."""
+) -> Services:
+    """Return the services. `stack` closes what they open. `node` is the number of one of several nodes, else 0."""
     context = replace(context, stack=stack)
     webhooks = open_webhooks(context)
     others = local_nodes(context.settings(), node)
@@ -120,4 +122,4 @@ def build_later_parts(
         webhooks=webhooks,
         resume_changed=http.provider_routes().resume_changed,
     )
-    return LaterParts(context, outbound, inbound, webhooks, http, reloader, others)
+    return Services(context, outbound, inbound, sink, webhooks, http, reloader, others)

@@ -8,7 +8,7 @@ from relay.webhooks.filters import senders_of
 from relay.webhooks.ports import WebhookStore
 
 
-async def begin_webhooks(webhooks: Sequence[Webhook], feed: EventFeed, store: WebhookStore, now: float) -> None:
+async def store_start_positions(webhooks: Sequence[Webhook], feed: EventFeed, store: WebhookStore, now: float) -> None:
     """Store where webhooks begin that have no place in the feed yet. Raises StoreError."""
     if webhooks:
         end = await feed.end()

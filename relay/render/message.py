@@ -55,10 +55,11 @@ class Rendering:
 
 def render_unmodified(message: RenderInput, recipient: int, keys: Keys, reason: str) -> Rendering:
     """Return the message neither rewritten nor adapted nor signed, for when rendering itself failed."""
-    return Rendering(reverse_path_for(message, recipient, keys.tokens), outgoing(message), {"skipped": [reason]})
+    path = reverse_path_for(message, recipient, keys.tokens)
+    return Rendering(path, outgoing_content(message), {"skipped": [reason]})
 
 
-def outgoing(message: RenderInput) -> bytes:
+def outgoing_content(message: RenderInput) -> bytes:
     """Return the content before rewriting: our fields added in front; X-Relay-*, Bcc and fields of dialects removed.
 
     Nothing is removed from a forwarded message, because its signatures must stay valid.

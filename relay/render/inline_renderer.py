@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from relay.render.message import Rendering, RenderInput
 from relay.render.render import render
 from relay.render.renderer import ContentFiles, MonitoredRenderer
-from relay.render.rendering import Rendering, RenderInput
 
 
 class InlineRenderer(MonitoredRenderer):
