@@ -134,7 +134,7 @@ class Acceptor:
 async def accept_connections(
     listening: Sequence[socket.socket], preamble: Preamble, make: Make, failed: Failed
 ) -> "Sequence[asyncio.Server | Acceptor]":
-    """Accept connections to these sockets, and close them at the end. The event loop does it if there is no preamble."""
+    """Accept connections to these sockets, and close them at the end; without a preamble by the event loop alone."""
     if preamble == Preamble():
         return await serve(listening, lambda: make(None))
     return [Acceptor(listening, preamble, make, failed)]
