@@ -1,6 +1,7 @@
 """The SMTP server of one listener: opens its socket and serves each client with a connection of `relay.smtp`."""
 
 import asyncio
+import socket
 import ssl
 import time
 from collections.abc import Awaitable, Callable, Sequence
@@ -88,11 +89,9 @@ class SmtpServer:
         """Number of connected clients."""
         return len(self._connections)
 
-    async def start(self) -> None:
-        """Listen. Raises OSError when the address is not available."""
+    async def start(self, listening: Sequence[socket.socket] = ()) -> None:
+        """Accept connections to these sockets, or listen. Raises OSError when the address is not available."""
         listener = self._service.listener
-        settings = self._service.settings()
-        hosts, reuse_port = bind_hosts(settings, listener), settings.server.reuse_port
         preamble = Preamble(
             proxies=listener.trusted_proxies if listener.proxy_protocol else None,
             tls=self._service.ssl_context if listener.tls == "implicit" else None,
@@ -101,7 +100,10 @@ class SmtpServer:
         def make(header: ProxyHeader | None) -> Connection:
             return Connection(self._service, COMMANDS, self._connections, header)
 
-        listening = await listen(hosts, listener.port, reuse_port=reuse_port)
+        if not listening:
+            settings = self._service.settings()
+            hosts, reuse_port = bind_hosts(settings, listener), settings.server.reuse_port
+            listening = await listen(hosts, listener.port, reuse_port=reuse_port)
         self._servers = await accept_connections(listening, preamble, make, self._failed)
         self._sweeper = asyncio.create_task(self._sweep_on())
 

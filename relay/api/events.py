@@ -23,7 +23,6 @@ from relay.webhooks.bodies import EventBody
 from relay.webhooks.build import build
 from relay.webhooks.feed import EventFeed, Position, PositionError, parse_position
 from relay.webhooks.filters import Filter, restricted, restricted_to_domains
-from relay.webhooks.schemas import event_schemas
 
 MAX_EVENTS = 1000
 """Events of one answer, at most."""
@@ -66,7 +65,7 @@ PARAMETERS = (
 class EventPage(BaseModel):
     """A page of the feed."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
     events: tuple[EventBody, ...]
     next: str = Field(description="The parameter `after` of the next request, also at the end", examples=["0-4711"])
@@ -81,7 +80,6 @@ EVENTS = Operation(
     parameters=PARAMETERS,
     answer=EventPage,
     streams=True,
-    examples=tuple(event_schemas().values()),
 )
 
 

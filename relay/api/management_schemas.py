@@ -12,13 +12,13 @@ from relay.verification.challenge import DIGITS
 class Answer(BaseModel):
     """Rows have further fields, as the commands with --json show them."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="allow")
 
 
 class RequestBody(BaseModel):
     """A key that is not known is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="forbid")
 
 
 class SuppressionRow(Answer):

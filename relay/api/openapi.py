@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 from relay.api.operations import Operation, Parameter, has_required_key
 from relay.api.problems import PROBLEM_TYPE
 from relay.api.responses import Problem
+from relay.webhooks.schemas import event_schemas
 
 _REF = "#/components/schemas/{model}"
 
@@ -44,7 +45,7 @@ def openapi(operations: Sequence[Operation], version: str) -> dict[str, Any]:
         "paths": paths,
         "security": [{"basic": []}, {"bearer": []}],
         "components": {
-            "schemas": {**schemas.get("$defs", {}), **_further(operations)},
+            "schemas": {**schemas.get("$defs", {}), **_event_types(operations)},
             "securitySchemes": {
                 "basic": {"type": "http", "scheme": "basic", "description": "Name and secret of a credential"},
                 "bearer": {"type": "http", "scheme": "bearer", "description": "NAME:SECRET of a credential"},
@@ -96,11 +97,12 @@ def _reference(model: type[BaseModel]) -> dict[str, Any]:
     return {"$ref": _REF.format(model=model.__name__)}
 
 
-def _further(operations: Sequence[Operation]) -> dict[str, Any]:
-    """Return the schemas of further forms, by title."""
+def _event_types(operations: Sequence[Operation]) -> dict[str, Any]:
+    """Return the schemas of the types of events by title, if an operation answers with events."""
+    if not any(operation.streams for operation in operations):
+        return {}
     found: dict[str, Any] = {}
-    for operation in operations:
-        for schema in operation.examples:
-            own = {key: value for key, value in schema.items() if key not in ("$defs", "$schema")}
-            found |= {**schema.get("$defs", {}), str(schema["title"]): own}
+    for schema in event_schemas().values():
+        own = {key: value for key, value in schema.items() if key not in ("$defs", "$schema")}
+        found |= {**schema.get("$defs", {}), str(schema["title"]): own}
     return found

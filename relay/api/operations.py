@@ -41,9 +41,7 @@ class Operation:
     status: int = 200
     """Status of the answer."""
     streams: bool = False
-    """Whether the answer may be a stream of events too (`text/event-stream`)."""
-    examples: Sequence[Mapping[str, Any]] = ()
-    """Further schemas that the answer has, such as those of the types of events."""
+    """Whether the answer has events, and may be a stream of them (`text/event-stream`)."""
 
 
 @dataclass(frozen=True, slots=True)

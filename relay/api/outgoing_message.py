@@ -120,7 +120,9 @@ MailboxText = Annotated[str, Field(max_length=1000, examples=["Ada <ada@example.
 class _Model(BaseModel):
     """A frozen model without unknown keys. Its errors never have the value, which may be private."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, defer_build=True, hide_input_in_errors=True, populate_by_name=True
+    )
 
 
 class Attachment(_Model):

@@ -14,7 +14,7 @@ from relay.reports.serialize import time_json
 
 
 class _Answer(BaseModel):
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(defer_build=True, frozen=True)
 
 
 class RecipientAnswer(_Answer):
@@ -63,7 +63,7 @@ class BatchAnswer(_Answer):
 class StoredRecipient(_Answer):
     """One recipient, as it is now."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="allow")
 
     recipient: str
     status: str = Field(description="created, processed, deferred, held, delivered, bounced or dropped")
@@ -77,7 +77,7 @@ class StoredRecipient(_Answer):
 class StoredMessage(_Answer):
     """A message with its recipients and its events."""
 
-    model_config = ConfigDict(frozen=True, extra="allow", populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="allow", populate_by_name=True)
 
     queue_id: str
     message_id: str
@@ -95,7 +95,7 @@ class StoredMessage(_Answer):
 class ListedMessage(_Answer):
     """A message with its recipients."""
 
-    model_config = ConfigDict(frozen=True, populate_by_name=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, populate_by_name=True)
 
     queue_id: str
     message_id: str

@@ -17,10 +17,9 @@ from relay.api.vendors.mailgun_lists import Lists
 from relay.api.vendors.routes import Sending
 from relay.api.vendors.services import service_routes, services
 from relay.app.context import AppContext
-from relay.app.outbound_parts import OutboundParts
+from relay.app.mail_parts import MailParts
 from relay.app.people import open_people
 from relay.app.queue_routes import queue_routes
-from relay.app.smtp_listeners import SmtpListeners
 from relay.config.settings import Settings
 from relay.webhooks.feed import EventFeed
 
@@ -30,8 +29,7 @@ class ApiBuilder:
     """Builds the application of the API."""
 
     context: AppContext
-    outbound: OutboundParts
-    inbound: SmtpListeners
+    mail: MailParts
     feed: EventFeed
 
     def application(self, managed: Sequence[Sequence[web.RouteDef]], events: EventRoutes) -> web.Application:
@@ -46,12 +44,12 @@ class ApiBuilder:
     def _message_routes(self) -> MessageRoutes:
         context = self.context
         submitter = Submitter(
-            context.settings, self.inbound.submission, context.store.reports, context.observer.store_trouble
+            context.settings, self.mail.submission.handler, context.store.reports, context.observer.store_trouble
         )
         return MessageRoutes(
             context.settings,
             submitter,
-            queue_routes(self.context, self.outbound),
+            queue_routes(self.context, self.mail.outbound),
             context.store.reports,
             SentCopyRoutes(context.store.sent_copies),
         )
@@ -64,11 +62,11 @@ class ApiBuilder:
         return service_routes(access, services(settings, sending, self.feed, lists))
 
     def _access(self) -> Access:
-        keys = self.inbound.credential_keys
+        keys = self.mail.submission.credential_keys
 
         async def authenticate(settings: Settings, username: str, secret: str) -> str | None:
             found = await keys.authenticate(settings, username, secret)
             return found.credential if found else None
 
-        audit = open_people(self.context, self.outbound).audit
+        audit = open_people(self.context, self.mail.outbound).audit
         return Access(self.context.settings, authenticate, self.context.clock, audit)

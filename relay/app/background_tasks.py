@@ -5,25 +5,22 @@ from functools import partial
 from relay.app.context import AppContext
 from relay.app.identity_pauses import ReputationWatch
 from relay.app.log_export import LogExporter
+from relay.app.mail_parts import MailParts
 from relay.app.maintenance import Maintenance
 from relay.app.measurements import Measurements
 from relay.app.nightly_audit import NightlyAudit
-from relay.app.outbound_parts import OutboundParts
 from relay.app.search_index import SearchIndexer
-from relay.app.smtp_listeners import SmtpListeners
 from relay.app.supervisor import Supervisor
 from relay.app.tallies import TallyWriter
 from relay.webhooks.service import Webhooks
 
 
-def start_background_tasks(
-    context: AppContext, inbound: SmtpListeners, outbound: OutboundParts, webhooks: Webhooks, tallies: TallyWriter
-) -> None:
+def start_background_tasks(context: AppContext, mail: MailParts, webhooks: Webhooks, tallies: TallyWriter) -> None:
     """Start the supervised tasks. They end with the relay."""
     supervisor = Supervisor(context.log)
     context.stack.push_async_callback(supervisor.stop)
-    _keep_mail_tasks(supervisor, context, inbound, outbound)
-    _keep_own_tasks(supervisor, context, inbound, outbound)
+    _keep_mail_tasks(supervisor, context, mail)
+    _keep_own_tasks(supervisor, context, mail)
     supervisor.keep("webhooks", webhooks.run)
     supervisor.keep("tallies", tallies.run)
     if context.settings().log.otlp_url:
@@ -39,24 +36,21 @@ def _log_exporter(context: AppContext) -> LogExporter:
     return exporter
 
 
-def _keep_mail_tasks(
-    supervisor: Supervisor, context: AppContext, inbound: SmtpListeners, outbound: OutboundParts
-) -> None:
+def _keep_mail_tasks(supervisor: Supervisor, context: AppContext, mail: MailParts) -> None:
     """Start the tasks that decide when and how mail leaves, and fetch mail."""
+    outbound, inbound = mail.outbound, mail.inbound
     supervisor.keep("oauth", outbound.oauth.run)
     supervisor.keep("imap", inbound.poller.run)
-    supervisor.keep("reputation", _reputation(context, outbound).run)
+    supervisor.keep("reputation", _reputation(context, mail).run)
     supervisor.keep("pauses", outbound.runner.shared_pauses.keep_fresh)
     supervisor.keep("mail exchangers", inbound.exchangers.run)
     supervisor.keep("site rates", outbound.runner.shared_rates.keep_fresh)
     supervisor.keep("earlier slots", outbound.advancer.run)
 
 
-def _keep_own_tasks(
-    supervisor: Supervisor, context: AppContext, inbound: SmtpListeners, outbound: OutboundParts
-) -> None:
+def _keep_own_tasks(supervisor: Supervisor, context: AppContext, mail: MailParts) -> None:
     """Start the tasks that look after the relay itself, and after those who may use it."""
-    store, observer = context.store, context.observer
+    store, observer, outbound = context.store, context.observer, mail.outbound
     measurements = Measurements(
         context.settings,
         store.queue,
@@ -73,21 +67,21 @@ def _keep_own_tasks(
     supervisor.keep("audit", audit.run)
     supervisor.keep("search index", SearchIndexer(store.searches, store.nodes, observer, context.clock).run)
     supervisor.keep("domain watch", outbound.signing.watch.run)
-    supervisor.keep("credentials", partial(inbound.credential_keys.keep_fresh, observer.store_trouble))
-    supervisor.keep("certificates", inbound.certificates.run)
+    supervisor.keep("credentials", partial(mail.submission.credential_keys.keep_fresh, observer.store_trouble))
+    supervisor.keep("certificates", mail.listeners.certificates.run)
     if context.settings().tracker.guard:
         supervisor.keep("tracking guard", outbound.monitor.run)
     supervisor.keep("alerts", outbound.alerts.run)
-    supervisor.keep("codes of the page", inbound.owner_verification.run)
-    supervisor.keep("verified senders", inbound.verifier.proven.keep_fresh)
+    supervisor.keep("codes of the page", mail.inbound.owner_verification.run)
+    supervisor.keep("verified senders", mail.submission.proven.keep_fresh)
 
 
-def _reputation(context: AppContext, outbound: OutboundParts) -> ReputationWatch:
+def _reputation(context: AppContext, mail: MailParts) -> ReputationWatch:
     return ReputationWatch(
         context.settings,
         context.observer.outcomes,
         context.store.outcomes,
-        outbound.identity_pauses,
+        mail.outbound.identity_pauses,
         context.observer,
         context.clock,
     )

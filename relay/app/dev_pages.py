@@ -3,17 +3,14 @@
 from aiohttp import web
 
 from relay.app.context import AppContext
-from relay.app.outbound_parts import OutboundParts
-from relay.app.smtp_listeners import SmtpListeners
+from relay.app.mail_parts import MailParts
 from relay.console.routes import Pages
 from relay.console.templates import environment
 from relay.dev.application import dev_application
 from relay.dev.pages import DevLayout, DevPages
 
 
-def build_dev_application(
-    context: AppContext, outbound: OutboundParts, inbound: SmtpListeners, console: Pages
-) -> web.Application:
+def build_dev_application(context: AppContext, mail: MailParts, console: Pages) -> web.Application:
     """Return the application at the base URL of the tracker, which is behind the pages."""
     store, settings = context.store, context.settings
     templates = environment("relay.dev")
@@ -30,15 +27,15 @@ def build_dev_application(
         layout=layout,
         stories=store.reports,
         copies=store.sent_copies,
-        submission=inbound.submission,
-        keys=outbound.signing.in_force,
+        submission=mail.submission.handler,
+        keys=mail.outbound.signing.in_force,
         dns=context.new_resolver,
         words=lambda: settings().simulator.words,
         clock=context.clock,
     )
 
     def tracker_port() -> int:
-        tracker = outbound.simulation.tracker
+        tracker = mail.outbound.simulation.tracker
         return tracker.port if tracker else 0
 
     return dev_application(pages, console.messages, console.message, tracker_port)

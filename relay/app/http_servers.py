@@ -34,11 +34,10 @@ from relay.app.context import AppContext
 from relay.app.dev_pages import build_dev_application
 from relay.app.http_sockets import HttpSockets
 from relay.app.login_console import LoginConsole
+from relay.app.mail_parts import MailParts
 from relay.app.open_files import possible_connections
-from relay.app.outbound_parts import OutboundParts
 from relay.app.people import open_people
 from relay.app.queue_routes import queue_routes
-from relay.app.smtp_listeners import SmtpListeners
 from relay.app.webhook_writer import WebhookWriter
 from relay.console.routes import console_application
 from relay.events.sink import EventSink
@@ -61,8 +60,7 @@ class HttpServers:
     """Builds and starts the HTTP servers. `checks` and `readiness` return health and readiness by part."""
 
     context: AppContext
-    outbound: OutboundParts
-    inbound: SmtpListeners
+    mail: MailParts
     webhooks: Webhooks
     sockets: HttpSockets
     checks: Callable[[], Mapping[str, bool]]
@@ -83,15 +81,15 @@ class HttpServers:
         if not settings.tracker.address:
             return None
         tracker = Tracker(
-            self.outbound.signing.keyring,
+            self.mail.outbound.signing.keyring,
             sink,
             trusted_proxies=settings.tracker.trusted_proxies,
             proxy_protocol=settings.tracker.proxy_protocol,
             limits=ConnectionLimits(connections=possible_connections(ConnectionLimits().connections, settings)),
             checks=self.checks,
             readiness=self.readiness,
-            verification=self.inbound.owner_verification,
-            subscription=lambda queue_id, number: self.outbound.exclusion.subscription(
+            verification=self.mail.inbound.owner_verification,
+            subscription=lambda queue_id, number: self.mail.outbound.exclusion.subscription(
                 queue_id, number, context.settings().exclusions
             ),
             pixel_delay=lambda: PIXEL_DELAY if context.observer.mail_in_flight() else 0.0,
@@ -101,7 +99,7 @@ class HttpServers:
             log=context.log,
         )
         await tracker.start(self.sockets.tracker)
-        self.outbound.simulation.tracker = tracker
+        self.mail.outbound.simulation.tracker = tracker
         context.stack.push_async_callback(tracker.stop)
         return tracker
 
@@ -117,7 +115,7 @@ class HttpServers:
             await admin.start_unix(self.sockets.admin_socket)
         if settings.any_login:
             pages = self._console().pages()
-            dev = build_dev_application(self.context, self.outbound, self.inbound, pages)
+            dev = build_dev_application(self.context, self.mail, pages)
             await self._server(AdminServer(dev)).start_tcp(self.sockets.dev)
         if settings.admin.address:
             app = console_application(self._console().pages(), settings.admin.secret.get_secret_value())
@@ -128,7 +126,7 @@ class HttpServers:
             server = self._server(AdminServer(acting.application(self._console())))
             await server.start_tcp(self.sockets.console, acting.tls())
         if settings.api.address:
-            builder = ApiBuilder(self.context, self.outbound, self.inbound, self.webhooks.feed)
+            builder = ApiBuilder(self.context, self.mail, self.webhooks.feed)
             application = builder.application(self._admin_routes(), self._event_routes())
             api = self._server(AdminServer(application, has_login))
             await api.start_tcp(self.sockets.api)
@@ -141,14 +139,14 @@ class HttpServers:
         return LoginConsole(
             context=self.context,
             people=self._people_routes(),
-            queue=queue_routes(self.context, self.outbound),
+            queue=queue_routes(self.context, self.mail.outbound),
             editor=self.editor,
-            signing=self.outbound.signing,
+            signing=self.mail.outbound.signing,
         )
 
     def provider_routes(self) -> ProviderRoutes:
         """Return the routes of providers."""
-        context, runner = self.context, self.outbound.runner
+        context, runner = self.context, self.mail.outbound.runner
         return ProviderRoutes(
             settings=context.settings,
             store=context.store.queue,
@@ -167,7 +165,7 @@ class HttpServers:
         return server
 
     def _admin_routes(self) -> Sequence[Sequence[web.RouteDef]]:
-        context, store, pauses = self.context, self.context.store, self.outbound.runner.shared_pauses
+        context, store, pauses = self.context, self.context.store, self.mail.outbound.runner.shared_pauses
         identities = self._identity_routes()
         return [
             ServerRoutes(
@@ -177,16 +175,16 @@ class HttpServers:
                 metrics=self.exposition,
                 readiness=self.readiness,
             ).table(),
-            queue_routes(self.context, self.outbound).table(),
+            queue_routes(self.context, self.mail.outbound).table(),
             SentCopyRoutes(store.sent_copies).table(),
-            DomainRoutes(self.outbound.signing, context.settings).table(),
+            DomainRoutes(self.mail.outbound.signing, context.settings).table(),
             identities.table(),
             LimitRoutes(identities.rows, self.provider_routes().rows).table(),
             self._credential_routes().table(),
-            OAuthRoutes(self.outbound.oauth, pauses.resume).table(),
-            ImapRoutes(lambda: folders_json(context.settings().bounces.imap, self.outbound.oauth)).table(),
+            OAuthRoutes(self.mail.outbound.oauth, pauses.resume).table(),
+            ImapRoutes(lambda: folders_json(context.settings().bounces.imap, self.mail.outbound.oauth)).table(),
             NodeRoutes(store.nodes).table(),
-            SiteRoutes(self.outbound.explainer.sites).table(),
+            SiteRoutes(self.mail.outbound.explainer.sites).table(),
             *self._pause_routes(),
             self._why_routes(),
             WebhookRoutes(WebhookControl(self.webhooks), context.settings).table(),
@@ -206,38 +204,38 @@ class HttpServers:
     def _link_block_routes(self) -> Sequence[web.RouteDef]:
         return LinkBlockRoutes(
             self.context.store.link_blocks,
-            parser=lambda: BlockParser(self.outbound.signing.keyring()),
+            parser=lambda: BlockParser(self.mail.outbound.signing.keyring()),
             clock=self.context.clock,
             log=self.context.log,
         ).table()
 
     def _identity_routes(self) -> IdentityRoutes:
         return IdentityRoutes(
-            self.inbound.verifier, self.context.store.limits, self.outbound.runner.shared_pauses.identities
+            self.mail.inbound.verifier, self.context.store.limits, self.mail.outbound.runner.shared_pauses.identities
         )
 
     def _console(self) -> ConsoleBuilder:
         return ConsoleBuilder(
             context=self.context,
-            outbound=self.outbound,
+            outbound=self.mail.outbound,
             identities=self._identity_routes(),
             providers=self.provider_routes(),
             webhooks=WebhookControl(self.webhooks),
-            verifier=self.inbound.verifier,
+            verifier=self.mail.inbound.verifier,
             restart_needed=self.restart_needed,
             credentials=self._credential_routes(),
-            mailbox_works=self.inbound.poller.works,
+            mailbox_works=self.mail.inbound.poller.works,
         )
 
     def _credential_routes(self) -> CredentialRoutes:
-        return CredentialRoutes(self.context.settings, self.inbound.credential_keys, self.context.log)
+        return CredentialRoutes(self.context.settings, self.mail.submission.credential_keys, self.context.log)
 
     def _people_routes(self) -> PeopleRoutes:
-        context, people = self.context, open_people(self.context, self.outbound)
+        context, people = self.context, open_people(self.context, self.mail.outbound)
         return PeopleRoutes(lambda: context.settings().console, people, context.store.changes, context.clock)
 
     def _why_routes(self) -> Sequence[web.RouteDef]:
-        explainer = self.outbound.explainer
+        explainer = self.mail.outbound.explainer
         return WaitReasonRoutes(
             store=self.context.store.queue,
             explain=explainer.explain,
@@ -246,7 +244,7 @@ class HttpServers:
         ).table()
 
     def _pause_routes(self) -> Sequence[Sequence[web.RouteDef]]:
-        settings, outbound = self.context.settings, self.outbound
+        settings, outbound = self.context.settings, self.mail.outbound
         identities, others = outbound.identity_pauses, outbound.operator_pauses
         return [
             IdentityPauseRoutes(

@@ -3,7 +3,7 @@
 import asyncio
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,8 @@ from relay.app.maintenance import depth_by_state
 from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.outbound_parts import OutboundParts, open_outbound_parts
-from relay.app.smtp_listeners import SmtpListeners, open_smtp_listeners
+from relay.app.smtp_listeners import SmtpListeners
+from relay.app.submission_parts import open_submission_parts
 from relay.app.tallies import open_tallies
 from relay.clock import Clock, system_clock
 from relay.config import Settings
@@ -33,7 +34,9 @@ from relay.storage.store import Store
 from relay.webhooks.start_positions import store_start_positions
 
 if TYPE_CHECKING:
+    from relay.app.inbound_parts import InboundParts
     from relay.app.local_nodes import LocalNodes
+    from relay.app.mail_parts import MailParts
     from relay.app.services import Services
     from relay.http_tracker import Tracker
 
@@ -69,14 +72,19 @@ class App:
         return self._started().context.store
 
     @property
-    def inbound(self) -> SmtpListeners:
-        """The listeners and handlers of received mail."""
-        return self._started().inbound
+    def listeners(self) -> SmtpListeners:
+        """The listeners of mail."""
+        return self._started().mail.listeners
+
+    @property
+    def inbound(self) -> "InboundParts":
+        """The parts that handle received mail."""
+        return self._started().mail.inbound
 
     @property
     def outbound(self) -> OutboundParts:
         """The parts that send mail."""
-        return self._started().outbound
+        return self._started().mail.outbound
 
     def _started(self) -> "Services":
         if self._services is None:
@@ -95,7 +103,7 @@ class App:
 
     def port(self, listener: str) -> int:
         """Return the TCP port of a listener."""
-        return self.inbound.servers[listener].port
+        return self.listeners.servers[listener].port
 
     def new_id(self, now: float) -> str:
         """Return a new queue id."""
@@ -117,14 +125,14 @@ class App:
             "server.started",
             version=__version__,
             rewriter=self._started().rewriter,
-            listeners={name: server.port for name, server in self.inbound.servers.items()},
+            listeners={name: server.port for name, server in self.listeners.servers.items()},
             tracker=tracker.port if tracker else None,
         )
 
     async def _open(self, settings: Settings) -> tuple["LocalNodes | None", "Tracker | None"]:
         """Open the parts in order, and return the other nodes of this machine and the tracker.
 
-        Listeners of mail open first, so that a restart interrupts them for as short as possible (decision 0064).
+        Listeners of submission open first, so that a restart interrupts them for as short as possible (decision 0064).
         """
         raise_file_limit(settings, self.log)
         keys = load_keys(settings, self.log)
@@ -140,23 +148,26 @@ class App:
         )
         self.observer.site_of = outbound.explainer.site_name
         self.observer.metrics.deliveries.profiles = {one.name for one in outbound.explainer.profiles()}
-        inbound = await open_smtp_listeners(context, outbound)
+        submission = await open_submission_parts(context, outbound)
         sink = await open_event_sink(context)
         await store_start_positions(settings.webhooks, context.store.feed, context.store.webhooks, self._clock())
         sockets = await open_http_sockets(settings, self._stack)
         services_stack = await self._stack.enter_async_context(AsyncExitStack())
-        self._stack.push_async_callback(inbound.stop)
-        await inbound.listen()
-        self._listening = True
+        listeners = SmtpListeners(context, submission.credential_keys)
+        self._stack.push_async_callback(listeners.stop)
+        await listeners.listen()
+        await listeners.serve("submission", submission.handler)
 
         # In a thread: mail is accepted meanwhile. The rules first, because a refusal waits for them.
         await asyncio.to_thread(lambda: self.configuration.rules)
+        mail = await (await asyncio.to_thread(_mail_opener))(context, listeners, submission, outbound)
+        self._listening = True
+
         build = await asyncio.to_thread(_services_builder)
         self._services = services = build(
             self,
             context,
-            outbound,
-            inbound,
+            mail,
             sink,
             sockets,
             stack=services_stack,
@@ -226,7 +237,7 @@ class App:
             "paused": sorted([*pauses.lanes(), *(one.subject for one in pauses.holds())]),
             "configuration": {"state": file.state, "changed": file.changed, "faults": file.faults},
             "restart_needed": self.configuration.restart_needed,
-            "certificates": self.inbound.certificates.states(self._clock()),
+            "certificates": self.listeners.certificates.states(self._clock()),
         }
 
     async def _store_status(self) -> Mapping[str, object]:
@@ -245,6 +256,13 @@ class App:
         if not running.cancelled() and (error := running.exception()) is not None:
             self.log("server.broken", error=repr(error))
             self.broken.set()
+
+
+def _mail_opener() -> Callable[..., Awaitable["MailParts"]]:
+    """Import what handles inbound mail, which starts after submission. Blocks for a tenth of a second."""
+    from relay.app.mail_parts import open_mail_parts
+
+    return open_mail_parts
 
 
 def _services_builder() -> Callable[..., "Services"]:

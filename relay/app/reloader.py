@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from relay.app.configuration import Configuration
 from relay.app.context import AppContext
 from relay.app.local_nodes import LocalNodes
-from relay.app.outbound_parts import OutboundParts
-from relay.app.smtp_listeners import SmtpListeners
+from relay.app.mail_parts import MailParts
 from relay.config import Settings
 from relay.domains.key_files import load_keys
 from relay.events.ports import StoreError
@@ -22,8 +21,7 @@ class Reloader:
 
     context: AppContext
     configuration: Configuration
-    inbound: SmtpListeners
-    outbound: OutboundParts
+    mail: MailParts
     webhooks: Webhooks
     resume_changed: Callable[[Settings], Awaitable[None]]
     """Ends the pauses of providers that have other settings than these."""
@@ -47,7 +45,7 @@ class Reloader:
     async def _reload(self) -> Mapping[str, object]:
         log, configuration = self.context.log, self.configuration
         found = await asyncio.to_thread(configuration.read)
-        signing, errors = self.outbound.signing, list(found.faults)
+        signing, errors = self.mail.outbound.signing, list(found.faults)
         keys = signing.keys
         if found.settings is not None:
             try:
@@ -63,11 +61,11 @@ class Reloader:
         before = configuration.in_force
         changed = configuration.use(found.settings, found.rules)
         await signing.switch(configuration.in_force, keys)
-        self.outbound.runner.wake()
-        self.outbound.advancer.request()
+        self.mail.outbound.runner.wake()
+        self.mail.outbound.advancer.request()
         self.webhooks.reload()
-        await self.inbound.exchangers.refresh_soon()
-        renewed = await self.inbound.certificates.renew()
+        await self.mail.inbound.exchangers.refresh_soon()
+        renewed = await self.mail.listeners.certificates.renew()
 
         restart = configuration.restart_needed
         log("config.reloaded", changed=changed, restart_needed=restart, certificates=renewed)

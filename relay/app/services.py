@@ -16,10 +16,9 @@ from relay.app.context import AppContext
 from relay.app.http_servers import HttpServers
 from relay.app.http_sockets import HttpSockets
 from relay.app.local_nodes import LocalNodes, local_nodes
+from relay.app.mail_parts import MailParts
 from relay.app.node_answers import NodeAnswers
-from relay.app.outbound_parts import OutboundParts
 from relay.app.reloader import Reloader
-from relay.app.smtp_listeners import SmtpListeners
 from relay.app.table_editor import open_table_editor
 from relay.app.tallies import TallyWriter
 from relay.app.webhooks import open_webhooks
@@ -56,8 +55,7 @@ class Services:
     """The services, with the parts of the mail that they show and change."""
 
     context: AppContext
-    outbound: OutboundParts
-    inbound: SmtpListeners
+    mail: MailParts
     sink: EventSink
     webhooks: Webhooks
     http: HttpServers
@@ -71,22 +69,21 @@ class Services:
     async def start(self) -> Tracker | None:
         """Start the HTTP servers, and return the tracker."""
         tracker = await self.http.start_tracker(self.sink)
-        self.outbound.simulation.tracker_opened.set()
+        self.mail.outbound.simulation.opened.set()
         if self.context.settings().tracker.guard:
-            await self.outbound.monitor.start()
+            await self.mail.outbound.monitor.start()
         await self.http.start_admin()
         return tracker
 
     def start_tasks(self, context: AppContext, tallies: TallyWriter) -> None:
         """Start the tasks that run beside the mail."""
-        start_background_tasks(context, self.inbound, self.outbound, self.webhooks, tallies)
+        start_background_tasks(context, self.mail, self.webhooks, tallies)
 
 
 def build_services(
     answers: RelayControl,
     context: AppContext,
-    outbound: OutboundParts,
-    inbound: SmtpListeners,
+    mail: MailParts,
     sink: EventSink,
     sockets: HttpSockets,
     *,
@@ -101,8 +98,7 @@ def build_services(
     nodes = NodeAnswers(others, answers.reload, answers.status, exposition)
     http = HttpServers(
         context,
-        outbound,
-        inbound,
+        mail,
         webhooks,
         sockets,
         checks=answers.checks,
@@ -112,14 +108,13 @@ def build_services(
         configuration=answers.shown_configuration,
         exposition=nodes.exposition,
         restart_needed=lambda: answers.configuration.restart_needed,
-        editor=open_table_editor(context, outbound, answers.configuration.path, nodes.reload, others),
+        editor=open_table_editor(context, mail.outbound, answers.configuration.path, nodes.reload, others),
     )
     reloader = Reloader(
         context=context,
         configuration=answers.configuration,
-        inbound=inbound,
-        outbound=outbound,
+        mail=mail,
         webhooks=webhooks,
         resume_changed=http.provider_routes().resume_changed,
     )
-    return Services(context, outbound, inbound, sink, webhooks, http, reloader, others)
+    return Services(context, mail, sink, webhooks, http, reloader, others)

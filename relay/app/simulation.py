@@ -8,12 +8,12 @@ from relay.app.context import AppContext
 from relay.delivery.connect import ConnectFailure, ConnectOptions, greet
 from relay.delivery.mx import Endpoint
 from relay.delivery.session import Session
-from relay.inbound.handler import InboundHandler
 from relay.mail.reply import Reply
 from relay.mail.transaction import Transaction
 from relay.simulator.reactions import Reactions
 from relay.simulator.receiver import Receiver
 from relay.simulator.resources import Accepted, FirstAttempts, Resources
+from relay.smtp.context import MessageHandler
 
 ANSWER_TIMEOUT = 30.0
 """Seconds that the tracker has for an answer."""
@@ -34,13 +34,13 @@ class ListeningTracker(Protocol):
 
 
 class Simulation:
-    """The receiver and its reactions. `inbound` and `tracker` are set when they are open."""
+    """The receiver and its reactions. `inbound` and `tracker` are set when they are open, after mail is accepted."""
 
     def __init__(self, context: AppContext) -> None:
-        self.inbound: InboundHandler | None = None
+        self.inbound: MessageHandler | None = None
         self.tracker: ListeningTracker | None = None
-        self.tracker_opened = asyncio.Event()
-        """Set when the tracker is open, or is known to have no address: mail is accepted before."""
+        self.opened = asyncio.Event()
+        """Set when both are open, or the tracker is known to have no address. Reactions wait for it."""
         self._resources = Resources(
             words=lambda: context.settings().simulator.words,
             speed=lambda: context.settings().simulator.speed,
@@ -68,8 +68,9 @@ class Simulation:
 
     async def _take(self, transaction: Transaction) -> Reply:
         """Take a mail as an inbound listener does."""
+        await self.opened.wait()
         if self.inbound is None:
-            return Reply(451, "4.3.2", "the relay starts or stops")
+            return Reply(451, "4.3.2", "the relay stops")
         session, envelope = transaction.session, transaction.envelope
         for recipient in envelope.recipients:
             refusal = self.inbound.check_recipient(session, envelope, recipient)
@@ -79,7 +80,7 @@ class Simulation:
 
     async def _ask(self, request: bytes) -> int:
         """Send a request to the tracker over a socket pair, and return the status of its answer."""
-        await self.tracker_opened.wait()
+        await self.opened.wait()
         if self.tracker is None:
             raise ConnectionError("there is no tracker: tracker.address is empty")
         ours, theirs = socket.socketpair()

@@ -234,7 +234,7 @@ Secret = Annotated[SecretStr, FROM_FILE]
 class Section(BaseModel):
     """A table of the configuration: frozen, and without unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
 
 
 class Listening(Section):

@@ -1,11 +1,8 @@
-"""Runs the verification steps, and caches the verified senders."""
+"""Runs the verification steps."""
 
-import asyncio
-from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import assert_never
 
-from relay.events.ports import StoreError
 from relay.log import Emit
 from relay.mail.canonical_address import canonical, domain_of
 from relay.reports.serialize import JsonObject
@@ -15,42 +12,10 @@ from relay.verification.code_steps import try_receiving, try_sender
 from relay.verification.codes import enter_code
 from relay.verification.context import VerificationContext
 from relay.verification.dns_check import check_records
-from relay.verification.model import Decision, Step, TestStep, Verification, is_proven
+from relay.verification.model import Decision, Step, TestStep, Verification
 from relay.verification.result import Result, as_verification, is_complete, result_json
 from relay.verification.sending import try_sending
-
-ROUND = 60.0
-"""Seconds between two reloads of the verified senders, which other nodes may change."""
-
-Source = Callable[[], Awaitable[frozenset[str]]]
-"""Returns verified addresses and domains."""
-
-
-class VerifiedSenders:
-    """Cache of the verified addresses and domains of several sources."""
-
-    def __init__(self, sources: Sequence[Source], on_error: Callable[[StoreError], None]) -> None:
-        self._sources = tuple(sources)
-        self._on_error = on_error
-        self._known: frozenset[str] = frozenset()
-
-    def __call__(self, address: str) -> bool:
-        """Whether the address, or its domain, is verified."""
-        return is_proven(self._known, address)
-
-    async def load(self) -> None:
-        """Reload from the sources. Raises StoreError; the cache is unchanged then."""
-        found = [await source() for source in self._sources]
-        self._known = frozenset().union(*found)
-
-    async def keep_fresh(self) -> None:
-        """Reload every ROUND seconds, until cancelled."""
-        while True:
-            await asyncio.sleep(ROUND)
-            try:
-                await self.load()
-            except StoreError as error:
-                self._on_error(error)
+from relay.verification.verified_senders import VerifiedSenders
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ MAX_BODY = 64 * 1024
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(frozen=True, populate_by_name=True, serialize_by_alias=True)
+    model_config = ConfigDict(defer_build=True, frozen=True, populate_by_name=True, serialize_by_alias=True)
 
 
 class Reply(_Model):
@@ -166,7 +166,7 @@ class Feedback(MessageEvent):
 class OperatorEvent(_Model):
     """An event of the relay itself, for its operator: the fields of the log line of that name."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(defer_build=True, frozen=True, extra="allow")
 
     id: str
     hostname: str = Field(description="Host of the relay")

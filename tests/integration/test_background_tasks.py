@@ -13,7 +13,7 @@ from relay.domains.watcher import DomainWatcher
 from relay.inbound.imap_poller import Poller
 from relay.queue.shared_pauses import SharedPauses
 from relay.tracker.monitor import TrackingMonitor
-from relay.verification.verifier import VerifiedSenders
+from relay.verification.verified_senders import VerifiedSenders
 from tests.servers.relay_app import running
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink

@@ -69,7 +69,7 @@ class Pauses:
 
 def watch(relay: Running, pauses: Pauses, now: list[float], alerts: list[tuple[str, str, str]]) -> CertificateWatch:
     """Return a watch over the servers of the relay, with pauses and a clock of the test."""
-    context = relay.app.inbound
+    context = relay.app.listeners
     return CertificateWatch(
         context.servers,
         relay.app.settings,
@@ -86,7 +86,7 @@ async def test_renewed_certificates_are_used_after_a_reload(tmp_path: Path) -> N
     issue(authority, pem, "first.test")
     relay = RelayProcess(tmp_path, 9, LISTENER.format(port=port))
     async with running(relay) as app:
-        await until(lambda: bool(app.app.inbound.certificates.states(0)))
+        await until(lambda: bool(app.app.listeners.certificates.states(0)))
         assert await served(port) == "first.test"
 
         issue(authority, pem, "second.test")
@@ -108,7 +108,7 @@ async def test_renewed_certificates_are_used_by_themselves_and_their_end_is_repo
     relay = RelayProcess(tmp_path, 9, LISTENER.format(port=port))
     now = [datetime.now(UTC).timestamp()]
     async with running(relay) as app:
-        await until(lambda: bool(app.app.inbound.certificates.states(0)))
+        await until(lambda: bool(app.app.listeners.certificates.states(0)))
         pauses, alerts = Pauses(), list[tuple[str, str, str]]()
         running_watch = asyncio.create_task(watch(app, pauses, now, alerts).run())
         await until(lambda: pauses.lengths == [INTERVAL])
@@ -147,7 +147,7 @@ async def test_status_and_show_say_what_the_file_has_in_addition(tmp_path: Path)
     relay = RelayProcess(tmp_path, 9, LISTENER.format(port=free_port()))
     relay.config.chmod(0o600)
     async with running(relay) as app:
-        await until(lambda: bool(app.app.inbound.certificates.states(0)))
+        await until(lambda: bool(app.app.listeners.certificates.states(0)))
         status = await command(relay, "status")
         assert "configuration  as in the file" in status.stdout
         assert "certificates   secure expires in 5 days" in status.stdout

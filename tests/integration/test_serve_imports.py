@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
 from tests.servers.relay_process import RelayProcess
 from tests.servers.waiting import until
 
@@ -18,10 +19,14 @@ from threading import Thread
 from relay.cli import main
 from relay.app.smtp_listeners import SmtpListeners
 
-listen = SmtpListeners.listen
+serve = SmtpListeners.serve
 
-async def recorded(self):
-    await listen(self)
+async def recorded(self, kind, handler):
+    await serve(self, kind, handler)
+    if kind == "submission":
+        record()
+
+def record():
     with open(os.environ["FOLDER"] + "/modules", "w") as file:
         json.dump(sorted(sys.modules), file)
     client = socket.create_connection(("127.0.0.1", int(os.environ["TRACKER"])), 60)
@@ -32,7 +37,7 @@ def read_answer(client):
     with client, open(os.environ["FOLDER"] + "/answer", "wb") as file:
         file.write(client.recv(64))
 
-SmtpListeners.listen = recorded
+SmtpListeners.serve = recorded
 sys.argv[0] = "relay"
 main()
 """
@@ -40,7 +45,17 @@ main()
 OF_HTTP = {"aiohttp", "jinja2", "relay.api", "relay.console", "relay.admin", "relay.dev", "relay.http_tracker"}
 """Modules of servers and clients of HTTP, which open after the listeners of mail."""
 
-LATER = {"relay.webhooks.service", "relay.webhooks.bodies", "relay.app.services", "relay.app.background_tasks"}
+LATER = {
+    "relay.webhooks.service",
+    "relay.webhooks.bodies",
+    "relay.app.services",
+    "relay.app.background_tasks",
+    "relay.inbound.handler",
+    "relay.inbound.process",
+    "relay.dsn.auto_reply",
+    "relay.verification.verifier",
+}
+"""Modules of what starts after submission: inbound mail, verification, and what is beside the mail."""
 
 NEVER = {
     "psycopg",
@@ -54,16 +69,30 @@ NEVER = {
 """Modules of other configurations, of renderers, and of mail that did not come yet."""
 
 
+INBOUND = """
+[[listener]]
+name = "mx"
+kind = "inbound"
+address = "127.0.0.1:{port}"
+"""
+
+
 @pytest.fixture
 def relay(tmp_path: Path) -> RelayProcess:
-    """Return a relay that writes its modules when the listeners of mail are open, and asks its tracker then."""
-    relay = RelayProcess(tmp_path, 9)
+    return recorded_relay(tmp_path)
+
+
+def recorded_relay(folder: Path, tables: str = "") -> RelayProcess:
+    """Return a relay that writes its modules when the listeners of submission are open, and asks its tracker then."""
+    relay = RelayProcess(folder, 9, tables)
     relay.program = ("-c", AT_LISTENING)
-    relay.environment = {"FOLDER": str(tmp_path), "TRACKER": str(relay.tracker_port)}
+    relay.environment = {"FOLDER": str(folder), "TRACKER": str(relay.tracker_port)}
     return relay
 
 
-async def test_listeners_of_mail_open_before_modules_of_http_are_loaded(relay: RelayProcess) -> None:
+async def test_submission_opens_before_modules_of_inbound_mail_and_http_are_loaded(
+    relay: RelayProcess,
+) -> None:
     await relay.start()
     assert await relay.stop() == 0
     loaded = set(json.loads((relay.folder / "modules").read_text()))
@@ -80,8 +109,17 @@ async def test_who_finds_the_port_of_mail_open_gets_an_answer_of_http(relay: Rel
 
 
 async def test_a_port_of_http_in_use_refuses_the_start_before_mail_is_accepted(relay: RelayProcess) -> None:
-    fault = f"another process listens on 127.0.0.1 port {relay.tracker_port}"
-    with closing(socket.create_server(("127.0.0.1", relay.tracker_port))), pytest.raises(AssertionError, match=fault):
+    await assert_refused(relay, relay.tracker_port)
+
+
+async def test_a_port_of_inbound_mail_in_use_refuses_the_start_before_mail_is_accepted(tmp_path: Path) -> None:
+    port = free_port()
+    await assert_refused(recorded_relay(tmp_path, INBOUND.format(port=port)), port)
+
+
+async def assert_refused(relay: RelayProcess, port: int) -> None:
+    fault = f"another process listens on 127.0.0.1 port {port}"
+    with closing(socket.create_server(("127.0.0.1", port))), pytest.raises(AssertionError, match=fault):
         await relay.start()
     assert not (relay.folder / "modules").exists()
 

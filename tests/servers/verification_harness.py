@@ -13,7 +13,8 @@ from relay.rewrite.tokens import Keyring
 from relay.storage.store import Store
 from relay.verification.context import VerificationContext
 from relay.verification.owner_verification import OwnerVerification
-from relay.verification.verifier import VerifiedSenders, Verifier
+from relay.verification.verified_senders import VerifiedSenders
+from relay.verification.verifier import Verifier
 
 RING = Keyring((("k1", b"k" * 32),))
 

@@ -46,8 +46,7 @@ async def test_a_reload_waits_for_the_one_before() -> None:
     reloader = Reloader(
         context=part,
         configuration=cast("Configuration", reading),
-        inbound=part,
-        outbound=part,
+        mail=part,
         webhooks=part,
         resume_changed=part,
     )
