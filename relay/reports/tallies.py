@@ -39,10 +39,10 @@ DELAY = "delay:"
 DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 86400.0, float("inf"))
 """Upper bounds of delays, in seconds."""
 
-FOLDED = 120 * 86400.0
+FOLDED = 120 * 86400
 """Seconds before that time that are searched for counts of five minutes: former versions kept them for 90 days."""
 
-FOLDED_AT_ONCE = 86400.0
+FOLDED_AT_ONCE = 86400
 """Seconds whose counts are added up in one transaction: other writes run between two of them."""
 
 _PLAIN = frozenset(

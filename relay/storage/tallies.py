@@ -44,6 +44,8 @@ DELETE_WRITERS = "DELETE FROM tally_writers WHERE at < ?"
 
 _FINE = f"kind = ? AND at >= ? AND at < ? AND at % {HOUR} != 0"
 
+FIND_FINE = f"SELECT DISTINCT at / {FOLDED_AT_ONCE} FROM tallies WHERE {_FINE}"  # noqa: S608  names only
+
 DELETE_FINE = f"DELETE FROM tallies WHERE {_FINE} RETURNING at, domain, count"  # noqa: S608  names only
 """Gives the rows that this transaction deleted: those that another node deletes at the same time are not among them."""
 
@@ -102,8 +104,9 @@ class TallyTable:
         """
         end = int(before // HOUR) * HOUR
         ended = await self._database.write(_end(end))
-        for until in range(end, end - int(FOLDED), -int(FOLDED_AT_ONCE)):
-            ended += await self._database.write(_fold(until - int(FOLDED_AT_ONCE), until))
+        for number in await self._database.read(_find_fine(end)):
+            since = number * FOLDED_AT_ONCE
+            ended += await self._database.write(_fold(since, min(since + FOLDED_AT_ONCE, end)))
         return ended
 
 
@@ -137,6 +140,18 @@ def _end(before: int) -> Callable[[Connection], int]:
         return sum(
             raw.execute(DELETE_OLD, (kind, before - int(KEPT - FINE))).rowcount for kind in every_kind(ALL_KINDS)
         )
+
+    return operation
+
+
+def _find_fine(before: int) -> Callable[[Connection], Sequence[int]]:
+    """Return the numbers of the spans of FOLDED_AT_ONCE that have counts of five minutes, the newest first."""
+
+    def operation(raw: Connection) -> Sequence[int]:
+        found: set[int] = set()
+        for kind in every_kind(ALL_KINDS):
+            found.update(number for (number,) in raw.execute(FIND_FINE, (kind, before - FOLDED, before)))
+        return sorted(found, reverse=True)
 
     return operation
 

@@ -90,6 +90,7 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         tallies.READ_MESSAGES,
         tallies.sums_statement(0, 1, ("delivered", "bounced:"), ("acme.test",), 300)[0],
         tallies.sums_statement(0, 1, ("delivered", "bounced:"), (), 300)[0],
+        tallies.FIND_FINE,
         tallies.DELETE_FINE,
         tallies.DELETE_OLD,
         purge.OLD_MESSAGES,
