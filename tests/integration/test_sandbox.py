@@ -3,6 +3,7 @@
 import asyncio
 import json
 import smtplib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -154,11 +155,12 @@ async def test_under_sandbox_nothing_leaves_by_any_provider(tmp_path: Path, wher
         async with configured(relay):
             ids = await send_every_way(relay, setting if where == "header" else "")
 
-            async def replied() -> bool:
-                stories = [(await relay.json("trace", one))[0] for one in ids]
-                return all("reply" in [event["event"] for event in story["events"]] for story in stories)
+            async def replied(queue_id: str) -> bool:
+                (story,) = await relay.json("trace", queue_id)
+                return "reply" in [event["event"] for event in story["events"]]
 
-            await until(replied)
+            for queue_id in ids:
+                await until(partial(replied, queue_id))
             await relay.until_over()
             for queue_id in ids:
                 # Three strangers and words, and the copy.
