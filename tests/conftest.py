@@ -1,5 +1,6 @@
 """What several folders of tests share."""
 
+import gc
 import logging
 import os
 from collections.abc import Iterator
@@ -14,6 +15,17 @@ from tests.servers.postgres import PostgresServer, delete_rows, drop_schema, fre
 # Hypothesis fails an example that takes 200 ms, which any does on a busy machine. `make fuzz` tries more examples.
 settings.register_profile("relay", deadline=None, max_examples=int(os.environ.get("RELAY_TEST_EXAMPLES", "25")))
 settings.load_profile("relay")
+
+
+def pytest_configure() -> None:
+    """Pause garbage collection: what the collection of tests makes lives as long as the process."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """Collect garbage from now on, but not among the tests and their modules, which no collection needs to look at."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
