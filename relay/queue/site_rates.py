@@ -161,7 +161,9 @@ class SiteRates:
 
     def unsaved(self) -> Sequence[SavedRate]:
         """Return the changes for the store, and count them as saved."""
-        saved = [SavedRate(key, self._traffic[key].rate, self._traffic[key].unsaved_use) for key in self.changed]
+        saved = [
+            SavedRate(key, self._traffic[key].rate, self._traffic[key].unsaved_use) for key in sorted(self.changed)
+        ]
         for key in self.changed:
             self._traffic[key].unsaved_use = 0.0
         self.changed.clear()

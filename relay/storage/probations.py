@@ -45,7 +45,7 @@ def begin(
 
     def operation(raw: Connection) -> Mapping[str, str]:
         others: dict[str, str] = {}
-        for address, form in addresses.items():
+        for address, form in sorted(addresses.items()):
             place = (address, *sender, now)
             raw.execute(TAKE, (queue_id, now, *place, queue_id, now - NOT_ENQUEUED, form))
             for row in raw.execute(TAKEN, (*place, queue_id)).fetchall():
@@ -60,7 +60,7 @@ def lift(raw: Connection, delivered: Iterable[Entry]) -> None:
 
     The rows are kept, unlisted: a bounce of the message may still come by mail.
     """
-    raw.executemany(LIFT, [(key, one.queue_id) for one in delivered for key in keys_of(one.recipient)])
+    raw.executemany(LIFT, sorted((key, one.queue_id) for one in delivered for key in keys_of(one.recipient)))
 
 
 def limit(lengths: Mapping[str, float]) -> Callable[[Connection], None]:

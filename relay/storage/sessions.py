@@ -120,14 +120,14 @@ class SessionTable:
             waits = [_wait(raw, key, now) for key in keys]
             if any(waits):
                 return max(waits)
-            refused = [key for key in keys if not raw.execute(_COUNT, (key, now, now - MEMORY)).rowcount]
+            refused = [key for key in sorted(keys) if not raw.execute(_COUNT, (key, now, now - MEMORY)).rowcount]
             return max((_wait(raw, key, now) for key in refused), default=0.0)
 
         return await self._database.write(operation)
 
     async def succeeded(self, keys: Sequence[str]) -> None:
         """Forget the failures of these keys."""
-        await self._database.write(lambda raw: raw.executemany(_FORGET, [(key,) for key in keys]).rowcount)
+        await self._database.write(lambda raw: raw.executemany(_FORGET, [(key,) for key in sorted(keys)]).rowcount)
 
     async def purge(self, now: float) -> None:
         """Delete ended sessions, old failures and old plans."""

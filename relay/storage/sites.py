@@ -46,7 +46,7 @@ class SiteRateTable:
         """Write rates, except where the store has a later change. The use of all nodes since a cut adds up."""
 
         def operation(raw: Connection) -> None:
-            for one in rates:
+            for one in sorted(rates, key=lambda saved: saved.key):
                 if one.rate is None:
                     raw.execute(_DELETE, (one.key,))
                 else:

@@ -108,12 +108,12 @@ def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:
     A bounce of the message that tests the address renews its suppression, whatever the threshold, in the scope that the
     bounce proves.
     """
-    for one in evidence:
+    for one in sorted(evidence, key=lambda each: _key(each.suppression)):
         if one.unproven:
             unproven_evidence.record(raw, one)
             continue
         found = one.suppression
-        key = (canonical(found.address), found.domain)
+        key = _key(found)
         tested = raw.execute(_TESTED, (key[0], found.queue_id)).fetchone() if found.queue_id else None
         row = raw.execute(_LISTED, key).fetchone() or tested
         listed = _of(row) if row else None
@@ -130,13 +130,18 @@ def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:
 
 def clear_evidence(raw: Connection, delivered: Sequence[Entry]) -> None:
     """Delete the soft bounces counted against addresses that accepted a message, and lift what that tested."""
-    raw.executemany(_REFUTE, [(key,) for one in delivered for key in keys_of(one.recipient)])
+    raw.executemany(_REFUTE, sorted((key,) for one in delivered for key in keys_of(one.recipient)))
     probations.lift(raw, delivered)
+
+
+def _key(suppression: Suppression) -> tuple[str, str]:
+    """Return the key of the row. Writes are in this order, so that two nodes do not wait for each other in a circle."""
+    return canonical(suppression.address), suppression.domain
 
 
 def put(suppressions: Sequence[Suppression]) -> Callable[[Connection], None]:
     """Add addresses to the list, replacing existing rows."""
-    rows = [_row(one) for one in suppressions]
+    rows = [_row(one) for one in sorted(suppressions, key=_key)]
 
     def operation(raw: Connection) -> None:
         raw.executemany(_PUT, rows)
@@ -149,7 +154,7 @@ def take_off(addresses: Sequence[str], domain: str) -> Callable[[Connection], li
 
     def operation(raw: Connection) -> list[Suppression]:
         taken: list[Suppression] = []
-        for key in ((name, domain) for address in addresses for name in keys_of(address)):
+        for key in sorted((name, domain) for address in addresses for name in keys_of(address)):
             taken += [_of(row[:-1]) for row in raw.execute(_TAKE_OFF, key).fetchall() if not row[-1]]
             raw.execute(_FORGET, key)
         return taken

@@ -99,7 +99,7 @@ class UnsubscribeTable:
         sql = f"DELETE FROM unsubscribes WHERE address = ?{where} RETURNING {_COLUMNS}"  # noqa: S608  names only
 
         def operation(connection: Connection) -> list[Unsubscribe]:
-            keys = [key for address in addresses for key in keys_of(address)]
+            keys = sorted(key for address in addresses for key in keys_of(address))
             found = (connection.execute(sql, (key, *values)).fetchall() for key in keys)
             return [_of(row) for rows in found for row in rows]
 
@@ -111,7 +111,8 @@ class UnsubscribeTable:
             self._addresses.update(row[0] for row in rows)
             if len(self._addresses) > MAX_IN_MEMORY:
                 self._addresses = None
-        connection.executemany(_PUT, rows)
+        # In one order, so that two nodes that add the same addresses do not wait for each other in a circle.
+        connection.executemany(_PUT, sorted(rows, key=lambda row: tuple(row[:3])))
 
 
 def listing(query: UnsubscribeQuery) -> tuple[str, list[object]]:

@@ -184,7 +184,7 @@ def test_what_the_store_did_not_take_is_written_later_even_if_its_site_is_idle()
     assert {one.rate for one in ended} == {None}
     rates.not_saved(ended)
     rates.forget_idle(NOW + 8 * 86400.0)
-    assert list(rates.unsaved()) == list(ended)
+    assert rates.unsaved() == ended
 
 
 def test_a_step_of_the_clock_keeps_the_remaining_wait() -> None:
