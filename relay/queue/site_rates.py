@@ -161,11 +161,10 @@ class SiteRates:
 
     def unsaved(self) -> Sequence[SavedRate]:
         """Return the changes for the store, and count them as saved."""
-        saved = [
-            SavedRate(key, self._traffic[key].rate, self._traffic[key].unsaved_use) for key in sorted(self.changed)
-        ]
-        for key in self.changed:
-            self._traffic[key].unsaved_use = 0.0
+        changed = [(key, self._traffic[key]) for key in sorted(self.changed)]
+        saved = [SavedRate(key, traffic.rate, traffic.unsaved_use) for key, traffic in changed]
+        for _, traffic in changed:
+            traffic.unsaved_use = 0.0
         self.changed.clear()
         return saved
 
