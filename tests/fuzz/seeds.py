@@ -7,7 +7,7 @@ from pathlib import Path
 from tests.fuzz.targets import FOUND, ROOT
 from tests.property.test_dsn_parse import PIECES as REPORT_PIECES
 from tests.property.test_mail_address_list import PIECES as ADDRESS_PIECES
-from tests.property.test_tracker_fast_path import FIELD_LINES, PLAIN
+from tests.property.tracker_requests import FIELD_LINES, PLAIN
 
 ADDRESSES = ROOT / "tests" / "golden" / "addresses.toml"
 

@@ -38,7 +38,7 @@ from relay.tracker.fast_path import parse_fast_request
 from relay.tracker.location import location
 from tests.fuzz.python_reading import seen_by_python
 from tests.native import twins
-from tests.property.test_tracker_fast_path import both
+from tests.property.tracker_exchange import both
 
 ROOT = Path(__file__).resolve().parents[2]
 
