@@ -79,6 +79,9 @@ class DriverConnection(Protocol):
     def fails_batch(self, error: BaseException) -> bool:
         """Whether the error comes from the database as a whole and not from one operation."""
 
+    def is_deadlock(self, error: BaseException) -> bool:
+        """Whether the server ended the transaction because it and another one waited for each other."""
+
     def reclaim_space(self, session: DbSession) -> None:
         """After a failed write, free space for the next one."""
 

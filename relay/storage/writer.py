@@ -2,7 +2,8 @@
 
 One thread, one connection, one transaction at a time. A batch first runs without savepoints, which cost a copy of
 every page they touch. When an operation raises, the batch is rolled back and run again with a savepoint for each, so
-that the operation fails alone. Operations therefore must be repeatable after a rollback.
+that the operation fails alone. A batch that the server ended as the victim of a deadlock runs again too. Operations
+therefore must be repeatable after a rollback.
 
 Operations submitted during a transaction form the next one. When transactions follow each other closely, the next one
 waits briefly for more operations: each costs a flush and two thread switches, whatever its size.
@@ -185,14 +186,14 @@ class Writer:
             if self._link.fails_batch(error):
                 self._link.reclaim_space(session)
                 raise
-            if len(operations) == 1:
+            if len(operations) == 1 and not self._link.is_deadlock(error):
                 return [_Fault(error)]
         else:
             return results
         return self._transact_apart(session, operations)
 
     def _transact_apart(self, session: DbSession, operations: Sequence[Operation[Any]]) -> list[Any]:
-        """Run a batch with a failing operation, each with a savepoint of its own."""
+        """Run a batch again, each operation with a savepoint of its own."""
         results: list[Any] = []
         try:
             session.execute(self._link.begin)

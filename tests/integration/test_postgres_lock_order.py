@@ -1,7 +1,8 @@
-"""Nodes that write the same rows at once lock them in one order: none ends as the victim of a deadlock."""
+"""Nodes that write the same rows at once: they lock them in one order, and the victim of a deadlock runs again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 
 import psycopg
 import pytest
@@ -97,18 +98,42 @@ async def test_rows_are_locked_in_one_order(cluster: Cluster, write: Write) -> N
     before, lock = LOCKS[write]
     if before is not None:
         await before(one, NAMES)
+    await write_at_once(cluster, [partial(write, one, NAMES), partial(write, other, NAMES[::-1])], lock)
+
+
+async def touch(node: PostgresStore, names: Sequence[str]) -> None:
+    sql = "UPDATE login_attempts SET failures = failures + 1 WHERE key = ?"
+    await node.database.write(lambda raw: [raw.execute(sql, (name,)).rowcount for name in names])
+
+
+async def test_the_victim_of_a_deadlock_runs_again(cluster: Cluster) -> None:
+    one, other = [await cluster.node(name) for name in "ab"]
+    await fail_login(one, NAMES)
+    lock = LOCKS[succeed_login][1]
+    await write_at_once(cluster, [partial(touch, one, NAMES), partial(touch, other, NAMES[::-1])], lock)
+    assert cluster.sql("SELECT failures FROM login_attempts") == [(3,), (3,)]
+
+
+async def write_at_once(cluster: Cluster, writes: Sequence[Callable[[], Awaitable[object]]], lock: str) -> None:
+    """Begin two writes that wait for the row of the first name, and end the transaction that locks it."""
     with psycopg.connect(cluster.url) as holder:
         holder.execute(lock, NAMES[:1])
         # The first waits for this row. The second would lock the row of the other name, and wait for the first.
-        writes = []
-        for node, names in ((one, NAMES), (other, NAMES[::-1])):
-            writes.append(asyncio.ensure_future(write(node, names)))
-            await until(lambda: waiting(cluster) == len(writes))
+        running: list[asyncio.Future[object]] = []
+        for write in writes:
+            running.append(asyncio.ensure_future(write()))
+            await until(lambda: waiting(cluster) == len(running))
         holder.rollback()
-        await asyncio.gather(*writes)
+        await asyncio.gather(*running)
+
+
+WAITING = """
+SELECT count(DISTINCT waits.pid) FROM pg_locks waits JOIN pg_locks held ON held.pid = waits.pid
+JOIN pg_class ON pg_class.oid = held.relation
+WHERE NOT waits.granted AND pg_class.relnamespace = current_schema()::regnamespace
+"""
 
 
 def waiting(cluster: Cluster) -> int:
-    """Return the number of transactions that wait for a lock in this database."""
-    sql = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    return int(cluster.sql(sql)[0][0])
+    """Return the number of transactions in this schema that wait for a lock."""
+    return int(cluster.sql(WAITING)[0][0])

@@ -178,6 +178,10 @@ class PostgresLink:
         """Whether the error comes from the server or the network."""
         return is_away(error)
 
+    def is_deadlock(self, error: BaseException) -> bool:
+        """Whether the server ended the transaction because it and another one waited for each other."""
+        return isinstance(error, psycopg.errors.DeadlockDetected)
+
     def reclaim_space(self, session: DbSession) -> None:
         """Do nothing: the server frees its own space."""
 
