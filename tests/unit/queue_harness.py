@@ -256,3 +256,16 @@ async def running(folder: Path, of: Settings | None = None, renderer: Any = None
         await task
         harness.journal.close()
         await store.close()
+
+
+def hand_over(harness: Harness) -> Any:
+    return harness.runner._hand_over
+
+
+async def rests(harness: Harness) -> None:
+    """Wait until the runner has found nothing to claim."""
+
+    async def resting() -> bool:
+        return hand_over(harness)._idle is not None
+
+    await harness.until(resting)
