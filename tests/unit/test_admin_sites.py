@@ -1,160 +1,15 @@
-"""Sites, pauses and `relay why`: the commands over the routes, with a real queue and store behind them."""
+"""Sites and pauses: the commands over the routes, with a real queue and store behind them."""
 
-import asyncio
 import json
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from ipaddress import ip_address
-from pathlib import Path
-from typing import Any, cast
 
 import pytest
-from click.testing import CliRunner, Result
 
-from relay.admin.application import admin_application
-from relay.admin.pauses import PauseRoutes
-from relay.admin.server import AdminServer
-from relay.admin.sites import SiteRoutes
-from relay.admin.wait_reasons import WaitReasonRoutes
-from relay.app.identity_pauses import IdentityPauses
-from relay.app.operator_pauses import OperatorPauses
-from relay.app.wait_explainer import WaitExplainer
-from relay.cli import main
-from relay.config.sites import merge_sites, shipped_sites
-from relay.delivery.connect import TlsContexts
-from relay.delivery.next_hop import NextHopResolver
-from relay.listening_sockets import listen_unix
 from relay.mail.reply import Reply
-from relay.queue.entry import Entry, State
-from relay.queue.message import Message, NewMessage
-from relay.queue.nodes import NodeShare
 from relay.queue.outcome import Deferred
-from relay.queue.site import Site
-from relay.render.message_policy import MessagePolicy
-from relay.resolver import AddressAnswer, Addresses, Hosts, MxAnswer, MxHost, NoSuchDomain, Resolver
-from tests.unit.queue_harness import BUSY, CONTENT, NOW, Harness, running, settings
+from tests.unit.operator_harness import BIG, Operator, operator
+from tests.unit.queue_harness import NOW
 
-IDENTITY = "news@acme.test"
-
-SETTINGS = settings(
-    identities={IDENTITY: {}},
-    provider=[{"name": "newsletter", "host": "127.0.0.1"}],
-    site=[{"name": "big", "mx": ["*.big.test"], "connections": 5}],
-)
-
-BIG = Site("big", "192.0.2.1", connections=5)
-
-
-class Zone(Resolver):
-    """All domains but gone.test have one mail exchanger."""
-
-    async def mx(self, domain: str) -> MxAnswer:
-        return NoSuchDomain() if domain == "gone.test" else Hosts((MxHost(10, "mx1.big.test"),))
-
-    async def addresses(self, host: str, *, ipv6: bool = True) -> AddressAnswer:
-        return Addresses((ip_address("8.8.8.8"),))
-
-
-@dataclass
-class Operator:
-    """A running queue, and the admin server over it."""
-
-    harness: Harness
-    config: Path
-    lines: list[tuple[str, dict[str, object]]]
-
-    async def run(self, *arguments: str) -> Result:
-        given = [*arguments, "--config", str(self.config)]
-        return await asyncio.to_thread(CliRunner().invoke, main, given)
-
-    async def output(self, *arguments: str) -> str:
-        result = await self.run(*arguments)
-        assert result.exit_code == 0, result.output
-        return result.output
-
-    async def enqueue(self, queue_id: str, recipient: str, *, campaign: str = "", provider: str = "direct") -> None:
-        lane = f"mx:{recipient.partition('@')[2]}" if provider == "direct" else f"provider:{provider}"
-        message = Message(
-            queue_id,
-            self.harness.now,
-            "app@acme.test",
-            MessagePolicy(identity=IDENTITY, provider=provider),
-            header_from=IDENTITY,
-            campaign=campaign,
-        )
-        at = self.harness.now
-        entry = Entry(queue_id, 0, recipient, lane, at, at + 86400, at)
-        await self.harness.store.queue.enqueue(NewMessage(message, CONTENT, (entry,)))
-        await self.harness.until_idle()
-
-    async def states(self) -> dict[str, str]:
-        await self.harness.until_idle()
-        return {one.queue_id[-1]: one.state.value for one in await self.harness.entries()}
-
-    async def reason(self) -> str:
-        (entry,) = await self.harness.entries()
-        assert (entry.state, entry.attempts) == (State.WAITING, 0)
-        return entry.reason
-
-
-@pytest.fixture
-async def operator(tmp_path: Path) -> AsyncIterator[Operator]:
-    config = tmp_path / "relay.toml"
-    config.write_text(f'[server]\nhostname = "relay.test"\ndata_dir = "{tmp_path}"\n')
-    async with running(tmp_path, SETTINGS) as harness:
-        found = Operator(harness, config, [])
-        server = AdminServer(admin_application(*tables(found)))
-        await server.start_unix(listen_unix(tmp_path / SETTINGS.admin.socket))
-        yield found
-        await server.stop()
-
-
-class Identities:
-    """Ends pauses of identities as the application does, without its other effects."""
-
-    def __init__(self, harness: Harness) -> None:
-        self._harness = harness
-
-    async def resume(self, address: str) -> int | None:
-        return await self._harness.runner.shared_pauses.resume(f"identity:{address}")
-
-
-def tables(operator: Operator) -> list[Any]:
-    harness = operator.harness
-    explainer = WaitExplainer(
-        lanes=harness.runner.lanes,
-        pauses=harness.runner.shared_pauses,
-        rates=harness.context.rates,
-        entries=harness.store.queue,
-        share=NodeShare,
-        profiles=lambda: merge_sites(SETTINGS.sites, shipped_sites()),
-        store_fault=lambda: "",
-        next_hops=lambda: NextHopResolver(SETTINGS, Zone(), TlsContexts()),
-        clock=lambda: harness.now,
-    )
-    pauses = OperatorPauses(
-        harness.runner.shared_pauses,
-        cast("IdentityPauses", Identities(harness)),
-        lambda line, **fields: operator.lines.append((line, fields)),
-        lambda: harness.now,
-    )
-    return [
-        SiteRoutes(explainer.sites).table(),
-        PauseRoutes(
-            settings=lambda: SETTINGS,
-            sites=lambda: {site.name for site in harness.context.rates.sites()},
-            holds=pauses.holds,
-            pause=pauses.pause,
-            resume=pauses.resume,
-            resume_of_application=pauses.resume_of_application,
-        ).table(),
-        WaitReasonRoutes(
-            store=harness.store.queue,
-            explain=explainer.explain,
-            sites=explainer.sites,
-            servers=explainer.servers,
-        ).table(),
-    ]
+__all__ = ["operator"]
 
 
 @pytest.mark.parametrize(
@@ -244,64 +99,6 @@ async def test_the_list_shows_sites_in_use_and_all_profiles_on_request(operator:
     shown = await operator.output("site", "show", "big")
     assert "10 messages a minute" in shown
     assert "slowed to 10 messages a minute: 421 slow down" in shown
-
-
-async def test_why_names_the_back_off_the_lane_and_the_rate(operator: Operator) -> None:
-    operator.harness.delivery.answers = [BUSY]
-    await operator.enqueue("0000000000000A", "u@x.test")
-    rates = operator.harness.context.rates
-    rates.admit("mx:x.test", BIG, None, NOW)
-    rates.slowed("mx:x.test", NOW, NOW, "421 slow down")
-    answer = json.loads(await operator.output("why", "x.test", "--json"))
-    assert (answer["kind"], [one["site"] for one in answer["sites"]]) == ("domain", ["big"])
-    (entry,) = answer["entries"]
-    assert [reason["cause"] for reason in entry["reasons"]] == ["back-off", "site rate"]
-    assert "451 4.3.2 busy" in entry["reasons"][0]["text"]
-    assert entry["reasons"][0]["remedy"] == "relay queue flush 0000000000000A"
-    assert answer["servers"] == [{"lane": "mx:x.test", "endpoints": ["mx1.big.test[8.8.8.8]:25"], "problem": ""}]
-    told = await operator.output("why", "x.test")
-    assert "servers of mx:x.test  mx1.big.test[8.8.8.8]:25" in told
-    assert "slowed to" in told
-    assert "none: 550 5.1.2 domain gone.test does not exist" in await operator.output("why", "gone.test")
-    assert json.loads(await operator.output("why", "big", "--json"))["kind"] == "site"
-    assert "nothing waits for provider" in await operator.output("why", "provider:newsletter")
-
-
-@pytest.mark.parametrize(
-    ("target", "kind"),
-    [
-        ("X.Test.", "domain"),
-        ("mx:x.test", "domain"),
-        ("<u@X.TEST>", "recipient"),
-        ("U@x.test", "recipient"),
-        ("BIG", "site"),
-        ("0000000000000a/0", "entry"),
-    ],
-)
-async def test_why_takes_targets_as_logs_and_lists_show_them(operator: Operator, target: str, kind: str) -> None:
-    operator.harness.delivery.answers = [BUSY]
-    await operator.enqueue("0000000000000A", "u@x.test")
-    operator.harness.context.rates.admit("mx:x.test", BIG, None, NOW)
-    answer = json.loads(await operator.output("why", target, "--json"))
-    assert (answer["kind"], len(answer["entries"])) == (kind, 1)
-
-
-async def test_why_says_that_it_is_cut_where_one_lane_has_more_than_its_part(
-    operator: Operator, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("relay.admin.wait_reasons.MAX_ENTRIES", 4)
-    operator.harness.delivery.answers = [BUSY] * 9
-    for number, recipient in enumerate(("a@x.test", "b@x.test", "c@x.test", "d@y.test")):
-        operator.harness.context.rates.admit(f"mx:{recipient[2:]}", BIG, None, NOW)
-        await operator.enqueue(f"0000000000000{'ABCD'[number]}", recipient)
-    for target, shown, more in (("big", 3, True), ("x.test", 3, False), ("0000000000000A/0", 1, False)):
-        answer = json.loads(await operator.output("why", target, "--json"))
-        assert (len(answer["entries"]), answer["more"]) == (shown, more), target
-
-
-async def test_why_says_what_became_of_a_message(operator: Operator) -> None:
-    await operator.enqueue("0000000000000A", "u@x.test")
-    assert "accepted it: 250 2.0.0 ok" in await operator.output("why", "0000000000000a")
 
 
 async def test_three_domains_that_block_us_pause_their_site_which_is_probed_afterwards(operator: Operator) -> None:
