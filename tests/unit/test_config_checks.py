@@ -1,4 +1,4 @@
-"""Errors and warnings of checks across settings."""
+"""Errors of checks across settings, with the warnings about the same keys."""
 
 from pathlib import Path
 from typing import Any
@@ -6,64 +6,48 @@ from typing import Any
 import pytest
 import trustme
 
-from relay.config.checks import find_errors, find_warnings
+from relay.config.checks import find_errors
 from relay.config.errors import key_text
 from relay.config.file_checks import find_file_errors
 from relay.config.settings import Settings
-
-_HOST = {"host": "smtp.test"}
-
-
-def _errors(tables: dict[str, Any]) -> list[str]:
-    return [f"{key_text(one.path)}: {one.problem}" for one in find_errors(Settings.model_validate(tables))]
-
-
-def _warnings(tables: dict[str, Any]) -> list[str]:
-    return [f"{key_text(one.path)}: {one.problem}" for one in find_warnings(Settings.model_validate(tables))]
-
-
-_IMAP = {"host": "h", "username": "u", "password": "p"}
-
-
-def _listener(**keys: Any) -> dict[str, Any]:
-    return {"name": "a", "address": "127.0.0.1:2525", **keys}
+from tests.unit.checked_settings import HOST, errors_of, listener_table, warnings_of
 
 
 def test_where_shared_ports_would_help_the_fault_says_so() -> None:
-    two = {"listener": [_listener(), _listener(name="b", address="0.0.0.0:2525")]}
+    two = {"listener": [listener_table(), listener_table(name="b", address="0.0.0.0:2525")]}
     (problem,) = find_errors(Settings.model_validate(two))
     assert problem.allowed == "an address for each, or server.reuse_port = true"
 
 
 def test_the_defaults_have_no_errors_and_no_warnings() -> None:
-    assert _errors({}) == []
-    assert _warnings({}) == []
+    assert errors_of({}) == []
+    assert warnings_of({}) == []
 
 
 @pytest.mark.parametrize(
     ("tables", "messages"),
     [
         (
-            {"listener": [_listener(), _listener(address="127.0.0.1:2526")]},
+            {"listener": [listener_table(), listener_table(address="127.0.0.1:2526")]},
             ['listener[1].name: "a" is the name of listener 1 too'],
         ),
         (
-            {"listener": [_listener(), _listener(name="b")]},
+            {"listener": [listener_table(), listener_table(name="b")]},
             ["listener[1].address: listener 1 listens there already"],
         ),
         (
-            {"listener": [_listener(), _listener(name="b", address="0.0.0.0:2525")]},
+            {"listener": [listener_table(), listener_table(name="b", address="0.0.0.0:2525")]},
             ["listener[1].address: listener 1 listens there already"],
         ),
         (
             {
                 "server": {"reuse_port": True},
-                "listener": [_listener(), _listener(name="b", address="0.0.0.0:2525")],
+                "listener": [listener_table(), listener_table(name="b", address="0.0.0.0:2525")],
             },
             [],
         ),
         (
-            {"server": {"reuse_port": True}, "listener": [_listener(), _listener(name="b")]},
+            {"server": {"reuse_port": True}, "listener": [listener_table(), listener_table(name="b")]},
             ["listener[1].address: listener 1 listens there already"],
         ),
         (
@@ -75,7 +59,7 @@ def test_the_defaults_have_no_errors_and_no_warnings() -> None:
             ["api.address: tracker listens there already"],
         ),
         (
-            {"tracker": {"address": "localhost:2525"}, "listener": [_listener()]},
+            {"tracker": {"address": "localhost:2525"}, "listener": [listener_table()]},
             ["tracker.address: listener 1 listens there already"],
         ),
         (
@@ -83,15 +67,15 @@ def test_the_defaults_have_no_errors_and_no_warnings() -> None:
             ["metrics.address: tracker listens there already"],
         ),
         (
-            {"listener": [_listener(tls="starttls", key="/k.pem")]},
+            {"listener": [listener_table(tls="starttls", key="/k.pem")]},
             ['listener[0].certificate: is missing: tls = "starttls" needs it'],
         ),
         (
-            {"provider": [{"name": "direct", **_HOST}]},
+            {"provider": [{"name": "direct", **HOST}]},
             ['provider[0].name: "direct" is built in: delivery to the MX hosts'],
         ),
         (
-            {"provider": [{"name": "p", **_HOST, "username": "u"}, {"name": "q", **_HOST, "password": "s"}]},
+            {"provider": [{"name": "p", **HOST, "username": "u"}, {"name": "q", **HOST, "password": "s"}]},
             [
                 "provider[0].password: is missing: there is a username",
                 "provider[1].username: is missing: there is a password",
@@ -125,8 +109,8 @@ def test_the_defaults_have_no_errors_and_no_warnings() -> None:
         (
             {
                 "listener": [
-                    _listener(reserved_connections=600),
-                    _listener(name="b", address="127.0.0.1:2526", reserved_connections=401),
+                    listener_table(reserved_connections=600),
+                    listener_table(name="b", address="127.0.0.1:2526", reserved_connections=401),
                 ]
             },
             ["listener[1].reserved_connections: 401 are more than the 400 that remain of smtp.max_connections"],
@@ -146,7 +130,7 @@ def test_the_defaults_have_no_errors_and_no_warnings() -> None:
     ],
 )
 def test_contradictions_are_errors(tables: dict[str, Any], messages: list[str]) -> None:
-    assert _errors(tables) == messages
+    assert errors_of(tables) == messages
 
 
 def test_no_identity_limit_exceeds_the_ceiling() -> None:
@@ -157,126 +141,60 @@ def test_no_identity_limit_exceeds_the_ceiling() -> None:
             "c@a.test": {"daily_limit": 0},
         }
     }
-    assert _errors(tables) == [
+    assert errors_of(tables) == [
         'identities."b@a.test".daily_limit: 251 is over limits.identity_daily_ceiling',
         'identities."c@a.test".daily_limit: 0 (no limit) is possible only with limits.identity_daily_ceiling = 0',
     ]
-    assert _errors({**tables, "limits": {"identity_daily_ceiling": 0}}) == []
+    assert errors_of({**tables, "limits": {"identity_daily_ceiling": 0}}) == []
 
 
 def test_an_inherited_limit_is_reported_once() -> None:
     tables = {"limits": {"identity_daily": 300}, "identities": {"a@a.test": {}, "b@a.test": {}}}
-    assert _errors(tables) == ["limits.identity_daily: 300 is over limits.identity_daily_ceiling"]
+    assert errors_of(tables) == ["limits.identity_daily: 300 is over limits.identity_daily_ceiling"]
 
 
 @pytest.mark.parametrize("network", ["0.0.0.0/0", "::/0", "0.0.0.0/1", "2000::/3"])
 def test_a_network_that_is_half_the_internet_is_refused(network: str) -> None:
-    (messages,) = _errors({"listener": [_listener(address="0.0.0.0:2525", allow_networks=[network])]})
+    (messages,) = errors_of({"listener": [listener_table(address="0.0.0.0:2525", allow_networks=[network])]})
     problem = f"{network} would make 0.0.0.0:2525 an open relay: any client could send to any address"
     assert messages == f"listener[0].allow_networks[0]: {problem}"
 
 
 def test_listeners_that_are_no_open_relay() -> None:
     for listener in (
-        _listener(allow_networks=["0.0.0.0/0"]),
-        _listener(address="0.0.0.0:2525", allow_networks=["10.0.0.0/8", "fd00::/16"]),
-        _listener(address="0.0.0.0:2525", kind="inbound", allow_networks=["0.0.0.0/0"]),
+        listener_table(allow_networks=["0.0.0.0/0"]),
+        listener_table(address="0.0.0.0:2525", allow_networks=["10.0.0.0/8", "fd00::/16"]),
+        listener_table(address="0.0.0.0:2525", kind="inbound", allow_networks=["0.0.0.0/0"]),
     ):
-        assert _errors({"listener": [listener]}) == []
+        assert errors_of({"listener": [listener]}) == []
 
 
 _PROXIED = {"proxy_protocol": True, "trusted_proxies": ["10.0.0.1"]}
 
 
 def test_a_proxy_makes_an_open_relay_of_a_listener_on_loopback() -> None:
-    (message,) = _errors({"listener": [_listener(allow_networks=["0.0.0.0/0"], **_PROXIED)]})
+    (message,) = errors_of({"listener": [listener_table(allow_networks=["0.0.0.0/0"], **_PROXIED)]})
     assert message.startswith("listener[0].allow_networks[0]: 0.0.0.0/0 would make 127.0.0.1:2525 an open relay")
 
 
 @pytest.mark.parametrize("kind", ["submission", "inbound"])
 def test_proxies_are_named_and_are_not_the_internet(kind: str) -> None:
-    for section in ({"listener": [_listener(kind=kind, proxy_protocol=True)]}, {"tracker": {"proxy_protocol": True}}):
-        (message,) = _errors(section)
+    for section in (
+        {"listener": [listener_table(kind=kind, proxy_protocol=True)]},
+        {"tracker": {"proxy_protocol": True}},
+    ):
+        (message,) = errors_of(section)
         assert message.endswith("trusted_proxies: is missing: with proxy_protocol only these may connect")
     wide = {"address": "0.0.0.0:2525", "proxy_protocol": True, "trusted_proxies": ["10.0.0.1", "0.0.0.0/0"]}
-    assert _errors({"listener": [_listener(kind=kind, **wide)]}) == [
+    assert errors_of({"listener": [listener_table(kind=kind, **wide)]}) == [
         "listener[0].trusted_proxies[1]: 0.0.0.0/0 would let any client pretend any address"
     ]
 
 
 def test_port_0_is_always_free() -> None:
-    assert _errors({"listener": [_listener(address="[::1]:0"), _listener(name="b", address="[::1]:0")]}) == []
-
-
-@pytest.mark.parametrize(
-    ("tables", "messages"),
-    [
-        (
-            {"listener": [_listener(auth="required")]},
-            "listener[0].auth: no client can send: there are no [credentials]",
-        ),
-        ({"listener": [_listener(certificate="/c.pem")]}, 'listener[0].tls: is "none", so the certificate is not used'),
-        (
-            {"provider": [{"name": "p", **_HOST, "tls": "none", "username": "u", "password": "s"}]},
-            "provider[0].tls: the password is sent in clear text",
-        ),
-        ({"queue": {"delay_notice": "80h"}}, "queue.delay_notice: is never sent: the message expires first"),
-        ({"tracker": {"address": "0.0.0.0:80"}}, "tracker.base_url: no reader can reach 0.0.0.0"),
-        (
-            {"tracker": {"address": "192.0.2.1:80", "proxy_protocol": True, "trusted_proxies": ["10.0.0.1"]}},
-            "tracker.base_url: is the tracker itself, which answers through the proxy only",
-        ),
-        (
-            {"listener": [_listener(trusted_proxies=["10.0.0.1"])]},
-            "listener[0].trusted_proxies: has no effect without proxy_protocol",
-        ),
-        (
-            {"domains": {"a.test": {"return_path": "b.a.test"}}},
-            'domains."a.test".return_path: no [[listener]] of kind "inbound" receives mail for it',
-        ),
-        (
-            {"listener": [_listener(kind="inbound")]},
-            "alerts.mail_to: is empty, so mail to postmaster@ and abuse@ is refused (RFC 5321 section 4.5.1)",
-        ),
-        (
-            {"identities": {"x@a.test": {"reply_to": "y@a.test", "forward_to": ["z@b.test"]}}},
-            'identities."x@a.test".reply_to: is fixed, so replies are not tracked, and forward_to gets none',
-        ),
-        (
-            {"identities": {"x@a.test": {"reply_to": "y@a.test", "reply_tracking": True}}},
-            'identities."x@a.test".reply_to: is fixed, so replies are not tracked, although reply_tracking is on',
-        ),
-        (
-            {
-                "listener": [_listener(kind="inbound")],
-                "alerts": {"mail_to": ["me@b.test"]},
-                "domains": {"a.test": {"reply_domain": "r.a.test"}},
-                "identities": {"x@a.test": {"forward_to": ["me@a.test", "me@R.a.test"]}},
-            },
-            'identities."x@a.test".forward_to[1]: mail to r.a.test is received by this relay, which has no mailboxes',
-        ),
-        (
-            {"bounces": {"address": "b@a.test"}},
-            "bounces.address: is set, but no bounces are read from that mailbox",
-        ),
-        (
-            {"bounces": {"address": "b@a.test", "imap": _IMAP}, "defaults": {"return_path": "r.a.test"}},
-            "bounces.address: is not used: all mail has a signed address at its return_path",
-        ),
-        (
-            {"bounces": {"address": "b@r.a.test", "imap": _IMAP}, "domains": {"a.test": {"return_path": "r.a.test"}}},
-            "bounces.address: mail to r.a.test is received by this relay, which has no mailboxes",
-        ),
-    ],
-)
-def test_doubtful_settings_are_warnings(tables: dict[str, Any], messages: str) -> None:
-    assert _errors(tables) == []
-    assert _warnings(tables) == [messages]
-
-
-def test_bounces_may_come_back_by_imap() -> None:
-    assert _warnings({"defaults": {"return_path": "b.a.test"}, "bounces": {"imap": _IMAP}}) == []
-    assert _warnings({"bounces": {"address": "b@a.test", "imap": _IMAP}}) == []
+    assert (
+        errors_of({"listener": [listener_table(address="[::1]:0"), listener_table(name="b", address="[::1]:0")]}) == []
+    )
 
 
 def test_a_certificate_must_match_its_key(tmp_path: Path) -> None:
@@ -287,7 +205,7 @@ def test_a_certificate_must_match_its_key(tmp_path: Path) -> None:
         made.cert_chain_pems[0].write_to_path(str(tmp_path / f"{name}.pem"))
 
     def messages(certificate: str, key: str) -> list[str]:
-        listener = _listener(tls="implicit", certificate=str(tmp_path / certificate), key=str(tmp_path / key))
+        listener = listener_table(tls="implicit", certificate=str(tmp_path / certificate), key=str(tmp_path / key))
         settings = Settings.model_validate({"listener": [listener]})
         return [f"{key_text(one.path)}: {one.problem}" for one in find_file_errors(settings)]
 
@@ -301,8 +219,8 @@ def test_a_certificate_must_match_its_key(tmp_path: Path) -> None:
 
 
 def test_only_postgresql_has_a_password() -> None:
-    assert _errors({"storage": {"url": "postgresql://relay@db/relay", "password": "x"}}) == []
-    assert _errors({"storage": {"password": "x"}}) == ["storage.password: is set, but SQLite has no password"]
+    assert errors_of({"storage": {"url": "postgresql://relay@db/relay", "password": "x"}}) == []
+    assert errors_of({"storage": {"password": "x"}}) == ["storage.password: is set, but SQLite has no password"]
 
 
 def test_postgresql_without_its_driver_is_an_error(
@@ -318,27 +236,6 @@ def test_postgresql_without_its_driver_is_an_error(
     ]
 
 
-def test_a_global_exclusion_is_explained_where_it_is_set() -> None:
-    tables = {"defaults": {"exclusion": "global"}, "domains": {"a.test": {}, "b.test": {"exclusion": "domain"}}}
-    (warning,) = find_warnings(Settings.model_validate(tables))
-    assert key_text(warning.path) == "defaults.exclusion"
-    assert "every campaign of this relay" in warning.problem
-    assert '"domain" for the campaigns of one domain' in warning.allowed
-    (warned,) = _warnings({"domains": {"a.test": {"exclusion": "global"}, "b.test": {}}})
-    assert warned.startswith('domains."a.test".exclusion: is "global": ')
-
-
-def test_fallbacks_of_campaign_mail_need_its_provider() -> None:
-    useless = "campaign_fallback_providers: has no effect: there is no campaign_provider"
-    tables = {"defaults": {"campaign_fallback_providers": ["direct"]}, "domains": {"a.test": {}}}
-    assert _warnings(tables) == [f"defaults.{useless}"]
-    assert _warnings({"domains": {"a.test": {"campaign_fallback_providers": ["direct"]}}}) == [
-        f'domains."a.test".{useless}'
-    ]
-    both = {"campaign_provider": "direct", "campaign_fallback_providers": ["direct"]}
-    assert _warnings({"defaults": both, "domains": {"a.test": {"campaign_fallback_providers": ["direct"]}}}) == []
-
-
 def test_the_dashboard_needs_loopback_or_a_long_secret() -> None:
     strong = "a" * 16
     for admin in (
@@ -347,23 +244,23 @@ def test_the_dashboard_needs_loopback_or_a_long_secret() -> None:
         {"address": "localhost:8026", "secret": strong},
         {"address": "0.0.0.0:8026", "secret": strong},
     ):
-        assert _errors({"admin": admin}) == []
-    assert _errors({"admin": {"address": "0.0.0.0:8026"}}) == [
+        assert errors_of({"admin": admin}) == []
+    assert errors_of({"admin": {"address": "0.0.0.0:8026"}}) == [
         "admin.address: 0.0.0.0:8026 exposes all mail to every client that can connect"
     ]
-    assert _errors({"admin": {"address": "192.0.2.1:8026", "secret": "short"}}) == [
+    assert errors_of({"admin": {"address": "192.0.2.1:8026", "secret": "short"}}) == [
         "admin.secret: has 5 characters, so it can be guessed"
     ]
-    assert _warnings({"admin": {"address": "192.0.2.1:8026", "secret": strong}}) == [
+    assert warnings_of({"admin": {"address": "192.0.2.1:8026", "secret": strong}}) == [
         "admin.address: the secret is sent in clear text unless a proxy adds TLS"
     ]
-    assert _warnings({"admin": {"address": "127.0.0.1:8026", "secret": strong}}) == []
+    assert warnings_of({"admin": {"address": "127.0.0.1:8026", "secret": strong}}) == []
 
 
 def test_a_site_needs_hosts_unless_it_is_a_shipped_one_and_each_pattern_counts_once() -> None:
-    assert _errors({"site": [{"name": "google", "connections": 9}]}) == []
-    assert _errors({"site": [{"name": "gogle"}]}) == [
+    assert errors_of({"site": [{"name": "google", "connections": 9}]}) == []
+    assert errors_of({"site": [{"name": "gogle"}]}) == [
         "site[0].mx: is missing, and gogle is none of the shipped profiles"
     ]
     twice = {"site": [{"name": "a", "mx": ["*.mx.test"]}, {"name": "b", "mx": ["*.mx.test"]}]}
-    assert _warnings(twice) == ["site[1].mx[0]: has no effect: the site a, which comes before, has the same pattern"]
+    assert warnings_of(twice) == ["site[1].mx[0]: has no effect: the site a, which comes before, has the same pattern"]
