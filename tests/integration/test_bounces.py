@@ -1,136 +1,17 @@
-"""Bounces end to end: signed return-paths out, returning mail in, and what the commands then tell."""
+"""Bounces end to end: signed return-paths out, returning mail in, and what follows for the address."""
 
 import asyncio
-import csv
-import io
-import json
 import signal
 import smtplib
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.integration.mail_helpers import story
-from tests.ports import free_port
+from tests.integration.bounce_relay import BOUNCE, COMPLAINT, VACATION, Relay
 from tests.servers.actions import Say
-from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
-from tests.servers.waiting import PATIENCE, until
-
-MAIL = (
-    b"From: Acme <news@acme.test>\r\nTo: u@rcpt.test\r\nSubject: invoice\r\nX-Relay-Tag: billing\r\n"
-    b"X-Relay-Meta-invoice: 1042\r\nContent-Type: text/plain\r\n\r\nhello\r\n"
-)
-
-BOUNCE = b"""\
-From: MAILER-DAEMON@mx.rcpt.test
-To: %(to)s
-Subject: Undelivered Mail Returned to Sender
-MIME-Version: 1.0
-Content-Type: multipart/report; report-type=delivery-status; boundary=b
-
---b
-Content-Type: text/plain
-
-Your message could not be delivered.
-
---b
-Content-Type: message/delivery-status
-
-Reporting-MTA: dns; mx.rcpt.test
-
-Final-Recipient: rfc822; u@rcpt.test
-Action: failed
-Status: 5.1.1
-Diagnostic-Code: smtp; 550 5.1.1 <u@rcpt.test>: user unknown
-
---b--
-""".replace(b"\n", b"\r\n")
-
-COMPLAINT = b"""\
-From: fbl@rcpt.test
-To: %(to)s
-Subject: complaint
-MIME-Version: 1.0
-Content-Type: multipart/report; report-type=feedback-report; boundary=b
-
---b
-Content-Type: text/plain
-
-An abuse report.
-
---b
-Content-Type: message/feedback-report
-
-Feedback-Type: abuse
-User-Agent: FBL/1.0
-Version: 1
-
---b
-Content-Type: message/rfc822
-
-From: news@acme.test
-To: u@rcpt.test
-Subject: invoice
-
-hello
-
---b--
-""".replace(b"\n", b"\r\n")
-
-VACATION = b"From: u@rcpt.test\r\nTo: %(to)s\r\nSubject: Out of office\r\nAuto-Submitted: auto-replied\r\n\r\nAway.\r\n"
-
-
-class Relay(RelayProcess):
-    """A relay with an inbound listener and a domain of signed return-paths."""
-
-    def __init__(self, folder: Path, sink_port: int, bounces: str = "") -> None:
-        self.inbound = free_port()
-        super().__init__(
-            folder,
-            sink_port,
-            f"""
-[bounces]
-{bounces}
-[alerts]
-mail_to = ["ops@acme.test"]
-[domains."acme.test"]
-return_path = "bounces.acme.test"
-[[listener]]
-name = "mx"
-kind = "inbound"
-address = "127.0.0.1:{self.inbound}"
-""",
-        )
-
-    def send(self, *recipients: str) -> str:
-        with smtplib.SMTP("127.0.0.1", self.port, timeout=20) as client:
-            client.ehlo()
-            client.mail("news@acme.test")
-            for recipient in recipients:
-                client.rcpt(recipient)
-            code, text = client.data(MAIL)
-            assert code == 250, text
-            return text.decode().rsplit(" ", 1)[1]
-
-    def give_back(self, recipient: str, content: bytes) -> bytes:
-        with smtplib.SMTP("127.0.0.1", self.inbound, timeout=20) as client:
-            client.sendmail("", [recipient], content.replace(b"%(to)s", recipient.encode()))
-        return content
-
-    async def probation(self) -> None:
-        """Return once the only suppression has ended."""
-
-        async def has_ended() -> bool:
-            return [one["state"] for one in await self.json("suppression", "list")] == ["probation"]
-
-        await until(has_ended)
-
-    async def story(self, queue_id: str, last: str) -> dict[str, Any]:
-        """Return the story, once it has an event of that kind."""
-        return await story(self, queue_id, last)
+from tests.servers.waiting import PATIENCE
 
 
 async def test_a_late_bounce_joins_its_message_suppresses_the_address_and_drops_the_next_mail(tmp_path: Path) -> None:
@@ -261,50 +142,6 @@ def _seconds(text: str) -> float:
     return datetime.fromisoformat(text).timestamp()
 
 
-async def _lift_what_counts_no_more(relay: Relay, file: Path) -> None:
-    """Give the list a row that a former version made of a reply about the sender, and replay it."""
-    row = {"address": "z@x.test", "reason": "blocked", "reply": "554 blocked", "provenance": "session"}
-    file.write_text(json.dumps(row))
-    await relay.run("suppression", "import", str(file))
-    for options in ((), ("--lift",)):
-        (lifted,) = await relay.json("suppression", "replay", *options)
-        assert (lifted["address"], lifted["step"]) == ("z@x.test", "lift")
-        assert "do not suppress" in lifted["why"]
-    assert not await relay.json("suppression", "replay")
-    assert not await relay.json("suppression", "list", "--unproven")
-
-
-async def test_the_suppression_list_is_edited_exported_and_imported(tmp_path: Path) -> None:
-    async with Sink() as sink, Relay(tmp_path, sink.port) as relay:
-        await relay.json("suppression", "add", "A@x.test", "b@x.test", "--note", "asked by phone", "--expires", "30d")
-        await relay.json("suppression", "add", "c@x.test", "--domain", "acme.test")
-        listed = await relay.json("suppression", "list")
-        assert [(one["address"], one["domain"], one["reason"]) for one in listed] == [
-            ("a@x.test", "", "manual"),
-            ("b@x.test", "", "manual"),
-            ("c@x.test", "acme.test", "manual"),
-        ]
-        assert listed[0]["expires_at"]
-        table = await relay.run("suppression", "export")
-        lines = await relay.run("suppression", "export", "--json")
-        assert [row["address"] for row in csv.DictReader(io.StringIO(table))] == ["a@x.test", "b@x.test", "c@x.test"]
-        for name, text in (("list.csv", table), ("list.jsonl", lines)):
-            await relay.run("suppression", "remove", "a@x.test", "b@x.test")
-            await relay.run("suppression", "remove", "c@x.test", "--domain", "acme.test")
-            assert not await relay.json("suppression", "list")
-            (tmp_path / name).write_text(text)
-            (answer,) = await relay.json("suppression", "import", str(tmp_path / name))
-            assert (answer["imported"], answer["faults"]) == (3, 0)
-            assert await relay.json("suppression", "list") == listed
-        await _lift_what_counts_no_more(relay, tmp_path / "old.jsonl")
-        assert await relay.json("suppression", "list") == listed
-        (tmp_path / "bad.csv").write_text("address\nno-address\n")
-        with pytest.raises(AssertionError, match="no @ in the address"):
-            await relay.run("suppression", "import", str(tmp_path / "bad.csv"))
-        with pytest.raises(AssertionError, match="ended with 1"):
-            await relay.run("suppression", "remove", "nobody@x.test")
-
-
 async def test_rules_beside_the_configuration_hold_after_sighup_and_faulty_ones_never(tmp_path: Path) -> None:
     own = tmp_path / "bounce_rules.toml"
     async with Sink() as sink, Relay(tmp_path, sink.port) as relay:
@@ -321,75 +158,3 @@ async def test_rules_beside_the_configuration_hold_after_sighup_and_faulty_ones_
         with pytest.raises(AssertionError, match=r"ended with 78.*nonsense"):
             await relay.run("config", "reload")
         assert "nonsense" in relay.log("config.rejected")[0]["faults"][0]
-
-
-async def test_reports_count_bounces_explain_them_and_show_the_messages_behind(tmp_path: Path) -> None:
-    async with Sink() as sink, Relay(tmp_path, sink.port) as relay:
-        await _history(relay, sink)
-        (found,) = await relay.json("report", "bounces", "--since", "1d")
-        counts = ("recipients", "delivered", "bounced", "dropped", "waiting", "late")
-        assert [found[key] for key in counts] == [3, 0, 3, 0, 0, 1]
-        assert found["bounce_rate"] == 1.0
-        # With two notifications to news@acme.test about what was refused at once.
-        (whole,) = await relay.json("report", "bounces", "--since", "1d", "--system")
-        assert [whole[key] for key in counts] == [5, 2, 3, 0, 0, 1]
-        by_category = {one["category"]: one for one in found["categories"]}
-        assert {name: one["bounced"] for name, one in by_category.items()} == {"bad_mailbox": 2, "recipient_refused": 1}
-        assert "Look for a typing error in the address." in by_category["bad_mailbox"]["guidance"]
-        (rcpt,) = found["destinations"]
-        assert (rcpt["destination"], rcpt["recipients"], rcpt["bounced"]) == ("rcpt.test", 3, 3)
-        assert sum(one["count"] for one in found["replies"]) == 3
-        late = await relay.json(
-            "report", "bounces", "--category", "bad_mailbox", "--meta", "invoice=1042", "--messages"
-        )
-        assert sorted(one["recipient"] for one in late) == ["gone@rcpt.test", "u@rcpt.test"]
-        assert {(one["subject"], one["type"], one["domain"]) for one in late} == {
-            ("invoice", "transactional", "acme.test")
-        }
-        for nothing in (
-            ("--tag", "other"),
-            ("--type", "campaign"),
-            ("--identity", "x@y.test"),
-            ("--since", "2099-01-01"),
-        ):
-            assert not await relay.json("report", "bounces", "--messages", *nothing)
-        table = await relay.run("report", "bounces", "--csv")
-        assert {row["category"]: row["bounced"] for row in csv.DictReader(io.StringIO(table))} == {
-            "bad_mailbox": "2",
-            "recipient_refused": "1",
-        }
-        shown = await relay.run("report", "bounces")
-        assert "No such address (bad_mailbox)" in shown
-        (deliveries,) = await relay.json("report", "deliveries", "--domain", "acme.test")
-        assert (deliveries["recipients"], deliveries["delivered"], deliveries["bounced"]) == (3, 0, 3)
-        stories = await relay.json("report", "messages", "--meta", "invoice=1042")
-        assert [one["recipients"][0]["recipient"] for one in stories] == [
-            "u@rcpt.test",
-            "odd@rcpt.test",
-            "gone@rcpt.test",
-        ]
-        assert {one["recipients"][0]["status"] for one in stories} == {"bounced"}
-        assert not stories[0]["recipients"][0]["reply"].startswith("250"), "a late bounce shows its own reply"
-        assert not await relay.json("report", "messages", "--meta", "invoice=1043")
-        (cluster,) = await relay.json("report", "unclassified")
-        assert (cluster["count"], cluster["example"]) == (1, "550 5.0.0 Zork 4711 blorb")
-        with pytest.raises(AssertionError, match="not one of"):
-            await relay.run("report", "bounces", "--category", "nonsense")
-        with pytest.raises(AssertionError, match="use 30d"):
-            await relay.run("report", "bounces", "--since", "soon")
-
-
-async def _history(relay: Relay, sink: Sink) -> None:
-    """One recipient refused as unknown, one refused in words nobody knows, one taken that bounces afterwards."""
-    for text, recipient in (
-        ("550 5.1.1 <gone@rcpt.test>: Recipient address rejected: User unknown", "gone@rcpt.test"),
-        ("550 5.0.0 Zork 4711 blorb", "odd@rcpt.test"),
-    ):
-        sink.once("RCPT", Say(text))
-        await relay.story(await asyncio.to_thread(relay.send, recipient), "bounced")
-    await sink.received(2)
-    queue_id = await asyncio.to_thread(relay.send, "u@rcpt.test")
-    got = (await sink.received(3))[2]
-    await relay.story(queue_id, "delivered")
-    await asyncio.to_thread(relay.give_back, got.reverse_path, BOUNCE)
-    await relay.story(queue_id, "bounced")
