@@ -1,176 +1,17 @@
-"""The pages that verify addresses: what they answer, what they send, and what they never do."""
+"""The page that verifies an address: what it answers, what it sends, and what it never does."""
 
 import asyncio
-import re
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from html import unescape
-from ipaddress import ip_network
 from pathlib import Path
 from urllib.parse import quote
 
-import aiohttp
 import pytest
 
-from relay.config.settings import Settings
-from relay.events.ports import StoreError
-from relay.events.sink import EventSink
-from relay.events.spool import Spool
-from relay.http_tracker import Tracker
-from relay.listening_sockets import listen
-from relay.rewrite.tokens import Keyring, Kind, Token, sign_token
-from relay.storage.sqlite.store import SqliteStore
-from relay.tracker import pages, verification_pages
-from relay.verification.challenge import LIFETIME, LINK_LIFETIME, PAGE_PER_HOUR, TRIES
+from relay.tracker import verification_pages
+from relay.verification.challenge import LIFETIME, PAGE_PER_HOUR, TRIES
 from relay.verification.owner_verification import CLIENT_PER_HOUR, CLIENT_TRIES
-from tests.servers.verification_harness import RING, VerificationHarness
-from tests.servers.waiting import until
+from tests.servers.verification_site import JANE, NOW, OTHER, Site, serving, site
 
-NOW = 1_800_000_000.0
-
-JANE, OTHER = "jane@acme.test", "nobody@acme.test"
-
-SETTINGS = Settings.model_validate(
-    {
-        "server": {"hostname": "relay.test", "identities_domain": "platform.test"},
-        "identities": {
-            JANE: {"forward_to": ["owner@x.test"]},
-            "info@b\u00fccher.test": {},
-            "rita@platform.test": {"forward_to": ["owner@x.test"]},
-        },
-    }
-)
-
-FORM = {"Content-Type": "application/x-www-form-urlencoded"}
-
-
-@dataclass
-class Answer:
-    """Status, text and header fields of an answer."""
-
-    status: int
-    text: str
-    retry_after: str
-
-    @property
-    def title(self) -> str:
-        return self.text.partition("<title>")[2].partition("</title>")[0]
-
-    @property
-    def fault(self) -> str:
-        return unescape(self.text.partition('role="alert">')[2].partition("</p>")[0])
-
-
-class Site:
-    """A tracker over a verifier whose mails are kept, and a browser without pictures."""
-
-    def __init__(self, harness: VerificationHarness, session: aiohttp.ClientSession) -> None:
-        self.harness = harness
-        self._session = session
-        self.now = NOW
-        self.client = "192.0.2.1"
-
-    async def ask(self, method: str, path: str, body: bytes | str | None = None, **headers: str) -> Answer:
-        fields = {"X-Forwarded-For": self.client, **FORM} | {name.replace("_", "-"): headers[name] for name in headers}
-        async with self._session.request(method, path, data=body, headers=fields) as answer:
-            return Answer(answer.status, await answer.text(), answer.headers.get("Retry-After", ""))
-
-    async def post(self, address: str, **fields: str) -> Answer:
-        pairs = {"address": address, **fields}
-        return await self.ask("POST", "/verify", "&".join(f"{key}={quote(text)}" for key, text in pairs.items()))
-
-    async def sent_to(self, *addresses: str) -> None:
-        """Wait until codes were sent to these addresses, one after another."""
-        await until(lambda: len(self.harness.sent) >= len(addresses))
-        sent = [one.envelope.recipients[0].address for one in self.harness.sent.values()]
-        assert sent == list(addresses)
-
-    def link(self) -> str:
-        return f"/v/{sign_token(RING, Token(Kind.VERIFY, list(self.harness.sent)[-1], 0))}"
-
-
-@asynccontextmanager
-async def serving(folder: Path, settings: Settings = SETTINGS) -> AsyncIterator[Site]:
-    store = await SqliteStore.open(folder / "relay.db", now=NOW)
-    harness = VerificationHarness(store, settings, lambda: opened.now)
-    sink = EventSink(None, Spool(folder / "spool"), lambda events: None)
-    trusted = [ip_network("127.0.0.0/8")]
-    tracker = Tracker(lambda: RING, sink, trusted_proxies=trusted, clock=lambda: opened.now, verification=harness.owner)
-    await tracker.start(await listen(("127.0.0.1",), 0))
-    sending = asyncio.create_task(harness.owner.run())
-    try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{tracker.port}") as session:
-            opened = Site(harness, session)
-            yield opened
-    finally:
-        sending.cancel()
-        await tracker.stop()
-        await store.close()
-
-
-@pytest.fixture
-async def site(tmp_path: Path) -> AsyncIterator[Site]:
-    async with serving(tmp_path) as found:
-        yield found
-
-
-class TestLink:
-    async def test_only_the_button_confirms_and_both_pages_name_the_address(self, site: Site) -> None:
-        await site.harness.verifier.prove(JANE)
-        path = site.link()
-        for asked in (await site.ask("GET", path), await site.ask("GET", f"{path}?utm=1")):
-            assert (asked.status, asked.title) == (200, "Confirm your address")
-            assert f"mail may be sent as <strong>{JANE}</strong>?" in asked.text
-            assert '<form method="post">' in asked.text
-        assert (await site.ask("HEAD", path)).status == 200
-        assert not site.harness.proven(JANE)
-        done = await site.ask("POST", path)
-        assert (done.status, done.title) == (200, "Your address is verified")
-        assert re.search(f"{JANE}</strong><br>verified, <time [^>]*>2027-01-15 08:00:00 UTC</time>", done.text)
-        assert site.harness.proven(JANE)
-        site.now += 2 * LINK_LIFETIME
-        assert await site.ask("GET", path) == await site.ask("POST", path) == done
-        assert (await site.ask("PUT", path)).status == 405
-
-    async def test_a_code_of_the_readers_confirms_that_answers_arrive(self, site: Site) -> None:
-        await site.harness.verifier.run(JANE, "receiving")
-        asked = await site.ask("GET", site.link())
-        assert f"answers to <strong>{JANE}</strong> are read here, at <strong>owner@x.test</strong>?" in asked.text
-        done = await site.ask("POST", site.link())
-        assert (done.title, "does not verify the address" in done.text) == ("Answers arrive", True)
-        assert not site.harness.proven(JANE)
-
-    async def test_tokens_of_other_kinds_confirm_nothing(self, site: Site) -> None:
-        await site.harness.verifier.prove(JANE)
-        (queue_id,) = site.harness.sent
-        foreign = sign_token(Keyring((("k1", b"l" * 32),)), Token(Kind.VERIFY, queue_id, 0))
-        other = sign_token(RING, Token(Kind.UNSUBSCRIBE, queue_id, 0))
-        for token in (foreign, other, site.link()[3:-1], ""):
-            for method in ("GET", "POST"):
-                answer = await site.ask(method, f"/v/{token}")
-                assert (answer.status, answer.text) == (404, pages.INVALID)
-
-    async def test_an_old_link_leads_to_the_page(self, site: Site) -> None:
-        await site.harness.verifier.prove(JANE)
-        site.now += LINK_LIFETIME + 1
-        for method in ("GET", "POST"):
-            answer = await site.ask(method, site.link())
-            assert (answer.status, 'href="../verify"' in answer.text) == (410, True)
-
-    async def test_a_store_that_is_away_confirms_nothing(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-        await site.harness.verifier.prove(JANE)
-
-        async def away(*_: object) -> None:
-            raise StoreError("database is locked")
-
-        for name in ("challenge_by", "decide", "decide_within", "spend"):
-            monkeypatch.setattr(site.harness.table, name, away)
-        for method in ("GET", "POST"):
-            answer = await site.ask(method, site.link())
-            assert (answer.status, answer.text) == (503, verification_pages.TRY_LATER)
-        for answer in (await site.post(JANE), await site.post(JANE, code="000001")):
-            assert (answer.status, answer.text) == (503, verification_pages.TRY_LATER)
+__all__ = ["site"]
 
 
 class TestPage:
@@ -347,17 +188,3 @@ class TestPage:
                 assert (answer.status, number) == (status, number)
                 await asyncio.sleep(0)
             assert answer.retry_after == "60"
-
-
-async def test_a_standalone_tracker_asks_for_the_code(tmp_path: Path) -> None:
-    tracker = Tracker(lambda: RING, EventSink(None, Spool(tmp_path / "spool"), lambda events: None))
-    await tracker.start(await listen(("127.0.0.1",), 0))
-    path = f"/v/{sign_token(RING, Token(Kind.VERIFY, '0ABCDFGHJKLMNP', 0))}"
-    try:
-        async with aiohttp.ClientSession(f"http://127.0.0.1:{tracker.port}") as session:
-            for method in ("GET", "POST"):
-                for where in (path, "/verify"):
-                    async with session.request(method, where) as answer:
-                        assert (answer.status, await answer.text()) == (200, verification_pages.ELSEWHERE)
-    finally:
-        await tracker.stop()
