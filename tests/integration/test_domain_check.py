@@ -1,110 +1,24 @@
 """`relay domain` against a real name server: each mistake people make, found and explained."""
 
-import asyncio
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
-from click.testing import CliRunner, Result
 
-from relay.cli.domain import domain
-from relay.domains.key_files import write_key
-from relay.mailauth.dkim_keys import generate_key
-from tests.servers import DnsServer
-from tests.servers.dns_server import Trouble
+from tests.integration.domain_zone import (
+    DELEGATED,
+    HOST,
+    checked,
+    configured,
+    data,
+    finding,
+    replaced,
+    run,
+    serving,
+    zone_of,
+)
 
-HOST = "relay.operator.test. A 198.51.100.7\n7.100.51.198.in-addr.arpa. PTR relay.operator.test."
-
-DELEGATED = ("--cname-target", "mail.operator.test")
-
-
-@contextmanager
-def serving(zone: str, trouble: dict[str, Trouble] | None = None) -> Iterator[int]:
-    """Run a name server in a thread: the command has an event loop of its own."""
-    started = threading.Event()
-    server = DnsServer(zone, trouble)
-    loop = asyncio.new_event_loop()
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        async with server:
-            started.set()
-            await stop.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    try:
-        assert started.wait(10)
-        yield server.port
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join(10)
-        loop.close()
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    for selector in ("s1", "s2"):
-        write_key(folder, "acme.test", selector, generate_key("rsa-sha256"))
-    return folder
-
-
-def configured(data: Path, port: int = 1, extra: str = 'return_path = "bounces.acme.test"') -> Path:
-    config = data / "relay.toml"
-    config.write_text(
-        f"""
-[server]
-hostname = "relay.operator.test"
-data_dir = "{data}"
-[resolver]
-nameservers = ["127.0.0.1:{port}"]
-[[listener]]
-name = "mx"
-kind = "inbound"
-address = "127.0.0.1:2526"
-[domains."acme.test"]
-tracking = {{ base_url = "https://t.acme.test" }}
-dkim = {{ selectors = ["s1", "s2"] }}
-reply_domain = "reply.acme.test"
-{extra}
-"""
-    )
-    return config
-
-
-def run(command: str, config: Path, *arguments: str, name: str = "acme.test") -> Result:
-    return CliRunner().invoke(domain, [command, name, "-c", str(config), *arguments])
-
-
-def zone_of(data: Path, *arguments: str) -> list[str]:
-    """Return what `domain records` says to publish, as the name server of the tests reads it."""
-    result = run("records", configured(data), "--zone", *arguments)
-    assert result.exit_code == 0, result.stdout
-    return [line.replace(" IN ", " ") for line in result.stdout.splitlines() if not line.startswith(";")]
-
-
-def checked(data: Path, zone: list[str], *arguments: str, trouble: dict[str, Trouble] | None = None) -> Result:
-    with serving("\n".join(zone), trouble) as port:
-        return run("check", configured(data, port), *arguments)
-
-
-def finding(result: Result, name: str, kind: str) -> dict[str, Any]:
-    (found,) = (
-        one for one in map(json.loads, result.stdout.splitlines()) if (one["name"], one["kind"]) == (name, kind)
-    )
-    assert isinstance(found, dict)
-    return found
-
-
-def replaced(data: Path, name: str, *lines: str, arguments: tuple[str, ...] = (), kind: str = "") -> list[str]:
-    """Return the right zone with the records of a name (of one kind) replaced by these."""
-    kept = [line for line in zone_of(data, *arguments) if not line.startswith(f"{name}. {kind}")]
-    return [*kept, *lines, *HOST.splitlines()]
+__all__ = ["data"]
 
 
 @pytest.mark.parametrize("arguments", [(), DELEGATED])
@@ -177,36 +91,6 @@ def test_a_doubtful_record_is_a_warning(data: Path, name: str, kind: str, lines:
     assert said in found["text"]
 
 
-def test_a_chain_of_aliases_to_the_target_is_correct(data: Path) -> None:
-    name, target = "s1._domainkey.acme.test", "s1._domainkey.acme.test.mail.operator.test"
-    hops = [f"{name}. CNAME hop.acme.test.", f"hop.acme.test. CNAME {target}."]
-    result = checked(data, replaced(data, name, *hops, arguments=DELEGATED), "--json", *DELEGATED)
-    assert result.exit_code == 0
-    assert "over hop.acme.test" in finding(result, name, "CNAME")["text"]
-
-
-def test_a_loop_of_aliases_is_reported(data: Path) -> None:
-    name = "s2._domainkey.acme.test"
-    circle = [f"{name}. CNAME other.acme.test.", f"other.acme.test. CNAME {name}."]
-    delegated = checked(data, replaced(data, name, *circle, arguments=DELEGATED), "--json", *DELEGATED)
-    assert "circle" in finding(delegated, name, "CNAME")["text"]
-    plain = checked(data, replaced(data, name, *circle), "--json")
-    found = finding(plain, name, "TXT")
-    assert found["status"] == "wrong"
-    assert "circle" in found["text"]
-
-
-def test_a_name_with_the_domain_added_twice_is_explained(data: Path) -> None:
-    name = "s1._domainkey.acme.test"
-    doubled = checked(
-        data, replaced(data, name, f"{name}.acme.test. CNAME x.test.", arguments=DELEGATED), "--json", *DELEGATED
-    )
-    assert 'enter only "s1._domainkey"' in finding(doubled, name, "CNAME")["text"]
-    value = f"{name}.mail.operator.test.acme.test."
-    dotless = checked(data, replaced(data, name, f"{name}. CNAME {value}", arguments=DELEGATED), "--json", *DELEGATED)
-    assert "end the value with a dot" in finding(dotless, name, "CNAME")["text"]
-
-
 def test_a_mail_exchanger_with_the_domain_added_twice_is_explained(data: Path) -> None:
     doubled = "reply.acme.test.acme.test. MX 10 relay.operator.test."
     found = finding(checked(data, replaced(data, "reply.acme.test", doubled), "--json"), "reply.acme.test", "MX")
@@ -220,47 +104,6 @@ def test_an_alias_must_stand_alone(data: Path, other: str) -> None:
     found = finding(checked(data, zone, "--json", *DELEGATED), "bounces.acme.test", "CNAME")
     assert found["status"] == "wrong"
     assert "an alias must stand alone" in found["text"]
-
-
-def test_a_key_instead_of_its_alias_is_a_warning(data: Path) -> None:
-    name = "s1._domainkey.acme.test"
-    key = next(line for line in zone_of(data) if line.startswith(name))
-    result = checked(data, replaced(data, name, key, arguments=DELEGATED), "--json", *DELEGATED)
-    # The prefix also takes the target's own record away, so only the alias is looked at.
-    assert finding(result, name, "CNAME")["status"] == "warning"
-
-
-def test_a_truncated_key_is_reported(data: Path) -> None:
-    name = "s1._domainkey.acme.test"
-    key = next(line for line in zone_of(data) if line.startswith(name))
-    cut = key[: key.index('" "') + 1]
-    result = checked(data, replaced(data, name, cut), "--json")
-    assert "cut off after 255 characters" in finding(result, name, "TXT")["text"]
-
-
-def test_another_key_is_reported(data: Path) -> None:
-    name = "s1._domainkey.acme.test"
-    other = next(line for line in zone_of(data) if line.startswith("s2._domainkey"))
-    result = checked(data, replaced(data, name, other.replace("s2.", "s1.", 1)), "--json")
-    assert "another key than the one that signs" in finding(result, name, "TXT")["text"]
-
-
-def test_a_key_in_test_mode_is_a_warning(data: Path) -> None:
-    name = "s1._domainkey.acme.test"
-    key = next(line for line in zone_of(data) if line.startswith(name))
-    result = checked(data, replaced(data, name, key.replace("v=DKIM1;", "t=y;")), "--json")
-    found = finding(result, name, "TXT")
-    assert (result.exit_code, found["status"]) == (0, "warning")
-    assert "t=y" in found["text"]
-
-
-def test_a_short_key_is_a_warning(tmp_path: Path) -> None:
-    write_key(tmp_path, "acme.test", "s1", generate_key("rsa-sha256", 1024))
-    write_key(tmp_path, "acme.test", "s2", generate_key("rsa-sha256", 2048))
-    result = checked(tmp_path, [*zone_of(tmp_path), *HOST.splitlines()], "--json")
-    found = finding(result, "s1._domainkey.acme.test", "TXT")
-    assert (result.exit_code, found["status"]) == (0, "warning")
-    assert "1024 bits" in found["text"]
 
 
 def test_too_many_look_ups_are_counted(data: Path) -> None:
@@ -338,10 +181,3 @@ def test_doubtful_settings_are_warnings(data: Path) -> None:
     said = [(one["subject"], one["status"]) for one in map(json.loads, result.stdout.splitlines()) if not one["kind"]]
     assert ("return path", "warning") in said
     assert ("spf", "warning") in said
-
-
-def test_text_from_dns_has_no_control_characters(data: Path) -> None:
-    name = "s1._domainkey.acme.test"
-    result = checked(data, replaced(data, name, f'{name}. TXT "v=DKIM1\\027[31m; p=x"'))
-    assert result.exit_code == 1
-    assert "\x1b" not in result.stdout
