@@ -1,94 +1,15 @@
-"""Settings of identities and sending domains by a key: made, changed, removed, and what it may not choose."""
+"""Settings of identities by a key: made, changed, removed, what it may not choose; and keys of its own credentials."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
 
 import pytest
-import pytest_asyncio
 
-from relay.config.secret_hash import hash_secret
-from tests.ports import free_port
-from tests.servers.api_client import Answer, ApiClient
-from tests.servers.relay_process import RelayProcess
-from tests.servers.sink import Sink
+from tests.integration.own_settings import World, put, settings_of, world
+from tests.servers.api_client import ApiClient
+
+__all__ = ["world"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-
-def configuration(port: int) -> str:
-    secret = hash_secret("secret", b"s" * 16)
-    logins = [
-        ("acme", '["send", "read", "manage"]', 'domains = ["acme.test", "new.test"]'),
-        ("news", '["send", "read", "manage"]', ""),
-        ("reader", '["read"]', 'domains = ["acme.test"]'),
-        ("leaked", '["read"]', 'domains = ["acme.test"]'),
-        ("all", '["send", "read", "manage"]', ""),
-    ]
-    hashes = {"leaked": hash_secret("other", b"t" * 16)}
-    credentials = "".join(
-        f'[credentials.{name}]\nsecret_hash = "{hashes.get(name, secret)}"\nscopes = {scopes}\n{domains}\n'
-        for name, scopes, domains in logins
-    )
-    return f"""
-[api]
-address = "127.0.0.1:{port}"
-requests_per_minute = 60000
-max_identities = 12
-{credentials}
-[limits]
-identity_hourly = 40
-identity_daily = 200
-identity_daily_ceiling = 0
-[[provider]]
-name = "spare"
-host = "127.0.0.1"
-port = 9
-[[provider]]
-name = "own"
-host = "127.0.0.1"
-port = 9
-[domains."acme.test"]
-fallback_providers = ["own"]
-[domains."beta.test"]
-[identities."hand@acme.test"]
-[identities."shop@beta.test"]
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    relay: RelayProcess
-    acme: ApiClient
-    news: ApiClient
-    reader: ApiClient
-    all: ApiClient
-
-    async def audit(self, subject: str) -> list[tuple[str, str, str, str]]:
-        """Return what the audit has about a subject, oldest first."""
-        rows = await self.relay.json("person", "audit", "--since", "1h")
-        return [
-            (one["person"], one["action"], one["before"], one["after"])
-            for one in reversed(rows)
-            if one["subject"] == subject
-        ]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    port = free_port()
-    folder = tmp_path_factory.mktemp("relay")
-    async with Sink() as sink, RelayProcess(folder, sink.port, configuration(port)) as relay:
-        clients = (ApiClient(port, f"{name}:secret") for name in ("acme", "news", "reader", "all"))
-        yield World(relay, *clients)
-
-
-def settings_of(address: str) -> str:
-    return f"/identities/{address}/settings"
-
-
-async def put(client: ApiClient, path: str, body: object, **headers: str) -> Answer:
-    return await client.request("PUT", path, body, {name.replace("_", "-"): one for name, one in headers.items()})
 
 
 async def test_an_identity_is_made_changed_and_removed_by_a_key(world: World) -> None:
@@ -252,49 +173,6 @@ async def test_an_address_comes_from_a_name(world: World) -> None:
     assert (refused.status, "server.identities_domain" in refused.json["detail"]) == (409, True)
     for query in ("", "?name=", "?name=%20", f"?name={'x' * 201}"):
         assert (await world.all.get(f"/identity-address{query}")).status == 400, query
-
-
-async def test_a_sending_domain_is_made_and_changed_by_its_key(world: World) -> None:
-    path = "/domains/new.test/settings"
-    assert (await world.acme.get(path)).status == 404
-    tracking = {"base_url": "https://t.new.test", "clicks": False}
-    made = await put(world.acme, path, {"tracking": tracking, "return_path": "bounce.new.test"})
-    assert (made.status, made.json["created"]) == (200, True), made.json
-    assert (await world.acme.get("/domains/new.test/records")).status == 200, "it is in force"
-    shown = await world.acme.get(path)
-    assert shown.json["settings"] == {"return_path": "bounce.new.test", "tracking": tracking}
-    changed = await put(world.acme, path, {"exclusion": "domain"}, If_Match=shown.headers["ETag"])
-    assert (changed.json["created"], changed.json["settings"]) == (False, {"exclusion": "domain"})
-    assert [one[1] for one in await world.audit("new.test")] == ["domain.new", "domain.change"]
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "problem"),
-    [
-        ({"return_path": "bounce.beta.test"}, 403, "not a name of your domains"),
-        ({"reply_domain": "beta.test"}, 403, "not a name of your domains"),
-        ({"cname_target": "relay.other.test"}, 403, "not a name of your domains"),
-        ({"tracking": {"base_url": "https://t.beta.test"}}, 403, "not a name of your domains"),
-        ({"exclusion": "global"}, 403, "Allowed: campaign, domain"),
-        ({"provider": "spare"}, 403, "You cannot choose spare"),
-        ({"campaign_fallback_providers": ["spare"]}, 403, "You cannot choose spare"),
-        ({"fallback_providers": ["spare"]}, 403, "You cannot choose spare"),
-        ({"dkim": {"selectors": ["a b"]}}, 422, "is not a domain name"),
-        ({"tracking": {"pixel": "middle"}}, 422, "tracking.pixel"),
-    ],
-)
-async def test_what_concerns_other_domains_is_refused(
-    world: World, body: dict[str, object], status: int, problem: str
-) -> None:
-    refused = await put(world.acme, "/domains/new.test/settings", body)
-    assert (refused.status, problem in refused.json["detail"]) == (status, True), refused.json
-
-
-async def test_a_key_without_the_scope_reads_only(world: World) -> None:
-    assert (await world.reader.get(settings_of("hand@acme.test"))).status == 200
-    for method, path in (("PUT", settings_of("x@acme.test")), ("PUT", "/domains/acme.test/settings")):
-        refused = await world.reader.request(method, path, {})
-        assert (refused.status, '"manage"' in refused.json["detail"]) == (403, True)
 
 
 async def test_keys_of_the_own_credentials_are_listed_and_revoked(world: World) -> None:
