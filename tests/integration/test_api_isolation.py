@@ -1,110 +1,19 @@
 """A key of one domain sees and changes nothing of another: a table with an entry for every route of the API."""
 
 import json
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-import pytest_asyncio
 from jsonschema import Draft202012Validator
 
-from relay.config.secret_hash import hash_secret
 from relay.verification.model import TEST_STEPS
-from tests.ports import free_port
+from tests.integration.two_domains import BETA, World, mail, world
 from tests.servers.api_client import Answer, ApiClient
-from tests.servers.relay_process import RelayProcess
-from tests.servers.sink import Sink
+
+__all__ = ["world"]
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
-
-BETA = "secret of beta"
-"""Is in all that beta has, so that no answer to acme may have it."""
-
-
-def configuration(port: int) -> str:
-    secret = hash_secret("secret", b"s" * 16)
-    scopes = '["send", "read", "suppressions", "webhooks", "manage"]'
-    keys = [("acme", '"acme.test"'), ("beta", '"beta.test"'), ("all", "")]
-    credentials = [
-        f'[credentials.{name}]\nsecret_hash = "{secret}"\nscopes = {scopes}\ndomains = [{domains}]\n'
-        for name, domains in keys
-    ]
-    return f"""
-[api]
-address = "127.0.0.1:{port}"
-requests_per_minute = 60000
-{"".join(credentials)}
-[credentials.one]
-secret_hash = "{secret}"
-scopes = {scopes}
-[credentials.onlysend]
-secret_hash = "{secret}"
-scopes = ["send"]
-[credentials.onlyread]
-secret_hash = "{secret}"
-scopes = ["read"]
-[domains."acme.test"]
-[domains."beta.test"]
-[identities."shop@acme.test"]
-[identities."shop@beta.test"]
-[identities."held@beta.test"]
-[identities."one@acme.test"]
-credentials = ["one"]
-{webhook("hook-acme", 'domains = ["acme.test"]')}
-{webhook("hook-one", 'identities = ["one@acme.test"]')}
-{webhook("hook-beta", 'domains = ["beta.test"]')}
-{webhook("hook-both", 'domains = ["acme.test", "beta.test"]')}
-{webhook("hook-all", "")}
-"""
-
-
-def webhook(name: str, senders: str) -> str:
-    """Return a webhook whose receiver is not there."""
-    return f"""
-[[webhook]]
-name = "{name}"
-url = "http://127.0.0.1:9/{name}"
-allow_networks = ["127.0.0.1/32"]
-{senders}
-"""
-
-
-@dataclass(frozen=True, slots=True)
-class World:
-    relay: RelayProcess
-    acme: ApiClient
-    beta: ApiClient
-    all: ApiClient
-    one: ApiClient
-    queue_id: str
-    """A message of beta."""
-
-
-def mail(sender: str) -> dict[str, Any]:
-    return {"from": sender, "to": ["ada@reader.test"], "subject": BETA, "text": "Hello", "tags": [BETA]}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    port = free_port()
-    async with (
-        Sink() as sink,
-        RelayProcess(tmp_path_factory.mktemp("relay"), sink.port, configuration(port)) as relay,
-    ):
-        text = relay.config.read_text().replace("[server]", '[server]\nidentities_domain = "beta.test"', 1)
-        relay.config.write_text(text)
-        await relay.run("config", "reload")
-        acme, beta, everything, one = (ApiClient(port, f"{name}:secret") for name in ("acme", "beta", "all", "one"))
-        await relay.run("site", "pause", "--identity", "held@beta.test", "--reason", BETA)
-        assert (await beta.post("/messages", mail("held@beta.test"))).status == 202
-        sent = await beta.post("/messages", mail("shop@beta.test"))
-        assert sent.status == 202
-        held = {"address": "reader@b.test", "domain": "beta.test", "reply": BETA}
-        assert (await beta.post("/suppressions", {"suppressions": [held]})).status == 200
-        left = {"address": "reader@b.test", "domain": "beta.test", "campaign": BETA}
-        assert (await beta.post("/unsubscribes", {"unsubscribes": [left]})).status == 200
-        yield World(relay, acme, beta, everything, one, sent.json["queue_id"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,76 +179,6 @@ async def test_every_route_needs_a_login_with_its_scope(world: World, method: st
     expected = f'the credential {other} has no scope "{needed}": add it to its scopes'
     assert (refused.status, refused.json["detail"]) == (403, expected)
     assert refused.headers["Content-Type"].startswith("application/problem+json")
-
-
-async def test_reports_and_lists_of_a_restricted_key_need_its_own_domain(world: World) -> None:
-    for path in ("/reports/deliveries", "/suppressions", "/unsubscribes"):
-        for query in ("", "?domain=", "?domain=acme.test&domain=beta.test", "?domain=ACME.test&domain=beta.test"):
-            answer = await world.acme.get(path + query)
-            assert (answer.status, "acme.test" in answer.json["detail"]) == (403, True), (path, query)
-        assert (await world.acme.get(f"{path}?domain=ACME.test")).status == 200
-        assert (await world.all.get(path)).status == 200
-
-
-@pytest.mark.parametrize(
-    ("name", "claim"),
-    [
-        ("suppressions", {"provenance": "session", "proof": "DKIM of x.test"}),
-        ("unsubscribes", {"source": "one-click"}),
-    ],
-)
-async def test_no_application_claims_evidence_that_only_the_relay_can_have(
-    world: World, name: str, claim: dict[str, str]
-) -> None:
-    row = {"address": "claimed@x.test", "domain": "acme.test"}
-    for client in (world.acme, world.all):
-        refused = await client.post(f"/{name}", {name: [{**row, **claim}]})
-        assert (refused.status, f"{name}.0.{next(iter(claim))}: input should be" in refused.json["detail"]) == (
-            422,
-            True,
-        )
-    assert (await world.acme.get(f"/{name}?domain=acme.test&address=claimed@x.test")).json == {name: []}
-
-
-async def test_the_next_page_names_no_message_of_another_domain(world: World) -> None:
-    """A queue id is what a returned Received field proves."""
-    for client in (world.acme, world.one):
-        assert (await client.get("/messages?limit=1")).json == {"messages": [], "next": None}
-    assert [one["queue_id"] for one in (await world.beta.get("/messages?limit=1")).json["messages"]] == [world.queue_id]
-
-
-async def test_what_is_its_own_it_sees_and_changes(world: World) -> None:
-    row = {"address": "gone@x.test", "domain": "acme.test"}
-    added = await world.acme.post("/suppressions", {"suppressions": [row]})
-    assert (added.status, added.json["suppressions"][0]["domain"]) == (200, "acme.test")
-    listed = (await world.acme.get("/suppressions?domain=acme.test")).json["suppressions"]
-    assert [one["address"] for one in listed] == ["gone@x.test"]
-    removed = await world.acme.post("/suppressions/remove", {"addresses": ["gone@x.test"], "domain": "acme.test"})
-    assert len(removed.json["suppressions"]) == 1
-    assert [one["domain"] for one in (await world.acme.get("/domains")).json["domains"]] == ["acme.test"]
-    paused = await world.acme.post("/identities/shop@acme.test/pause", {"reason": "holiday"})
-    assert (paused.status, paused.json["paused"]) == (200, True)
-    assert "holiday" in (await world.acme.get("/identities/shop@acme.test")).json["paused_because"]
-    refused = await world.acme.post("/messages", mail("shop@acme.test"))
-    assert (refused.status, "is paused" in refused.json["detail"]) == (503, True)
-    await world.acme.post("/identities/shop@acme.test/resume", None)
-    limits = (await world.acme.get("/limits")).json
-    assert [one["address"] for one in limits["identities"]] == ["shop@acme.test", "one@acme.test"]
-    assert limits["providers"] == []
-    assert (await world.all.get("/limits")).json["providers"]
-    rotated = await world.acme.post("/dkim/acme.test/rotate", {"algorithm": "ed25519"})
-    assert rotated.status in (200, 409), rotated.json
-
-
-async def test_an_application_ends_no_pause_but_its_own(world: World) -> None:
-    resume = "/identities/shop@acme.test/resume"
-    await world.relay.run("identity", "pause", "shop@acme.test", "--reason", "complaints")
-    refused = await world.acme.post(resume, None)
-    assert (refused.status, "complaints; an operator must resume it" in refused.json["detail"]) == (403, True)
-    assert (await world.acme.post("/messages", mail("shop@acme.test"))).status == 503
-    await world.acme.post("/identities/shop@acme.test/pause", {"reason": "mine"})
-    assert (await world.acme.post(resume, None)).status == 403, "a second pause does not replace the first"
-    assert (await world.all.post(resume, None)).json["resumed"] is True
 
 
 async def test_the_description_fits_the_answers(world: World) -> None:
