@@ -12,6 +12,10 @@ KeyKind = Literal["rsa", "ed25519"]
 _KINDS: dict[str, KeyKind] = {"rsa": "rsa", "ed25519": "ed25519"}
 
 
+MAX_KEY = 4096
+"""Octets of a key, at most. The time of dkimpy is quadratic in it."""
+
+
 class PublishedKeyError(ValueError):
     """The text publishes no valid key; the message completes a sentence that begins with the record."""
 
@@ -24,6 +28,8 @@ class PublishedKey:
     material: bytes
     bits: int
     testing: bool
+    exponent: int = 0
+    """The public exponent of an RSA key."""
 
     @property
     def revoked(self) -> bool:
@@ -64,8 +70,11 @@ def parse_published_key(text: str) -> PublishedKey:
     testing = "y" in tags.get("t", "").split(":")
     if not material:
         return PublishedKey(kind, b"", 0, testing)
+    if len(material) > MAX_KEY:
+        raise PublishedKeyError(f"has a key of more than {MAX_KEY} octets")
 
-    return PublishedKey(kind, material, _bits(kind, material), testing)
+    bits, exponent = _size(kind, material)
+    return PublishedKey(kind, material, bits, testing, exponent)
 
 
 def is_cut(record: str, wanted: str) -> bool:
@@ -83,16 +92,17 @@ def same_key(record: str, wanted: str) -> bool:
     return bool(own.material) and (published.kind, published.material) == (own.kind, own.material)
 
 
-def _bits(kind: KeyKind, material: bytes) -> int:
+def _size(kind: KeyKind, material: bytes) -> tuple[int, int]:
+    """Return the bits of the key and its public exponent, 0 for one that has none."""
     if kind == "ed25519":
         if len(material) != 32:
             raise PublishedKeyError(f"has an Ed25519 key of {len(material)} octets in place of 32")
-        return 256
+        return 256, 0
     try:
-        modulus: int = dkim.crypto.parse_public_key(material)["modulus"]  # type: ignore[no-untyped-call]
+        parsed = dkim.crypto.parse_public_key(material)  # type: ignore[no-untyped-call]
+        return int(parsed["modulus"]).bit_length(), int(parsed["publicExponent"])
     except (dkim.crypto.UnparsableKeyError, ValueError, IndexError, TypeError):
         raise PublishedKeyError("has a p= that is no RSA key: part of it was lost or mangled on the way") from None
-    return modulus.bit_length()
 
 
 def key_name(selector: str, domain: str) -> str:

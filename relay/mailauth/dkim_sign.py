@@ -60,6 +60,8 @@ _LINE = 72
 _PIECE = 256 * 1024
 """Octets of a body that are canonicalised at a time."""
 
+_TEXT_LINES = re.compile(rb".*[^ \t\r\n]\r\n", re.DOTALL)
+
 _RUN = re.compile(rb"  +")  # `re` looks for its first two spaces as a literal; " {2,}" is four times slower
 
 
@@ -178,12 +180,19 @@ def relaxed_body(body: bytes) -> bytes:
 
 def body_hash(content: bytes, start: int = 0) -> bytes:
     """Return the SHA-256 digest of the relaxed body that begins at `start`: the `bh=` of RFC 6376 section 3.7."""
-    made, at = hashlib.sha256(), start
-    for end in _cuts(content, start):
-        made.update(_relaxed_from(content[at:end], 0))
-        at = end
-    made.update(_relaxed_from(content, at))
+    made = hashlib.sha256()
+    for piece in relaxed_pieces(content, start):
+        made.update(piece)
     return made.digest()
+
+
+def relaxed_pieces(content: bytes, start: int) -> Iterator[bytes]:
+    """Yield the relaxed body that begins at `start` in pieces, which are small unless all lines end in blanks."""
+    at = start
+    for end in _cuts(content, start):
+        yield _relaxed_from(content[at:end], 0)
+        at = end
+    yield _relaxed_from(content, at)
 
 
 def _relaxed_from(content: bytes, start: int) -> bytes:
@@ -205,10 +214,8 @@ def _cuts(content: bytes, start: int) -> Iterator[int]:
 
 def _end_of_text(content: bytes, start: int, end: int) -> int:
     """Return where the last line between these offsets ends that has no blank before its end, 0 without one."""
-    found = content.rfind(b"\r\n", start, end)
-    while found > start and content[found - 1] in b" \t\r\n":
-        found = content.rfind(b"\r\n", start, found)
-    return found + 2 if found > start else 0
+    found = _TEXT_LINES.match(content, start, end)
+    return found.end() if found else 0
 
 
 def _single_spaced(text: bytes) -> bytes:

@@ -54,8 +54,8 @@ async def is_author_signed(dns: Lookups, content: bytes) -> bool:
 
 
 def _wrote(content: bytes, author: str, signatures: Sequence[Signature]) -> bool:
-    return bool(author) and _is_signed(
-        [one for one in signatures if fixes_content_type(one, content, AUTHOR_FIELDS)], author
+    return bool(author) and any(
+        fixes_content_type(one, content, AUTHOR_FIELDS) for one in signatures if _is_signed((one,), author)
     )
 
 

@@ -82,3 +82,16 @@ def test_the_signatures_of_bounces_of_google_count(name: str) -> None:
     covered = frozenset(one.strip().lower() for one in tags_of(field.value(content).decode())["h"].split(":"))
     assert "content-type" not in covered
     assert fixes_content_type(replace(GOOGLE, covered=covered), content, NAMES)
+
+
+@pytest.mark.parametrize("line", [b"--" + b" " * 400_000 + b"x", b"\r\n" * 400_000, b"--a\r\n" * 200_000])
+def test_lines_of_any_length_and_number_take_linear_time(line: bytes) -> None:
+    """A body of 40 KB of blanks behind two dashes took the event loop 47 seconds."""
+    body = line + b"\r\n" + QUOTING
+    assert not fixes_content_type(GOOGLE, mail(body), NAMES)
+    assert not fixes_content_type(GOOGLE, mail(body, b"Content-Type: multipart/report; boundary=b"), NAMES)
+
+
+def test_a_body_with_too_many_delimiters_has_no_certain_form() -> None:
+    assert fixes_content_type(GOOGLE, mail(b"--a\r\n" * 5_000), NAMES)
+    assert not fixes_content_type(GOOGLE, mail(b"--a\r\n" * 20_000), NAMES)
