@@ -38,7 +38,7 @@ from relay.inbound.spam import spam_reason
 from relay.inbound.unforwarded_record import NOT_FORWARDED, unforwarded
 from relay.inbound.unsubscribe_request import Answered
 from relay.limits.ports import QuotaStore
-from relay.limits.quota import Quota
+from relay.limits.quota import Quota, together
 from relay.log import Emit
 from relay.mail.canonical_address import domain_of
 from relay.mail.headers import header_fault
@@ -105,7 +105,8 @@ class InboundProcessor:
                 return [one]
             prepared.append(one)
 
-        quotas = tuple(dict.fromkeys(quota for one in prepared for quota in one.quotas))
+        # Each recipient counts: else one mail to a hundred addresses would be one use of what they share.
+        quotas = together(quota for one in prepared for quota in one.quotas)
         spent = await self.quotas.spend(quotas, self.clock()) if quotas else None
         if spent is not None:
             return [prepared[0].refused(over_quota(prepared[0].mail, spent))]

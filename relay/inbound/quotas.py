@@ -2,7 +2,7 @@
 
 Mail that is forwarded sends mail to others, outside the limits of identities; mail that is only recorded grows the
 store. Both are bounded by the address it came to, and by the network and the author that sent it there. An address that
-is public has no quota of its own, apart from the daily limit of its identity.
+is public has no quota of its own, apart from the daily limit of its identity. Each recipient of a mail counts.
 """
 
 from collections.abc import Sequence
@@ -91,8 +91,9 @@ def _address_quotas(
     match mail.destination:
         case MessageAddress(token) | UnsubscribeAddress(token):
             return hourly_and_daily(subject_of(key, f"{purpose} by", f"{token.queue_id}/{token.number}"), *signed)
-        case SrsAddress():
-            return hourly_and_daily(subject_of(key, f"{purpose} by", canonical(mail.recipient)), *signed)
+        case SrsAddress(reverse_path):
+            # An SRS address has several spellings, and is valid at every domain of the relay.
+            return hourly_and_daily(subject_of(key, f"{purpose} by", canonical(reverse_path)), *signed)
         case CcAddress(identity):
             return hourly_and_daily(subject_of(key, f"{purpose} by cc", identity), *cc)
         case RoleAddress():

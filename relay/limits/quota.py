@@ -3,8 +3,9 @@
 A subject is a keyed hash: stores keep no client address, and no client can choose a subject.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 
 from relay.limits.window import DAY, HOUR
@@ -20,6 +21,8 @@ class Quota:
     subject: str
     limit: int
     span: float = HOUR
+    uses: int = 1
+    """Uses that are counted at once, or none of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +49,20 @@ def hourly_and_daily(subject: str, hourly: int, daily: int) -> tuple[Quota, ...]
 
 
 def spend(times: Sequence[float], quota: Quota, now: float) -> tuple[float, ...] | TooMany:
-    """Return the times within the span with `now` added, or TooMany if they have reached the limit."""
+    """Return the times within the span with `now` added for each use, or TooMany if they would exceed the limit."""
     recent = tuple(at for at in times if now - quota.span < at <= now)
-    if len(recent) >= quota.limit:
-        return TooMany(recent[-quota.limit] + quota.span)
-    return (*recent, now)
+    excess = len(recent) + quota.uses - quota.limit
+    if excess > 0:
+        return TooMany((recent[excess - 1] if excess <= len(recent) else now) + quota.span)
+    return (*recent, *(now for _ in range(quota.uses)))
+
+
+def together(quotas: Iterable[Quota]) -> tuple[Quota, ...]:
+    """Return one quota for each subject, with the uses of all that have it."""
+    uses: Counter[Quota] = Counter()
+    for one in quotas:
+        uses[replace(one, uses=1)] += one.uses
+    return tuple(replace(one, uses=count) for one, count in uses.items())
 
 
 def _hash(key: bytes, purpose: str, name: str) -> bytes:

@@ -45,6 +45,19 @@ class TestBouncesOfForwards:
         looping = loop_field("relay.test", "ben@rcpt.test") + bounce_of("owner@acme.test")
         assert (await harness.give(looping, address, reverse_path="")).code == 554
 
+    async def test_all_spellings_of_one_address_have_one_quota(self, harness: Harness) -> None:
+        """An SRS address is valid at each domain of the relay, and SRS1 has three separators."""
+        harness.limits = {"replies_hourly": 2, "replies_daily": 20}
+        first = srs_encode(KEY, "SRS0=h=AA=far.test=ben@rcpt.test", "reply.acme.test", NOW)
+        for address, code in (
+            (first, 250),
+            (first.replace("SRS1=", "SRS1+"), 250),
+            (first.replace("SRS1=", "SRS1-"), 450),
+            (first.replace("reply.", "bounces."), 450),
+            (first.lower(), 450),
+        ):
+            assert (await harness.give(bounce_of("owner@acme.test"), address, reverse_path="")).code == code
+
     async def test_nothing_else_comes_through_and_not_for_ever(self, harness: Harness) -> None:
         address = srs_encode(KEY, "ben@rcpt.test", "reply.acme.test", NOW)
         refused = await harness.give(REPLY, address, reverse_path="eve@evil.test")

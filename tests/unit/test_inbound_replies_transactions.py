@@ -1,5 +1,8 @@
 """Quotas of inbound mail, test copies, and several recipients in one transaction, over a real store."""
 
+from dataclasses import replace
+from itertools import count
+
 import pytest
 
 from relay.domains.mail_exchanger import MailExchanger
@@ -91,6 +94,34 @@ class TestQuotas:
             codes.append((await harness.give(self.reply(number), reply_address(0, message))).code)
         assert codes == [250] * 5 + [450] * 2
         assert {entry.recipient for _, entry in await harness.forwards()} == {"victim@bank.test"}
+
+    async def test_each_recipient_of_a_mail_counts(self, harness: Harness) -> None:
+        """One mail to a hundred reply addresses was one use of what they share: a hundred mails to one victim."""
+        harness.identity, harness.limits = {}, {"replies_hourly": 5, "replies_daily": 20}
+        harness.serial = count(100)
+        addresses = []
+        for number in range(7):
+            message = queue_id(NOW, 8000 + number)
+            policy = MessagePolicy(domain="acme.test", identity=NEWS, reply_domain="reply.acme.test")
+            policy = replace(policy, reply_to=("victim@bank.test",))
+            new = Message(message, NOW, NEWS, policy, message_id=f"<{number}@acme.test>", header_from=NEWS)
+            await harness.store.queue.enqueue(NewMessage(new, b"x", delivered(message, "ada@rcpt.test")))
+            addresses.append(Recipient(reply_address(0, message)))
+
+        for number, code in ((7, 450), (4, 250), (2, 450), (1, 250), (1, 450)):
+            envelope = Envelope("eve@evil.test", tuple(addresses[:number]))
+            content = self.reply(number + 100 * code)
+            assert (await harness.handler.accept_message(Transaction(SESSION, envelope, content))).code == code
+        assert len(await harness.forwards()) == 5
+
+    async def test_the_daily_limit_of_an_identity_counts_each_recipient(self, harness: Harness) -> None:
+        harness.identity |= {"hourly_limit": 2, "daily_limit": 3}
+        both = tuple(map(Recipient, (reply_address(0), reply_address(1))))
+        codes = [
+            (await harness.handler.accept_message(Transaction(SESSION, Envelope("e@x.test", both), self.reply(n)))).code
+            for n in range(2)
+        ]
+        assert codes == [250, 450]
 
     async def test_what_is_only_recorded_is_bounded_too(self, harness: Harness) -> None:
         answers = [

@@ -1,6 +1,6 @@
 """Quotas: rolling windows, and subjects of which strangers cannot make any number."""
 
-from relay.limits.quota import Quota, TooMany, bucket_of, hourly_and_daily, spend, subject_of
+from relay.limits.quota import Quota, TooMany, bucket_of, hourly_and_daily, spend, subject_of, together
 from relay.limits.window import DAY, HOUR
 
 KEY = bytes(range(32))
@@ -34,3 +34,13 @@ def test_zero_is_no_limit() -> None:
     assert hourly_and_daily("x", 5, 20) == (Quota("x/h", 5, HOUR), Quota("x/d", 20, DAY))
     assert hourly_and_daily("x", 0, 20) == (Quota("x/d", 20, DAY),)
     assert hourly_and_daily("x", 0, 0) == ()
+
+
+def test_several_uses_count_together_or_not_at_all() -> None:
+    quota = Quota("x", 5, HOUR, uses=3)
+    assert spend((), quota, 0.0) == (0.0, 0.0, 0.0)
+    assert spend((0.0, 10.0, 20.0), quota, 30.0) == TooMany(HOUR)
+    assert spend((0.0, 10.0, 20.0, 25.0), quota, 30.0) == TooMany(HOUR + 10.0)
+    assert spend((0.0,), Quota("x", 2, HOUR, uses=3), 30.0) == TooMany(HOUR + 30.0)
+    both = (Quota("x", 5), Quota("y", 5), Quota("x", 5), Quota("x", 5, DAY))
+    assert together(both) == (Quota("x", 5, uses=2), Quota("y", 5), Quota("x", 5, DAY))
