@@ -8,7 +8,7 @@ from hashlib import blake2b
 from relay.admin.queue import EVENTS
 from relay.api.composer import compose
 from relay.api.outgoing_message import OutgoingMessage, parse_mailbox
-from relay.api.substitutions import copies
+from relay.api.substitutions import Copy, TooLongError, copies, octets_of
 from relay.config.settings import Settings
 from relay.events.event import Kind
 from relay.events.ports import StoreError
@@ -31,6 +31,9 @@ LARGE = 64 * 1024
 
 AT_ONCE = 50
 """Messages of one request that are accepted at the same time: the store commits them together."""
+
+COPIES_MEMORY = 64 << 20
+"""Characters of the copies of one request that are made at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,18 +106,24 @@ class Submitter:
         has_id = any(name.lower() == "message-id" for name in message.headers)
         domain = domain_of(parse_mailbox(message.from_).address)
         message_id = "" if has_id else f"<{self.handler.new_id(self.handler.clock())}@{domain}>"
-        turns = asyncio.Semaphore(AT_ONCE)
+        limit = self.settings().limits.max_message_size
+        first, *others = copies(message)
+        size = octets_of(message, (first.texts, *(one.texts for one in others)), limit)
+        turns = asyncio.Semaphore(max(1, min(AT_ONCE, COPIES_MEMORY // max(size, 1))))
 
-        async def submit(one: OutgoingMessage, own_key: str) -> Submitted:
+        async def submit(copy: Copy, own_key: str) -> Submitted:
             async with turns:
+                try:
+                    one = await asyncio.to_thread(copy.made, limit) if size > LARGE else copy.made(limit)
+                except TooLongError:
+                    return Submitted((parse_mailbox(copy.to).address,), too_large(limit))
                 mail = await _composed(one, own_key, message_id, request)
                 return await self.submit_mail(client, replace(mail, instructions=(*mail.instructions, *further)))
 
-        first, *others = copies(message)
         submitted = await submit(first, key)
         if submitted.result in (OTHER_MESSAGE, UNDER_WAY):
             return [submitted]
-        return [submitted, *await asyncio.gather(*(submit(one, derived(key, *one.to)) for one in others))]
+        return [submitted, *await asyncio.gather(*(submit(one, derived(key, one.to)) for one in others))]
 
     async def submit_mail(self, client: Client, mail: Mail) -> Submitted:
         """Accept a composed message. What SMTP checks before the final dot is checked here."""

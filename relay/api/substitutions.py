@@ -2,7 +2,8 @@
 
 import html
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 
 from relay.api.outgoing_message import OutgoingMessage, parse_mailbox
 from relay.mail.canonical_address import canonical
@@ -11,8 +12,26 @@ from relay.mail.instructions import MAX_VALUE
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
-def copies(message: OutgoingMessage) -> Iterator[OutgoingMessage]:
-    """Yield a message for each address of `to`. Values are escaped in HTML; in fields their line ends become blanks.
+class TooLongError(ValueError):
+    """A text would be too long with its replacements."""
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """A copy for one address of `to`. Its message is made when its turn comes: a request may have a thousand copies."""
+
+    message: OutgoingMessage
+    to: str
+    texts: Mapping[str, str]
+
+    def made(self, limit: int) -> OutgoingMessage:
+        """Return the message of this recipient. Raises TooLongError for a text of more than `limit` characters."""
+        one = self.message.model_copy(update={"to": (self.to,), "substitutions": {}})
+        return with_texts(one, self.texts, limit)
+
+
+def copies(message: OutgoingMessage) -> Iterator[Copy]:
+    """Yield the copies for the addresses of `to`. Values are escaped in HTML; in fields their line ends become blanks.
 
     Texts are replaced in one pass: a value is never searched for other texts. A text without a value stays.
     """
@@ -22,20 +41,26 @@ def copies(message: OutgoingMessage) -> Iterator[OutgoingMessage]:
         address = canonical(parse_mailbox(one).address)
         if address not in seen:
             seen.add(address)
-            yield _copy(message, one, values.get(address, {}))
+            yield Copy(message, one, values.get(address, {}))
 
 
-def _copy(message: OutgoingMessage, to: str, texts: Mapping[str, str]) -> OutgoingMessage:
-    return with_texts(message.model_copy(update={"to": (to,), "substitutions": {}}), texts)
+def octets_of(message: OutgoingMessage, texts: Iterable[Mapping[str, str]], limit: int) -> int:
+    """Return how large a copy with these texts may be, in characters: an upper bound, and at most about `limit`."""
+    length = sum(map(len, (message.text or "", message.html or "", *(one.content for one in message.attachments))))
+    longest = max((_at_most(length, one) for one in texts if one), default=length)
+    return min(longest, length + limit)
 
 
-def with_texts(message: OutgoingMessage, texts: Mapping[str, str]) -> OutgoingMessage:
-    """Return the message with these texts replaced in its subject, bodies, header fields and metadata."""
+def with_texts(message: OutgoingMessage, texts: Mapping[str, str], limit: int) -> OutgoingMessage:
+    """Return the message with these texts replaced in its subject, bodies, header fields and metadata.
+
+    Raises TooLongError for a text of more than `limit` characters.
+    """
     if not texts:
         return message
-    plain = replacer(texts)
-    field = replacer({text: _CONTROL.sub(" ", value) for text, value in texts.items()})
-    escaped = replacer({text: html.escape(value) for text, value in texts.items()})
+    plain = replacer(texts, limit)
+    field = replacer({text: _CONTROL.sub(" ", value) for text, value in texts.items()}, limit)
+    escaped = replacer({text: html.escape(value) for text, value in texts.items()}, limit)
     changed = {
         "subject": field(message.subject),
         "text": None if message.text is None else plain(message.text),
@@ -46,7 +71,25 @@ def with_texts(message: OutgoingMessage, texts: Mapping[str, str]) -> OutgoingMe
     return message.model_copy(update=changed)
 
 
-def replacer(texts: Mapping[str, str]) -> Callable[[str], str]:
-    """Return a function that replaces each of these texts by its value; of two at one place the longer."""
+def replacer(texts: Mapping[str, str], limit: int) -> Callable[[str], str]:
+    """Return a function that replaces each of these texts by its value; of two at one place the longer.
+
+    It raises TooLongError before it makes a text of more than `limit` characters: a short text may occur everywhere,
+    and have a long value.
+    """
     found = re.compile("|".join(re.escape(one) for one in sorted(texts, key=len, reverse=True)))
-    return lambda text: found.sub(lambda match: texts[match[0]], text)
+
+    def replaced(text: str) -> str:
+        if _at_most(len(text), texts) > limit:
+            grown = sum(len(texts[match[0]]) - len(match[0]) for match in found.finditer(text))
+            if len(text) + grown > limit:
+                raise TooLongError(f"with its replacements it has {len(text) + grown} characters")
+        return found.sub(lambda match: texts[match[0]], text)
+
+    return replaced
+
+
+def _at_most(length: int, texts: Mapping[str, str]) -> int:
+    """Return how long a text of this length can be with its replacements."""
+    most = max(len(value) for value in texts.values())
+    return length + length // min(map(len, texts)) * most

@@ -27,7 +27,7 @@ from relay.queue.pause import Pause
 from relay.queue.ports import RepeatedError
 from relay.queue.routing import Route
 from relay.submission.build import build_message, fields_to_add
-from relay.submission.idempotency import UNDER_WAY, Repeated, Submissions, submission_key
+from relay.submission.idempotency import LARGE, UNDER_WAY, Repeated, Submissions, submission_key
 from relay.submission.reserve import reserve_slots, waiting_for_probation
 from relay.submission.sandbox import always_suppressed, simulate
 from relay.submission.spam import SpamFilter, SpamResult, Unchecked, refuse_for_now, spam_request
@@ -93,7 +93,10 @@ class SubmissionHandler:
         text = facts.instructions.idempotency_key
         if not text or self.submissions is None:
             return await self._accept(transaction, facts, decision, now)
-        key = submission_key(transaction, text, now)
+        if len(transaction.content) > LARGE:
+            key = await asyncio.to_thread(submission_key, transaction, text, now)
+        else:
+            key = submission_key(transaction, text, now)
         with self.submissions.begin(key) as is_new:
             if not is_new:
                 return UNDER_WAY

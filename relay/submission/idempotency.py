@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from itertools import islice
 
 from relay.mail.canonical_address import canonical
 from relay.mail.headers import fields, without
@@ -29,7 +30,14 @@ OTHER_MESSAGE = Reply(
 _CHANGING = (b"date", b"message-id", b"received", b"dkim-signature", TRACEPARENT.encode(), b"tracestate")
 """Fields that differ when an application makes the same message again."""
 
-_BOUNDARY = re.compile(rb'boundary="?([^";\r\n]{1,70})', re.IGNORECASE)
+_BOUNDARY = re.compile(rb'boundary="?([^";\r\n]{6,70})', re.IGNORECASE)
+"""What may be a boundary of parts. A random one, which a repetition has not, is not shorter."""
+
+_MAX_BOUNDARIES = 20
+"""Boundaries that are left out, at most: each takes a pass over the message."""
+
+LARGE = 64 * 1024
+"""Octets. The digest of a larger message is made in a thread."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,8 @@ def request_digest(transaction: Transaction) -> str:
     recipients = sorted({canonical(one.address) for one in envelope.recipients})
     header = fields(content)
     kept = without(content, [one for one in header if one.name in _CHANGING])
-    for boundary in sorted(set(_BOUNDARY.findall(kept)), key=len, reverse=True)[:100]:
+    boundaries = {found[1] for found in islice(_BOUNDARY.finditer(kept), _MAX_BOUNDARIES)}
+    for boundary in sorted(boundaries, key=lambda one: (len(one), one), reverse=True):
         kept = kept.replace(boundary, b"")
     asked = [repr((one.content, one.key)).encode() for one in _repeated(transaction.instructions)]
     return _digest(

@@ -79,3 +79,12 @@ async def test_idle_connections_of_strangers_end_no_stream(port: int) -> None:
         assert (await ApiClient(port, "other:secret").post("/messages", MAIL)).status == 202
         while not (line := await stream[0].readline()).startswith(b"event: "):
             assert line, "the stream goes on"
+
+
+async def test_replacements_make_no_message_larger_than_is_allowed(port: int) -> None:
+    client = ApiClient(port, "greedy:secret")
+    texts = {"a": "b" * 100_000}
+    mail = MAIL | {"text": "a" * 100_000, "substitutions": {"ada@reader.test": texts}}
+    assert (await client.post("/messages", mail)).status == 413
+    mail = MAIL | {"text": "a" * 5, "substitutions": {"ada@reader.test": texts}}
+    assert (await client.post("/messages", mail)).status == 202

@@ -1,7 +1,7 @@
 """What the forms of all services share: the translated message, its faults, and lists of addresses. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import ValidationError
 
@@ -29,6 +29,8 @@ class Translated:
 
     message: OutgoingMessage
     instructions: tuple[Statement, ...] = ()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Texts to replace when the message is accepted."""
 
 
 def mailboxes(field: str, texts: Iterable[str]) -> list[str]:

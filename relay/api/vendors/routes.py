@@ -13,6 +13,7 @@ from relay.api.problems import ERROR_FORM, Handler, ProblemError
 from relay.api.replies import refusal
 from relay.api.request_bodies import BodyMemory, read_json
 from relay.api.submitter import Client, Mail, Submitted, Submitter
+from relay.api.substitutions import TooLongError, with_texts
 from relay.api.vendors.forms import FormError, Translated
 from relay.config.credentials import Scope
 from relay.config.settings import Settings
@@ -22,6 +23,7 @@ from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope
 from relay.policy.dialect_rules import dialect_context
 from relay.queue.message import NewMessage
+from relay.submission.content_replies import too_large
 
 T = TypeVar("T")
 
@@ -116,7 +118,14 @@ class Sending:
 
     async def submit(self, client: Client, translated: Translated, key: str = "") -> Sequence[Submitted]:
         """Accept a message; raise ProblemError if it is refused for all recipients. `key` is an idempotency key."""
-        submitted = await self.submitter.submit(client, translated.message, key, translated.instructions)
+        message = translated.message
+        if translated.texts:
+            limit = self.settings().limits.max_message_size
+            try:
+                message = await asyncio.to_thread(with_texts, message, translated.texts, limit)
+            except TooLongError:
+                raise refusal(too_large(limit)) from None
+        submitted = await self.submitter.submit(client, message, key, translated.instructions)
         if not any(isinstance(one.result, NewMessage) for one in submitted):
             raise refusal(next(one.result for one in submitted if isinstance(one.result, Reply)))
         return submitted

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from relay.api.substitutions import with_texts
 from relay.api.vendors.forms import FormError, Translated, message_of
 from relay.mail.dialects.field_values import NOT_DONE, DialectContext, VendorField
 from relay.mail.dialects.sendgrid import read_object
@@ -82,13 +81,13 @@ def _message(
         "metadata": {**_texts(request, "custom_args"), **_texts(own, "custom_args", place)},
     }
     try:
-        message = with_texts(message_of(values), _substitutions(own, place))
+        message, texts = message_of(values), _substitutions(own, place)
     except FormError as error:
         raise FormError(f"{place}: {error}", f"{place}.{error.field}".rstrip(".")) from None
 
     send_at = own.get("send_at", request.get("send_at"))
     at = [] if send_at is None else [Statement("send_at", Option("send_at", _seconds(send_at)))]
-    return Translated(message, (*at, *instructions))
+    return Translated(message, (*at, *instructions), texts)
 
 
 def _shared(request: Mapping[str, Any]) -> Mapping[str, object]:
