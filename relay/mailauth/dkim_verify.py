@@ -74,9 +74,10 @@ async def verify_signatures(dns: Lookups, message: bytes) -> tuple[Signature, ..
     verifier = _Verifier(message, found)
     signatures = []
     for index, one in enumerate(given):
-        tags = tags_of(one.value(message).decode("utf-8", "replace")) if one.end - one.start <= _MAX_FIELD else {}
+        is_read = one.end - one.start <= _MAX_FIELD
+        tags = tags_of(one.value(message).decode("utf-8", "replace")) if is_read else {}
         domain, selector = tags.get("d", "").lower(), tags.get("s", "")
-        key = await _key(dns, domain, selector) if tags else _TOO_LONG
+        key = await _key(dns, domain, selector) if is_read else _TOO_LONG
         result, why = await asyncio.to_thread(verifier.verify, index, tags, key) if isinstance(key, str) else key
         covered = frozenset(name.strip().lower() for name in tags.get("h", "").split(":"))
         signatures.append(Signature(result, domain, selector, why, covered, "l" in tags))

@@ -70,6 +70,12 @@ async def sole(content: bytes, record: str = RECORD) -> Signature:
     return found
 
 
+@pytest.mark.parametrize("value", [b"", b" ", b" no tag"])
+async def test_a_field_without_tags_lacks_its_domain(value: bytes) -> None:
+    found = await sole(b"DKIM-Signature:" + value + b"\r\n" + HEADER)
+    assert (found.result, found.why) == ("permerror", "the signature lacks its domain (d=) or selector (s=)")
+
+
 @pytest.mark.parametrize("header", [b"relaxed", b"simple"])
 @pytest.mark.parametrize("form", [b"relaxed", b"simple"])
 @pytest.mark.parametrize(
