@@ -54,23 +54,25 @@ class SmtpListeners:
 
     async def listen(self) -> None:
         """Open the sockets of all listeners. Raises CertificateError, and OSError that names an address."""
-        settings = self._context.settings()
-        for listener in settings.listeners:
-            tls = _tls_context(listener)
+        settings, resources = self._context.settings(), self._resources
+        certified = [(listener, _tls_context(listener)) for listener in settings.listeners]
+        for listener, tls in certified:
             hosts, reuse_port = bind_hosts(settings, listener), settings.server.reuse_port
             sockets = await listen(hosts, listener.port, reuse_port=reuse_port)
             for one in sockets:
                 self._sockets.enter_context(one)
             self._open.append(_OpenListener(listener, tls, sockets))
+            # Before any is served: the first one must not use up the connections of the others.
+            resources.connections.add_listener(listener)
+            count = partial(resources.connections.count, listener.name)
+            self._context.observer.metrics.smtp_connections.labels(listener.name).set_function(count)
 
     async def serve(self, kind: ListenerKind, handler: MessageHandler) -> None:
         """Accept connections at the listeners of a kind. The handler decides about their mail."""
         observer, resources = self._context.observer, self._resources
         for one in self._open:
             if one.listener.kind == kind:
-                name = one.listener.name
-                observer.metrics.smtp_connections.labels(name).set_function(partial(resources.connections.count, name))
-                self.servers[name] = server = SmtpServer(
+                self.servers[one.listener.name] = server = SmtpServer(
                     one.listener,
                     self._context.settings,
                     handler,
@@ -84,6 +86,10 @@ class SmtpListeners:
     async def stop(self) -> None:
         """Close the listeners; open transactions have DRAIN seconds."""
         with self._sockets:
+            for one in self._open:
+                if one.listener.name not in self.servers:
+                    for waiting in one.sockets:
+                        waiting.close()
             await asyncio.gather(*(server.stop(DRAIN) for server in self.servers.values()))
 
 
