@@ -28,7 +28,7 @@ class InboundParts:
 
 
 async def open_inbound_parts(context: AppContext, outbound: OutboundParts, submission: SubmissionParts) -> InboundParts:
-    """Build the parts, when the mail exchangers of the domains are known."""
+    """Look up the mail exchangers of the domains, for three seconds at most, and build the parts."""
     exchangers = MailExchangers(context.settings, context.new_resolver)
     await exchangers.refresh_soon()
     processor = _processor(context, outbound, exchangers)

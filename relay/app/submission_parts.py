@@ -17,7 +17,7 @@ from relay.verification.verified_senders import VerifiedSenders
 
 @dataclass(frozen=True, slots=True)
 class SubmissionParts:
-    """The handler of submitted mail, with the logins and the verified senders that it knows."""
+    """The handler of submitted mail, with the logins and the verified senders that it accepts."""
 
     handler: SubmissionHandler
     credential_keys: CredentialKeys

@@ -83,7 +83,7 @@ def relay(tmp_path: Path) -> RelayProcess:
 
 
 def recorded_relay(folder: Path, tables: str = "") -> RelayProcess:
-    """Return a relay that writes its modules when the listeners of submission are open, and asks its tracker then."""
+    """Return a relay that writes its modules when the listeners of submission are open, and sends a request then."""
     relay = RelayProcess(folder, 9, tables)
     relay.program = ("-c", AT_LISTENING)
     relay.environment = {"FOLDER": str(folder), "TRACKER": str(relay.tracker_port)}
