@@ -126,6 +126,8 @@ async def read_json(body: bytes) -> Any:
 
 async def validate(model: type[M], value: object, size: int) -> M:
     """Return the value as a model. `size` is in octets. Raises ProblemError 422 that lists the faults."""
+    # Here and in no other thread: pydantic 2.12 and before break a model that two threads build at once.
+    model.model_rebuild()
     try:
         return await asyncio.to_thread(model.model_validate, value) if size > LARGE else model.model_validate(value)
     except ValidationError as error:
