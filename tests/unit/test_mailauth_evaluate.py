@@ -1,8 +1,14 @@
+import asyncio
 from ipaddress import ip_address
+from typing import Any
 
+import pytest
+
+from relay.mailauth import timed_lookups
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key, record_name, zone_line
 from relay.mailauth.dkim_sign import sign
 from relay.mailauth.evaluate import Authentication, evaluate
+from relay.resolver import TextAnswer, Texts
 from tests.servers import DnsServer
 from tests.servers.dns_server import Trouble
 
@@ -121,3 +127,28 @@ async def test_a_signature_without_its_selector_names_no_key() -> None:
     found = await judged(b"DKIM-Signature: v=1; a=rsa-sha256; d=acme.test; b=QQ==; bh=QQ==; h=from\r\n" + CONTENT, "")
     assert found.signatures[0].result == "permerror"
     assert "lacks its domain (d=) or selector (s=)" in found.signatures[0].why
+
+
+async def test_a_domain_whose_name_servers_never_answer_holds_a_mail_for_a_moment_only(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """SPF may ask a hundred questions, and signatures ten; each took up to ten seconds, and large mail had to wait."""
+
+    class Silent:
+        async def txt(self, name: str) -> TextAnswer:
+            if name == "slow.test":
+                return Texts(("v=spf1 " + " ".join(f"mx:m{number}.slow.test" for number in range(10)),))
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        def __getattr__(self, name: str) -> Any:
+            return never
+
+    async def never(*_: object, **__: object) -> Any:
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(timed_lookups, "PROOF_SECONDS", 0.05)
+    dns: Any = Silent()
+    found = await evaluate(dns, SIGNED * 3, ip_address("192.0.2.1"), "x.test", "a@slow.test")
+    assert (found.spf.result, found.dmarc.result) == ("temperror", "temperror")
+    assert {one.result for one in found.signatures} == {"temperror"}
