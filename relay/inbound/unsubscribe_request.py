@@ -39,7 +39,8 @@ _PUNCTUATION = re.compile(
 )
 """Blanks, marks, invisible characters and emoji."""
 
-_ADDRESS = re.compile(r"[^\s<>\"'(),;:]+@[^\s<>\"'(),;:]+")
+_ADDRESS = re.compile(r"(?<![^\s<>\"'(),;:@])[^\s<>\"'(),;:@]++@[^\s<>\"'(),;:]+")
+"""It is tried where a word begins only: else a long word without an @ takes quadratic time."""
 
 _CJK = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 

@@ -144,3 +144,12 @@ def test_long_texts_take_no_time() -> None:
     for text in ("please " * 20_000, "unsubscribe " * 20_000, "x. " * 20_000, "meld sie mich " * 20_000, "a@" * 20_000):
         find_unsubscribe_request("Re: Our offer", text, CAMPAIGN, JO)
     assert time.process_time() - started < 1.0
+
+
+@pytest.mark.parametrize("word", ["a", "a@", "@a", "me@x.test,", "中"])
+def test_a_word_of_any_length_takes_linear_time(word: str) -> None:
+    """A word of 300 KB took six minutes, in which no other thread ran."""
+    answered = Answered(recipient="me@x.test")
+    started = time.process_time()
+    assert find_unsubscribe_request("Hello", word * (400_000 // len(word)), answered, "me@x.test") is None
+    assert time.process_time() - started < 5.0
