@@ -20,11 +20,12 @@ from relay.app.observer import Observer
 from relay.app.open_files import raise_file_limit
 from relay.app.outbound_parts import OutboundParts, open_outbound_parts
 from relay.app.smtp_listeners import SmtpListeners
-from relay.app.submission_parts import open_submission_parts
+from relay.app.submission_parts import SubmissionParts, open_submission_parts
 from relay.app.tallies import open_tallies
 from relay.clock import Clock, system_clock
 from relay.config import Settings
 from relay.domains.key_files import load_keys
+from relay.domains.relay_keys import Keys
 from relay.events.ports import StoreError
 from relay.log import open_log
 from relay.mail.queue_id import KeyedNumbers, QueueIds
@@ -140,23 +141,13 @@ class App:
         tallies = open_tallies(context)
         await context.store.suppressions.limit(settings.bounces.suppression_lengths)
 
-        outbound = await open_outbound_parts(
-            context,
-            keys,
-            time_left=lambda: self._stopped_by - asyncio.get_running_loop().time(),
-            ended=self._runner_ended,
-        )
-        self.observer.site_of = outbound.explainer.site_name
-        self.observer.metrics.deliveries.profiles = {one.name for one in outbound.explainer.profiles()}
+        outbound = await self._outbound(context, keys)
         submission = await open_submission_parts(context, outbound)
         sink = await open_event_sink(context)
         await store_start_positions(settings.webhooks, context.store.feed, context.store.webhooks, self._clock())
         sockets = await open_http_sockets(settings, self._stack)
         services_stack = await self._stack.enter_async_context(AsyncExitStack())
-        listeners = SmtpListeners(context, submission.credential_keys)
-        self._stack.push_async_callback(listeners.stop)
-        await listeners.listen()
-        await listeners.serve("submission", submission.handler)
+        listeners = await self._listen(context, submission)
 
         # In a thread: mail is accepted meanwhile. The rules first, because a refusal waits for them.
         await asyncio.to_thread(lambda: self.configuration.rules)
@@ -198,6 +189,26 @@ class App:
             wake=wake,
             stack=self._stack,
         )
+
+    async def _outbound(self, context: AppContext, keys: Keys) -> OutboundParts:
+        """Start the queue, and return the parts that send mail."""
+        outbound = await open_outbound_parts(
+            context,
+            keys,
+            time_left=lambda: self._stopped_by - asyncio.get_running_loop().time(),
+            ended=self._runner_ended,
+        )
+        self.observer.site_of = outbound.explainer.site_name
+        self.observer.metrics.deliveries.profiles = {one.name for one in outbound.explainer.profiles()}
+        return outbound
+
+    async def _listen(self, context: AppContext, submission: SubmissionParts) -> SmtpListeners:
+        """Open the sockets of all listeners of mail, and accept submitted mail."""
+        listeners = SmtpListeners(context, submission.credential_keys)
+        self._stack.push_async_callback(listeners.stop)
+        await listeners.listen()
+        await listeners.serve("submission", submission.handler)
+        return listeners
 
     async def stop(self) -> None:
         """Stop accepting mail, let in-flight transactions end, write pending events, and close all parts."""
