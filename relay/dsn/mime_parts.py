@@ -58,7 +58,7 @@ _CHARSET = re.compile(
     r"(?:x-)?(?:utf-?(?:8|16)|us-ascii|ascii|(?:iso|windows|cp|koi8|gb|big5|euc|shift|sjis|ms|ks_c|tis|mac|latin|hz).*)"
 )
 
-_TAG = re.compile(r"<(?![^<>\s]*@[^<>\s]*>)[A-Za-z/!?][^<>]*>")
+_TAG = re.compile(r"<(?![^<>\s@]*+@[^<>\s]*+>)[A-Za-z/!?][^<>]*>")
 
 _BREAK = re.compile(r"<(?:br|/?p|/?div|/?tr|/?li|/?h[1-6]|/?table|/?pre|/?blockquote)\b[^<>]*>", re.IGNORECASE)
 

@@ -86,10 +86,17 @@ def is_explanation(text: str) -> bool:
     return _EXPLANATION.fullmatch(text) is not None
 
 
+MAX_RECORD = 8192
+"""Octets of a record, at most. DNS can carry 64 KiB, and reading them would delay other mail."""
+
+
 def parse_spf(text: str) -> SpfRecord:
     """Parse a record for which `is_spf` is true; raise SpfSyntaxError at the first invalid term."""
     if not text.isascii():
         raise SpfSyntaxError("the record holds characters that are not ASCII")
+
+    if len(text) > MAX_RECORD:
+        raise SpfSyntaxError(f"the record has more than {MAX_RECORD} octets")
 
     directives: list[Directive] = []
     modifiers: list[tuple[str, str]] = []

@@ -73,3 +73,9 @@ def test_any_text_is_read_or_refused(text: str) -> None:
     with suppress(SpfSyntaxError):
         for directive in parse_spf(f"v=spf1 {text}").directives:
             assert directive.text in text.split(" ")
+
+
+def test_a_record_that_is_too_long_is_not_read() -> None:
+    assert len(parse_spf("v=spf1" + " ip4:192.0.2.1" * 500).directives) == 500
+    with pytest.raises(SpfSyntaxError, match="more than 8192 octets"):
+        parse_spf("v=spf1" + " ip4:192.0.2.1" * 4000)
