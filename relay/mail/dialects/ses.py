@@ -6,14 +6,15 @@ from collections.abc import Iterator
 from relay.mail.dialects.field_values import DialectContext, Reader, VendorField, metadata, not_done
 from relay.mail.instructions import Ignored, Metadata, Option, Statement
 
-_PAIR = re.compile(r"\s*([A-Za-z0-9_-]+)\s*=\s*(.*?)\s*", re.DOTALL)
+_PAIR = re.compile(r"\s*+([A-Za-z0-9_-]++)\s*+=(.*)", re.DOTALL)
+"""Blanks around the value are stripped afterwards: a pattern that leaves them out takes quadratic time."""
 
 
 def _message_tags(one: VendorField, _: DialectContext) -> Iterator[Statement]:
     """Read `name=value, name=value`."""
     for pair in filter(str.strip, one.text.split(",")):
         found = _PAIR.fullmatch(pair)
-        yield one.says(Metadata(found[1], found[2]) if found else Ignored("not name=value, name=value"))
+        yield one.says(Metadata(found[1], found[2].strip()) if found else Ignored("not name=value, name=value"))
 
 
 def _list_options(one: VendorField, _: DialectContext) -> Iterator[Statement]:
@@ -23,7 +24,7 @@ def _list_options(one: VendorField, _: DialectContext) -> Iterator[Statement]:
     """
     first, _separator, rest = one.text.partition(";")
     topics = (found for part in rest.split(";") if (found := _PAIR.fullmatch(part)))
-    topic = next((found[2] for found in topics if found[1].lower() in ("topic", "topicname")), "")
+    topic = next((found[2].strip() for found in topics if found[1].lower() in ("topic", "topicname")), "")
     contacts = first.strip()
     if contacts.lower().startswith("contactlistname"):
         contacts = contacts.partition("=")[2].strip()
