@@ -44,6 +44,9 @@ HEADERS = {
 TYPED = web.RequestKey("typed", str)
 """The address in the form of a login that failed: masked, the next try would send it so."""
 
+MAX_STRANGE_BODY = 8192
+"""Octets of a form of a client that is not logged in: its fields are shown again, and masked."""
+
 TLS_ONLY = "max-age=31536000"
 """Strict-Transport-Security, where the console is reached over TLS."""
 
@@ -82,6 +85,8 @@ class LoginAccess:
         token = request.cookies.get(COOKIE, "")
         signed_in = await self.people.signed_in(token)
         set_viewer(request, viewer_by_login(signed_in, self.client_of(request)))
+        if signed_in is None and is_large(request):
+            return web.Response(status=413, text=f"A form without a login may have {MAX_STRANGE_BODY} octets.\n")
         if signed_in is not None and request.method not in ("GET", "HEAD"):
             try:
                 given = (await request.post()).get(FIELD)
@@ -110,6 +115,13 @@ class LoginAccess:
         answer.headers["Server"] = HEADERS["Server"]  # aiohttp has set its own.
         if self.console.origin.startswith("https:"):
             answer.headers.setdefault("Strict-Transport-Security", TLS_ONLY)
+
+
+def is_large(request: web.Request) -> bool:
+    """Whether the body is, or may be, larger than that of a login. A compressed one may be of any size."""
+    length = request.content_length
+    is_open = length is None or "Content-Encoding" in request.headers
+    return request.can_read_body and (is_open or (length or 0) > MAX_STRANGE_BODY)
 
 
 def is_foreign(headers: Mapping[str, str], origin: str) -> bool:

@@ -1,9 +1,12 @@
 """The console of people who log in: what another site, name or session cannot do."""
 
 import asyncio
+import gzip
 import re
 from contextlib import AsyncExitStack
 from pathlib import Path
+
+from aiohttp import ClientSession
 
 from relay.people.totp import code_of, secret_octets
 from tests.servers.login_console import PASSWORD, LoginRelay, Person, person
@@ -152,3 +155,17 @@ async def test_the_form_of_a_failed_login_keeps_the_address_that_was_typed(tmp_p
             for given in ("Sam@Acme.test", "nobody+x@none.test"):
                 page = await again.post("/login", {"email": given, "pw": "not the password"})
                 assert (again.status, f'value="{given}"' in page) == (403, True), page
+
+
+async def test_a_form_of_a_stranger_is_small(tmp_path: Path) -> None:
+    """A login with an address of 16 MB was masked for a minute and a half, in which no mail was taken."""
+    async with Sink() as sink, LoginRelay(tmp_path, sink) as relay, Person(relay.acting_url) as person:
+        await person.post("/login", {"email": "5" * 20_000, "pw": "x", "totp": ""})
+        assert (person.status, "may have 8192 octets" in person.page) == (413, True)
+        fields = {"Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
+        fields |= {"Origin": relay.acting_url}
+        body = gzip.compress(b"email=" + b"5" * 1_000_000)
+        async with ClientSession(headers=fields) as client, client.post(f"{person.url}/login", data=body) as answer:
+            assert answer.status == 413
+        await person.post("/login", {"email": "5" * 5_000, "pw": "x", "totp": ""})
+        assert person.status == 403
