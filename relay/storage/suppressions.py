@@ -108,7 +108,7 @@ def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:
     A bounce of the message that tests the address renews its suppression, whatever the threshold, in the scope that the
     bounce proves.
     """
-    for one in sorted(evidence, key=lambda each: _key(each.suppression)):
+    for one in sorted(evidence, key=lambda each: (*_key(each.suppression), each.suppression.reason)):
         if one.unproven:
             unproven_evidence.record(raw, one)
             continue
