@@ -20,6 +20,7 @@ from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_
 from relay.cli.dev import dev_options, open_dev_settings
 from relay.cli.sd_notify import sd_notify
 from relay.cli.serve_nodes import MAX_NODES, refuse_sqlite, run_nodes
+from relay.cli.signals import ServerSignals
 from relay.cli.start_faults import print_start_faults
 from relay.cli.startup import no_collection
 from relay.cli.watchdog import interval, keep_alive
@@ -29,7 +30,6 @@ from relay.config.node_settings import settings_of_node
 from relay.dsn.bounce_rules import RulesError
 from relay.events.ports import StoreError
 from relay.events.spool import SpoolError
-from relay.log import Emit, unlogged
 from relay.mailauth.dkim_keys import KeyFaultError
 from relay.storage.errors import AwayError
 
@@ -108,25 +108,6 @@ def run(settings: Settings, main: Callable[[], Coroutine[Any, Any, int]]) -> int
     return asyncio.run(main())
 
 
-class StopSignals:
-    """SIGTERM and SIGINT. The first one requests a stop, the second one exits immediately."""
-
-    def __init__(self) -> None:
-        self.requested = asyncio.Event()
-        self.log: Emit = unlogged
-
-    def listen(self) -> None:
-        """Handle the signals from now on."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, self._stop, number)
-
-    def _stop(self, number: signal.Signals) -> None:
-        if self.requested.is_set():
-            os._exit(128 + number)
-        self.log("server.stopping", signal=number.name)
-        self.requested.set()
-
-
 async def serve_until_signal(
     make: Callable[[], "App | TrackerApp"], print_faults: Callable[[], int] = int, end_with_parent: bool = False
 ) -> int:
@@ -136,10 +117,7 @@ async def serve_until_signal(
     `end_with_parent` the end of the parent process counts as SIGTERM.
     """
     os.umask(0o077)
-    # A starting server has the current settings and an open log already. SIGUSR2 has no meaning, and must not end it.
-    for number in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
-        signal.signal(number, signal.SIG_IGN)
-    signals = StopSignals()
+    signals = ServerSignals()
     signals.listen()
     if end_with_parent:
         _listen_to_parent()
@@ -147,13 +125,13 @@ async def serve_until_signal(
     if isinstance(app, int):
         return app
 
-    _listen_to_reloads(app)
+    signals.begin_reloads()
     sd_notify("READY=1")
     every = interval()
     watchdog = asyncio.create_task(keep_alive(every), name="watchdog") if every else None
 
     broken = asyncio.ensure_future(app.broken.wait())
-    stopping = asyncio.ensure_future(signals.requested.wait())
+    stopping = asyncio.ensure_future(signals.stop_requested.wait())
     await asyncio.wait((stopping, broken), return_when=asyncio.FIRST_COMPLETED)
 
     sd_notify("STOPPING=1")
@@ -168,11 +146,11 @@ async def serve_until_signal(
 
 
 async def _unless_stopped(
-    start: Coroutine[Any, Any, "App | TrackerApp | int"], signals: StopSignals
+    start: Coroutine[Any, Any, "App | TrackerApp | int"], signals: ServerSignals
 ) -> "App | TrackerApp | int":
     """Return the started app or the exit code. A start that a signal ends is cancelled, which closes what is open."""
     starting = asyncio.ensure_future(start)
-    stopping = asyncio.ensure_future(signals.requested.wait())
+    stopping = asyncio.ensure_future(signals.stop_requested.wait())
     await asyncio.wait((starting, stopping), return_when=asyncio.FIRST_COMPLETED)
     stopping.cancel()
     if not starting.done():
@@ -182,13 +160,13 @@ async def _unless_stopped(
 
 
 async def start_app(
-    make: Callable[[], "App | TrackerApp"], print_faults: Callable[[], int], signals: StopSignals
+    make: Callable[[], "App | TrackerApp"], print_faults: Callable[[], int], signals: ServerSignals
 ) -> "App | TrackerApp | int":
     """Return the started app; or print the reasons and return the exit code."""
     try:
         with no_collection():
             app = make()
-            signals.log = app.log
+            signals.use(app)
             await app.start()
             # Objects of the start live as long as the process: to examine them in each collection would delay mail.
             gc.freeze()
@@ -203,21 +181,6 @@ async def start_app(
 def _may_pass(error: Exception) -> bool:
     """Whether a later start may succeed with the same configuration: without its database server, or on a full disk."""
     return isinstance(error, AwayError) or getattr(error, "errno", 0) in (errno.EROFS, errno.ENOSPC)
-
-
-def _listen_to_reloads(app: "App | TrackerApp") -> None:
-    """Reload on SIGHUP, reopen the log on SIGHUP and SIGUSR1."""
-    loop = asyncio.get_running_loop()
-    reloads: set[asyncio.Task[Any]] = set()
-
-    def on_hangup() -> None:
-        app.log.reopen()
-        reload = asyncio.ensure_future(app.reload())
-        reloads.add(reload)
-        reload.add_done_callback(reloads.discard)
-
-    loop.add_signal_handler(signal.SIGHUP, on_hangup)
-    loop.add_signal_handler(signal.SIGUSR1, app.log.reopen)
 
 
 def _listen_to_parent() -> None:

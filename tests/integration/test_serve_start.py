@@ -1,6 +1,7 @@
 """Starting: folders are made, and what is in the way is said in a word."""
 
 import asyncio
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -44,6 +45,37 @@ async def test_a_signal_during_the_start_ends_it_in_order(tmp_path: Path) -> Non
     starting.exception()
     assert [line["signal"] for line in relay.log("server.stopping")] == ["SIGTERM"]
     assert len(relay.log("server.stopped")) == 1
+
+
+ROTATED_AT_LISTENING = """
+import os, signal, sys
+from relay.cli import main
+from relay.app.smtp_listeners import SmtpListeners
+
+serve = SmtpListeners.serve
+
+async def rotated(self, kind, handler):
+    await serve(self, kind, handler)
+    if kind == "submission":
+        os.rename(os.environ["LOG"], os.environ["LOG"] + ".1")
+        os.kill(os.getpid(), int(os.environ["SIGNAL"]))
+
+SmtpListeners.serve = rotated
+sys.argv[0] = "relay"
+main()
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGUSR1])
+async def test_a_log_that_is_rotated_during_the_start_is_reopened(tmp_path: Path, number: signal.Signals) -> None:
+    log = tmp_path / "data" / "relay.log"
+    relay = RelayProcess(tmp_path, 9, '[log]\nfile = "relay.log"')
+    relay.program = ("-c", ROTATED_AT_LISTENING)
+    relay.environment = {"LOG": str(log), "SIGNAL": str(int(number))}
+    async with relay:
+        await until(log.exists)
+        if number == signal.SIGHUP:
+            await until(lambda: "config.reloaded" in log.read_text())
 
 
 async def greeting(port: int) -> bytes:
