@@ -36,6 +36,11 @@ def tls_context(certificate: Path, key: Path | None = None) -> ssl.SSLContext:
     return context
 
 
+async def open_sockets(settings: Settings, listener: Listener) -> list[socket.socket]:
+    """Listen on the addresses of a listener. Raises OSError that names an address."""
+    return await listen(bind_hosts(settings, listener), listener.port, reuse_port=settings.server.reuse_port)
+
+
 class SmtpServer:
     """Listens on one address and serves its clients; `handler` decides about their mail.
 
@@ -90,7 +95,7 @@ class SmtpServer:
         return len(self._connections)
 
     async def start(self, listening: Sequence[socket.socket] = ()) -> None:
-        """Accept connections to these sockets, or listen. Raises OSError when the address is not available."""
+        """Accept connections to these sockets, or open those of the listener. Raises OSError that names an address."""
         listener = self._service.listener
         preamble = Preamble(
             proxies=listener.trusted_proxies if listener.proxy_protocol else None,
@@ -100,11 +105,8 @@ class SmtpServer:
         def make(header: ProxyHeader | None) -> Connection:
             return Connection(self._service, COMMANDS, self._connections, header)
 
-        if not listening:
-            settings = self._service.settings()
-            hosts, reuse_port = bind_hosts(settings, listener), settings.server.reuse_port
-            listening = await listen(hosts, listener.port, reuse_port=reuse_port)
-        self._servers = await accept_connections(listening, preamble, make, self._failed)
+        opened = listening or await open_sockets(self._service.settings(), listener)
+        self._servers = await accept_connections(opened, preamble, make, self._failed)
         self._sweeper = asyncio.create_task(self._sweep_on())
 
     def _failed(self, client: str, error: OSError | ProxyHeaderError) -> None:

@@ -151,7 +151,8 @@ class App:
 
         # In a thread: mail is accepted meanwhile. The rules first, because a refusal waits for them.
         await asyncio.to_thread(lambda: self.configuration.rules)
-        mail = await (await asyncio.to_thread(_mail_opener))(context, listeners, submission, outbound)
+        open_mail_parts = await asyncio.to_thread(_mail_opener)
+        mail = await open_mail_parts(context, listeners, submission, outbound)
         self._listening = True
 
         build = await asyncio.to_thread(_services_builder)

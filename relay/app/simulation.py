@@ -69,8 +69,7 @@ class Simulation:
     async def _take(self, transaction: Transaction) -> Reply:
         """Take a mail as an inbound listener does."""
         await self.opened.wait()
-        if self.inbound is None:
-            return Reply(451, "4.3.2", "the relay stops")
+        assert self.inbound is not None
         session, envelope = transaction.session, transaction.envelope
         for recipient in envelope.recipients:
             refusal = self.inbound.check_recipient(session, envelope, recipient)

@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 
 from relay.app.certificates import CertificateWatch
 from relay.app.context import AppContext
 from relay.app.open_files import possible_connections
-from relay.config.bind_addresses import bind_hosts
 from relay.config.settings import Listener
-from relay.listening_sockets import listen
 from relay.mail.transaction import ListenerKind
 from relay.smtp.context import MessageHandler, ServerResources
-from relay.smtp_in import SmtpServer, tls_context
+from relay.smtp_in import SmtpServer, open_sockets, tls_context
 from relay.submission.credential_keys import CredentialKeys
 
 DRAIN = 10.0
@@ -24,7 +23,7 @@ DRAIN = 10.0
 
 
 @dataclass(frozen=True, slots=True)
-class _OpenListener:
+class _WaitingListener:
     """A listener whose clients wait in the backlog for its server."""
 
     listener: Listener
@@ -40,7 +39,7 @@ class SmtpListeners:
         settings = context.settings()
         possible = possible_connections(settings.smtp.max_connections, settings)
         self._resources = ServerResources(settings.server.data_dir, most_connections=possible, keys=credential_keys)
-        self._open: list[_OpenListener] = []
+        self._waiting: list[_WaitingListener] = []
         self._sockets = ExitStack()
         self.servers: dict[str, SmtpServer] = {}
         self.certificates = CertificateWatch(
@@ -57,11 +56,10 @@ class SmtpListeners:
         settings, resources = self._context.settings(), self._resources
         certified = [(listener, _tls_context(listener)) for listener in settings.listeners]
         for listener, tls in certified:
-            hosts, reuse_port = bind_hosts(settings, listener), settings.server.reuse_port
-            sockets = await listen(hosts, listener.port, reuse_port=reuse_port)
+            sockets = await open_sockets(settings, listener)
             for one in sockets:
                 self._sockets.enter_context(one)
-            self._open.append(_OpenListener(listener, tls, sockets))
+            self._waiting.append(_WaitingListener(listener, tls, sockets))
             # Before any is served: the first one must not use up the connections of the others.
             resources.connections.add_listener(listener)
             count = partial(resources.connections.count, listener.name)
@@ -70,26 +68,24 @@ class SmtpListeners:
     async def serve(self, kind: ListenerKind, handler: MessageHandler) -> None:
         """Accept connections at the listeners of a kind. The handler decides about their mail."""
         observer, resources = self._context.observer, self._resources
-        for one in self._open:
-            if one.listener.kind == kind:
-                self.servers[one.listener.name] = server = SmtpServer(
-                    one.listener,
-                    self._context.settings,
-                    handler,
-                    ssl_context=one.tls,
-                    log=observer.smtp,
-                    on_store_error=observer.store_trouble,
-                    resources=resources,
-                )
-                await server.start(one.sockets)
+        for one in [each for each in self._waiting if each.listener.kind == kind]:
+            self.servers[one.listener.name] = server = SmtpServer(
+                one.listener,
+                self._context.settings,
+                handler,
+                ssl_context=one.tls,
+                log=observer.smtp,
+                on_store_error=observer.store_trouble,
+                resources=resources,
+            )
+            await server.start(one.sockets)
+            self._waiting.remove(one)
 
     async def stop(self) -> None:
         """Close the listeners; open transactions have DRAIN seconds."""
         with self._sockets:
-            for one in self._open:
-                if one.listener.name not in self.servers:
-                    for waiting in one.sockets:
-                        waiting.close()
+            for one in chain.from_iterable(each.sockets for each in self._waiting):
+                one.close()
             await asyncio.gather(*(server.stop(DRAIN) for server in self.servers.values()))
 
 
