@@ -8,7 +8,7 @@ from hashlib import blake2b
 from relay.admin.queue import EVENTS
 from relay.api.composer import compose
 from relay.api.outgoing_message import OutgoingMessage, parse_mailbox
-from relay.api.substitutions import Copy, TooLongError, copies, octets_of
+from relay.api.substitutions import PersonalCopy, TextTooLongError, max_copy_length, personal_copies
 from relay.config.settings import Settings
 from relay.events.event import Kind
 from relay.events.ports import StoreError
@@ -107,15 +107,15 @@ class Submitter:
         domain = domain_of(parse_mailbox(message.from_).address)
         message_id = "" if has_id else f"<{self.handler.new_id(self.handler.clock())}@{domain}>"
         limit = self.settings().limits.max_message_size
-        first, *others = copies(message)
-        size = octets_of(message, (first.texts, *(one.texts for one in others)), limit)
+        first, *others = personal_copies(message)
+        size = max_copy_length(message, (first.texts, *(one.texts for one in others)), limit)
         turns = asyncio.Semaphore(max(1, min(AT_ONCE, COPIES_MEMORY // max(size, 1))))
 
-        async def submit(copy: Copy, own_key: str) -> Submitted:
+        async def submit(copy: PersonalCopy, own_key: str) -> Submitted:
             async with turns:
                 try:
-                    one = await asyncio.to_thread(copy.made, limit) if size > LARGE else copy.made(limit)
-                except TooLongError:
+                    one = await asyncio.to_thread(copy.build, limit) if size > LARGE else copy.build(limit)
+                except TextTooLongError:
                     return Submitted((parse_mailbox(copy.to).address,), too_large(limit))
                 mail = await _composed(one, own_key, message_id, request)
                 return await self.submit_mail(client, replace(mail, instructions=(*mail.instructions, *further)))

@@ -12,25 +12,25 @@ from relay.mail.instructions import MAX_VALUE
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]+")
 
 
-class TooLongError(ValueError):
+class TextTooLongError(ValueError):
     """A text would be too long with its replacements."""
 
 
 @dataclass(frozen=True, slots=True)
-class Copy:
-    """A copy for one address of `to`. Its message is made when its turn comes: a request may have a thousand copies."""
+class PersonalCopy:
+    """A copy for one address of `to`. Its message is built late: a request may have a thousand copies."""
 
     message: OutgoingMessage
     to: str
     texts: Mapping[str, str]
 
-    def made(self, limit: int) -> OutgoingMessage:
-        """Return the message of this recipient. Raises TooLongError for a text of more than `limit` characters."""
+    def build(self, limit: int) -> OutgoingMessage:
+        """Return the message of this recipient. Raises TextTooLongError for a text of more than `limit` characters."""
         one = self.message.model_copy(update={"to": (self.to,), "substitutions": {}})
-        return with_texts(one, self.texts, limit)
+        return substitute(one, self.texts, limit)
 
 
-def copies(message: OutgoingMessage) -> Iterator[Copy]:
+def personal_copies(message: OutgoingMessage) -> Iterator[PersonalCopy]:
     """Yield the copies for the addresses of `to`. Values are escaped in HTML; in fields their line ends become blanks.
 
     Texts are replaced in one pass: a value is never searched for other texts. A text without a value stays.
@@ -41,20 +41,20 @@ def copies(message: OutgoingMessage) -> Iterator[Copy]:
         address = canonical(parse_mailbox(one).address)
         if address not in seen:
             seen.add(address)
-            yield Copy(message, one, values.get(address, {}))
+            yield PersonalCopy(message, one, values.get(address, {}))
 
 
-def octets_of(message: OutgoingMessage, texts: Iterable[Mapping[str, str]], limit: int) -> int:
-    """Return how large a copy with these texts may be, in characters: an upper bound, and at most about `limit`."""
+def max_copy_length(message: OutgoingMessage, texts: Iterable[Mapping[str, str]], limit: int) -> int:
+    """Return how many characters a copy with these texts can have: an upper bound, and at most about `limit` more."""
     length = sum(map(len, (message.text or "", message.html or "", *(one.content for one in message.attachments))))
     longest = max((_at_most(length, one) for one in texts if one), default=length)
     return min(longest, length + limit)
 
 
-def with_texts(message: OutgoingMessage, texts: Mapping[str, str], limit: int) -> OutgoingMessage:
+def substitute(message: OutgoingMessage, texts: Mapping[str, str], limit: int) -> OutgoingMessage:
     """Return the message with these texts replaced in its subject, bodies, header fields and metadata.
 
-    Raises TooLongError for a text of more than `limit` characters.
+    Raises TextTooLongError for a text of more than `limit` characters.
     """
     if not texts:
         return message
@@ -74,8 +74,8 @@ def with_texts(message: OutgoingMessage, texts: Mapping[str, str], limit: int) -
 def replacer(texts: Mapping[str, str], limit: int) -> Callable[[str], str]:
     """Return a function that replaces each of these texts by its value; of two at one place the longer.
 
-    It raises TooLongError before it makes a text of more than `limit` characters: a short text may occur everywhere,
-    and have a long value.
+    It raises TextTooLongError before it makes a text of more than `limit` characters. A short text may occur
+    everywhere, and have a long value.
     """
     found = re.compile("|".join(re.escape(one) for one in sorted(texts, key=len, reverse=True)))
 
@@ -83,7 +83,7 @@ def replacer(texts: Mapping[str, str], limit: int) -> Callable[[str], str]:
         if _at_most(len(text), texts) > limit:
             grown = sum(len(texts[match[0]]) - len(match[0]) for match in found.finditer(text))
             if len(text) + grown > limit:
-                raise TooLongError(f"with its replacements it has {len(text) + grown} characters")
+                raise TextTooLongError(f"with its replacements it has {len(text) + grown} characters")
         return found.sub(lambda match: texts[match[0]], text)
 
     return replaced

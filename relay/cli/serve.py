@@ -20,7 +20,7 @@ from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_
 from relay.cli.dev import dev_options, open_dev_settings
 from relay.cli.sd_notify import sd_notify
 from relay.cli.serve_nodes import MAX_NODES, refuse_sqlite, run_nodes
-from relay.cli.signals import ServerSignals
+from relay.cli.signals import SignalHandler
 from relay.cli.start_faults import print_start_faults
 from relay.cli.startup import no_collection
 from relay.cli.watchdog import interval, keep_alive
@@ -117,7 +117,7 @@ async def serve_until_signal(
     `end_with_parent` the end of the parent process counts as SIGTERM.
     """
     os.umask(0o077)
-    signals = ServerSignals()
+    signals = SignalHandler()
     signals.listen()
     if end_with_parent:
         _listen_to_parent()
@@ -146,7 +146,7 @@ async def serve_until_signal(
 
 
 async def _unless_stopped(
-    start: Coroutine[Any, Any, "App | TrackerApp | int"], signals: ServerSignals
+    start: Coroutine[Any, Any, "App | TrackerApp | int"], signals: SignalHandler
 ) -> "App | TrackerApp | int":
     """Return the started app or the exit code. A start that a signal ends is cancelled, which closes what is open."""
     starting = asyncio.ensure_future(start)
@@ -160,7 +160,7 @@ async def _unless_stopped(
 
 
 async def start_app(
-    make: Callable[[], "App | TrackerApp"], print_faults: Callable[[], int], signals: ServerSignals
+    make: Callable[[], "App | TrackerApp"], print_faults: Callable[[], int], signals: SignalHandler
 ) -> "App | TrackerApp | int":
     """Return the started app; or print the reasons and return the exit code."""
     try:

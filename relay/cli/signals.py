@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from relay.app.tracker import TrackerApp
 
 
-class ServerSignals:
+class SignalHandler:
     """Handles the signals of one server, from its start on.
 
     The first SIGTERM or SIGINT requests a stop, the second one exits immediately. A reload that is requested during the

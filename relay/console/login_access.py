@@ -44,7 +44,7 @@ HEADERS = {
 TYPED = web.RequestKey("typed", str)
 """The address in the form of a login that failed: masked, the next try would send it so."""
 
-MAX_STRANGE_BODY = 8192
+MAX_ANONYMOUS_BODY = 8192
 """Octets of a form of a client that is not logged in: its fields are shown again, and masked."""
 
 TLS_ONLY = "max-age=31536000"
@@ -85,8 +85,8 @@ class LoginAccess:
         token = request.cookies.get(COOKIE, "")
         signed_in = await self.people.signed_in(token)
         set_viewer(request, viewer_by_login(signed_in, self.client_of(request)))
-        if signed_in is None and is_large(request):
-            return web.Response(status=413, text=f"A form without a login may have {MAX_STRANGE_BODY} octets.\n")
+        if signed_in is None and has_large_body(request):
+            return web.Response(status=413, text=f"A form without a login may have {MAX_ANONYMOUS_BODY} octets.\n")
         if signed_in is not None and request.method not in ("GET", "HEAD"):
             try:
                 given = (await request.post()).get(FIELD)
@@ -117,11 +117,11 @@ class LoginAccess:
             answer.headers.setdefault("Strict-Transport-Security", TLS_ONLY)
 
 
-def is_large(request: web.Request) -> bool:
+def has_large_body(request: web.Request) -> bool:
     """Whether the body is, or may be, larger than that of a login. A compressed one may be of any size."""
     length = request.content_length
     is_open = length is None or "Content-Encoding" in request.headers
-    return request.can_read_body and (is_open or (length or 0) > MAX_STRANGE_BODY)
+    return request.can_read_body and (is_open or (length or 0) > MAX_ANONYMOUS_BODY)
 
 
 def is_foreign(headers: Mapping[str, str], origin: str) -> bool:

@@ -38,7 +38,7 @@ from relay.inbound.spam import spam_reason
 from relay.inbound.unforwarded_record import NOT_FORWARDED, unforwarded
 from relay.inbound.unsubscribe_request import Answered
 from relay.limits.ports import QuotaStore
-from relay.limits.quota import Quota, together
+from relay.limits.quota import Quota, merge_quotas
 from relay.log import Emit
 from relay.mail.canonical_address import domain_of
 from relay.mail.headers import header_fault
@@ -106,7 +106,7 @@ class InboundProcessor:
             prepared.append(one)
 
         # Each recipient counts: else one mail to a hundred addresses would be one use of what they share.
-        quotas = together(quota for one in prepared for quota in one.quotas)
+        quotas = merge_quotas(quota for one in prepared for quota in one.quotas)
         spent = await self.quotas.spend(quotas, self.clock()) if quotas else None
         if spent is not None:
             return [prepared[0].refused(over_quota(prepared[0].mail, spent))]

@@ -19,10 +19,10 @@ from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.domain_name import speaks_for
 from relay.mail.headers import fields, without
 from relay.mail.received import queue_id_in
+from relay.mailauth.bounded_lookups import BoundedLookups
 from relay.mailauth.dkim_verify import Signature, verify_signatures
 from relay.mailauth.signed_content_type import fixes_content_type
 from relay.mailauth.spf import check_host
-from relay.mailauth.timed_lookups import TimedLookups
 from relay.queue.entry import Entry
 from relay.resolver import Lookups
 from relay.rewrite.tokens import Kind, Token
@@ -71,7 +71,7 @@ async def vouchers_of(dns: Lookups, mail: InboundMail) -> tuple[Voucher, ...]:
     The null reverse-path stands for the mail system of the HELO name (RFC 7208 section 2.4). Mail of a mailbox has no
     reverse-path.
     """
-    dns, author = TimedLookups(dns), authors.sole_author_of(mail.content)
+    dns, author = BoundedLookups(dns), authors.sole_author_of(mail.content)
     found = [
         Voucher(author, one.domain, "DKIM")
         for one in await verify_signatures(dns, mail.content)

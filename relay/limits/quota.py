@@ -57,7 +57,7 @@ def spend(times: Sequence[float], quota: Quota, now: float) -> tuple[float, ...]
     return (*recent, *(now for _ in range(quota.uses)))
 
 
-def together(quotas: Iterable[Quota]) -> tuple[Quota, ...]:
+def merge_quotas(quotas: Iterable[Quota]) -> tuple[Quota, ...]:
     """Return one quota for each subject, with the uses of all that have it."""
     uses: Counter[Quota] = Counter()
     for one in quotas:

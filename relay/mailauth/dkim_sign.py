@@ -181,12 +181,12 @@ def relaxed_body(body: bytes) -> bytes:
 def body_hash(content: bytes, start: int = 0) -> bytes:
     """Return the SHA-256 digest of the relaxed body that begins at `start`: the `bh=` of RFC 6376 section 3.7."""
     made = hashlib.sha256()
-    for piece in relaxed_pieces(content, start):
+    for piece in relaxed_body_pieces(content, start):
         made.update(piece)
     return made.digest()
 
 
-def relaxed_pieces(content: bytes, start: int) -> Iterator[bytes]:
+def relaxed_body_pieces(content: bytes, start: int) -> Iterator[bytes]:
     """Yield the relaxed body that begins at `start` in pieces, which are small unless all lines end in blanks."""
     at = start
     for end in _cuts(content, start):

@@ -16,7 +16,7 @@ import dkim
 
 from relay.mail.header_lines import stray_line
 from relay.mail.headers import Field, body_start, fields, named
-from relay.mailauth.dkim_body import BodyHashes
+from relay.mailauth.dkim_body_hash import BodyHashes
 from relay.mailauth.dkim_record import PublishedKey, PublishedKeyError, key_name, parse_published_key, tags_of
 from relay.resolver import Lookups, NoRecords, NoSuchDomain, TemporaryFailure, Texts
 

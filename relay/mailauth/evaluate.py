@@ -8,10 +8,10 @@ from relay.mail.address_list import Unreadable
 from relay.mail.authors import addresses_in
 from relay.mail.canonical_address import domain_of
 from relay.mail.headers import fields
+from relay.mailauth.bounded_lookups import BoundedLookups
 from relay.mailauth.dkim_verify import Signature, verify_signatures
 from relay.mailauth.dmarc import Alignment, FoundPolicy, NoPolicy, Policy, aligned, discover
 from relay.mailauth.spf import SpfVerdict, check_host
-from relay.mailauth.timed_lookups import TimedLookups
 from relay.resolver import IPAddress, Lookups, TemporaryFailure
 
 DmarcResult = Literal["pass", "fail", "none", "temperror", "permerror"]
@@ -53,7 +53,7 @@ async def evaluate(dns: Lookups, message: bytes, ip: IPAddress, helo: str, rever
     `reverse_path` is "" for the null one; SPF then checks the HELO name (RFC 7208 section 2.4). What DNS has not
     answered in time is a temporary error.
     """
-    dns = TimedLookups(dns)
+    dns = BoundedLookups(dns)
     domain = domain_of(reverse_path) or helo.lower()
     spf = await check_host(dns, ip, domain, reverse_path, helo)
     signatures = await verify_signatures(dns, message)

@@ -7,11 +7,11 @@ from relay.mail.authors import sole_author_of
 from relay.mail.canonical_address import canonical, domain_of
 from relay.mail.domain_name import speaks_for
 from relay.mail.transaction import Transaction
+from relay.mailauth.bounded_lookups import BoundedLookups
 from relay.mailauth.dkim_verify import Signature, verify_signatures
 from relay.mailauth.evaluate import Authentication, evaluate
 from relay.mailauth.signed_content_type import fixes_content_type
 from relay.mailauth.spf import check_host
-from relay.mailauth.timed_lookups import TimedLookups
 from relay.resolver import Lookups
 
 AUTHOR_FIELDS = (b"from", b"subject", b"content-transfer-encoding")
@@ -47,7 +47,7 @@ def is_author_proven(seen: Authentication, transaction: Transaction) -> bool:
 
 async def is_author_signed(dns: Lookups, content: bytes) -> bool:
     """Whether the domain of the only author signed the mail."""
-    return _wrote(content, sole_author_of(content), await verify_signatures(TimedLookups(dns), content))
+    return _wrote(content, sole_author_of(content), await verify_signatures(BoundedLookups(dns), content))
 
 
 def _wrote(content: bytes, author: str, signatures: Sequence[Signature]) -> bool:
@@ -63,7 +63,7 @@ async def prove_sender(dns: Lookups, content: bytes, client: str, helo: str, rev
     """
     if not client or not reverse_path:
         return False
-    dns = TimedLookups(dns)
+    dns = BoundedLookups(dns)
     spf = await check_host(dns, ip_address(client), domain_of(reverse_path), reverse_path, helo)
     if spf.result == "pass":
         return True

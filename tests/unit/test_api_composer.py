@@ -10,7 +10,7 @@ import pytest
 
 from relay.api.composer import compose
 from relay.api.outgoing_message import OutgoingMessage
-from relay.api.substitutions import TooLongError, copies, octets_of, replacer
+from relay.api.substitutions import TextTooLongError, max_copy_length, personal_copies, replacer
 from relay.mail.headers import fields
 
 
@@ -125,24 +125,24 @@ def test_texts_are_replaced_once_and_the_longest_first() -> None:
 
 def test_a_value_makes_no_second_header_field() -> None:
     given = message(subject="Hi %n", headers={"X-N": "%n"}, substitutions={"ada@reader.test": {"%n": "a\r\nBcc: b@x"}})
-    one = next(copies(given)).made(1000)
+    one = next(personal_copies(given)).build(1000)
     assert (one.subject, one.headers["X-N"]) == ("Hi a Bcc: b@x", "a Bcc: b@x")
 
 
 def test_an_address_twice_gets_one_message() -> None:
     given = message(to=["ada@reader.test", "ADA@reader.test"], substitutions={"ada@reader.test": {"x": "y"}})
-    assert [one.made(1000).to for one in copies(given)] == [("ada@reader.test",)]
+    assert [one.build(1000).to for one in personal_copies(given)] == [("ada@reader.test",)]
 
 
 def test_a_short_text_with_a_long_value_is_not_made_beyond_the_limit() -> None:
     """A request of 200 KB was a text of ten gigabytes."""
     texts = {"a": "b" * 100_000}
     given = message(text="a" * 100_000, html="x", substitutions={"ada@reader.test": texts})
-    with pytest.raises(TooLongError):
-        next(copies(given)).made(1_000_000)
-    assert octets_of(given, [texts], 1_000_000) == 1_100_001
+    with pytest.raises(TextTooLongError):
+        next(personal_copies(given)).build(1_000_000)
+    assert max_copy_length(given, [texts], 1_000_000) == 1_100_001
     assert replacer({"a": "bb", "c": "d" * 90}, 10)("aacx"[:2]) == "bbbb"
-    with pytest.raises(TooLongError):
+    with pytest.raises(TextTooLongError):
         replacer({"a": "bb"}, 3)("aa")
 
 

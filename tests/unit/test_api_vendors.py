@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.api.outgoing_message import OutgoingMessage
-from relay.api.substitutions import with_texts
+from relay.api.substitutions import substitute
 from relay.api.vendors import postmark, sendgrid
 from relay.api.vendors.forms import FormError
 from relay.mail.instructions import Metadata
@@ -48,7 +48,7 @@ class TestSendGrid:
         own = {"substitutions": {"-name-": "<b>"}, "subject": "for -name-", "custom_args": {"n": "1"}}
         people = [{"to": [{"email": f"p{n}@reader.test"}], **own} for n in range(2)]
         first, second = sendgrid.translate(SENDGRID | {"personalizations": people, "custom_args": {"a": "b"}}, CONTEXT)
-        replaced = with_texts(first.message, first.texts, 100)
+        replaced = substitute(first.message, first.texts, 100)
         assert (replaced.text, replaced.html) == ("Hi <b>", "<p>&lt;b&gt;</p>")
         assert (replaced.subject, dict(replaced.metadata)) == ("for <b>", {"a": "b", "n": "1"})
         assert second.message.to == ("p1@reader.test",)

@@ -13,7 +13,7 @@ from relay.app.relay import App
 from relay.app.tracker import TrackerApp
 from relay.cli.config import config
 from relay.cli.serve import start_app
-from relay.cli.signals import ServerSignals
+from relay.cli.signals import SignalHandler
 from relay.cli.start_faults import print_start_faults
 from relay.config import check
 
@@ -135,7 +135,7 @@ async def test_the_start_fails_at_what_the_check_finds_and_at_nothing_else(
         said = "".join(f"{one}\n" for one in faults)
     else:
         result = await start_app(
-            partial(App, settings, file), partial(print_start_faults, settings, file), ServerSignals()
+            partial(App, settings, file), partial(print_start_faults, settings, file), SignalHandler()
         )
         said = "".join(line for line in capfd.readouterr().err.splitlines(keepends=True) if not line.startswith("{"))
     if isinstance(result, App | TrackerApp):

@@ -1,6 +1,6 @@
 """Quotas: rolling windows, and subjects of which strangers cannot make any number."""
 
-from relay.limits.quota import Quota, TooMany, bucket_of, hourly_and_daily, spend, subject_of, together
+from relay.limits.quota import Quota, TooMany, bucket_of, hourly_and_daily, merge_quotas, spend, subject_of
 from relay.limits.window import DAY, HOUR
 
 KEY = bytes(range(32))
@@ -43,4 +43,4 @@ def test_several_uses_count_together_or_not_at_all() -> None:
     assert spend((0.0, 10.0, 20.0, 25.0), quota, 30.0) == TooMany(HOUR + 10.0)
     assert spend((0.0,), Quota("x", 2, HOUR, uses=3), 30.0) == TooMany(HOUR + 30.0)
     both = (Quota("x", 5), Quota("y", 5), Quota("x", 5), Quota("x", 5, DAY))
-    assert together(both) == (Quota("x", 5, uses=2), Quota("y", 5), Quota("x", 5, DAY))
+    assert merge_quotas(both) == (Quota("x", 5, uses=2), Quota("y", 5), Quota("x", 5, DAY))

@@ -9,7 +9,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from relay.mailauth.dkim_body import BodyHashes
+from relay.mailauth.dkim_body_hash import BodyHashes
 from relay.mailauth.dkim_verify import Signature, verify_signatures
 from relay.resolver import TextAnswer, Texts
 

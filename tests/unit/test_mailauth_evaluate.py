@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from relay.mailauth import timed_lookups
+from relay.mailauth import bounded_lookups
 from relay.mailauth.dkim_keys import dns_record, generate_key, load_key, record_name, zone_line
 from relay.mailauth.dkim_sign import sign
 from relay.mailauth.evaluate import Authentication, evaluate
@@ -147,7 +147,7 @@ async def test_a_domain_whose_name_servers_never_answer_holds_a_mail_for_a_momen
     async def never(*_: object, **__: object) -> Any:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(timed_lookups, "PROOF_SECONDS", 0.05)
+    monkeypatch.setattr(bounded_lookups, "PROOF_SECONDS", 0.05)
     dns: Any = Silent()
     found = await evaluate(dns, SIGNED * 3, ip_address("192.0.2.1"), "x.test", "a@slow.test")
     assert (found.spf.result, found.dmarc.result) == ("temperror", "temperror")

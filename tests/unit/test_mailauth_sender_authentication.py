@@ -4,7 +4,7 @@ import pytest
 
 from relay.mail.received import helo_in, received
 from relay.mail.transaction import Envelope, Recipient, Session
-from relay.mailauth import timed_lookups
+from relay.mailauth import bounded_lookups
 from relay.mailauth.sender_authentication import prove_sender
 from tests.servers.dns_server import DnsServer
 
@@ -35,7 +35,7 @@ async def test_spf_proves_the_reverse_path_for_the_stored_client_and_helo(client
 
 
 async def test_without_an_answer_of_dns_in_time_nothing_is_proven(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(timed_lookups, "PROOF_SECONDS", 0.2)
+    monkeypatch.setattr(bounded_lookups, "PROOF_SECONDS", 0.2)
     async with DnsServer('bank.test. TXT "v=spf1 a:slow.test -all"', {"slow.test": "silent"}) as dns:
         assert not await prove_sender(dns.resolver(), CONTENT, CLIENT, "mx", "x@bank.test")
 

@@ -13,7 +13,7 @@ from relay.api.problems import ERROR_FORM, Handler, ProblemError
 from relay.api.replies import refusal
 from relay.api.request_bodies import BodyMemory, read_json
 from relay.api.submitter import Client, Mail, Submitted, Submitter
-from relay.api.substitutions import TooLongError, with_texts
+from relay.api.substitutions import TextTooLongError, substitute
 from relay.api.vendors.forms import FormError, Translated
 from relay.config.credentials import Scope
 from relay.config.settings import Settings
@@ -122,8 +122,8 @@ class Sending:
         if translated.texts:
             limit = self.settings().limits.max_message_size
             try:
-                message = await asyncio.to_thread(with_texts, message, translated.texts, limit)
-            except TooLongError:
+                message = await asyncio.to_thread(substitute, message, translated.texts, limit)
+            except TextTooLongError:
                 raise refusal(too_large(limit)) from None
         submitted = await self.submitter.submit(client, message, key, translated.instructions)
         if not any(isinstance(one.result, NewMessage) for one in submitted):

@@ -7,7 +7,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from relay.mailauth.dkim_sign import relaxed_pieces
+from relay.mailauth.dkim_sign import relaxed_body_pieces
 
 _PIECE = 256 * 1024
 """Octets that are hashed at a time."""
@@ -15,7 +15,7 @@ _PIECE = 256 * 1024
 _LINE_ENDS = b"\r\n" * 16384
 
 
-def simple_pieces(content: bytes, start: int) -> Iterator[bytes]:
+def simple_body_pieces(content: bytes, start: int) -> Iterator[bytes]:
     """Yield the simple form of a body in pieces (section 3.4.3): one line end stands for those at its end."""
     end = len(content)
     while content.endswith(_LINE_ENDS, start, end):
@@ -28,8 +28,8 @@ def simple_pieces(content: bytes, start: int) -> Iterator[bytes]:
 
 
 _FORMS: Mapping[bytes, Callable[[bytes, int], Iterator[bytes]]] = {
-    b"relaxed": relaxed_pieces,
-    b"simple": simple_pieces,
+    b"relaxed": relaxed_body_pieces,
+    b"simple": simple_body_pieces,
 }
 
 

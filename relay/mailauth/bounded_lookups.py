@@ -21,7 +21,7 @@ PROOF_SECONDS = 10.0
 T = TypeVar("T")
 
 
-class TimedLookups:
+class BoundedLookups:
     """Lookups that fail when their time is over. Implements `Lookups`; made within an event loop."""
 
     def __init__(self, dns: Lookups) -> None:
