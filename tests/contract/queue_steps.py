@@ -1,36 +1,25 @@
 """The steps of nodes and batches beside a plain model of the queue; the test chooses which one comes next."""
 
-import asyncio
-import tempfile
-from pathlib import Path
 from typing import Any
-
-from hypothesis.stateful import RuleBasedStateMachine
 
 from relay.queue.entry import Entry, State, move
 from relay.queue.message import ClaimedBatch, NewMessage
 from relay.queue.ports import EntryQuery
 from tests.contract.queue_world import LIFETIME, OUTCOMES, Batch, Key, Moment, Node, Tracked, World, live
-from tests.servers.postgres import delete_rows
+from tests.contract.store_machine import StoreMachine
 
 EVERY = EntryQuery(states=tuple(State), limit=100_000)
 
 
-class QueueSteps(RuleBasedStateMachine):
+class QueueSteps(StoreMachine):
     """One node on SQLite, or several on PostgreSQL."""
 
-    url = ""
-    """The URL of a PostgreSQL database; empty for SQLite."""
     size = 1
 
     def __init__(self) -> None:
         super().__init__()
-        if self.url:
-            delete_rows(self.url)
-        self.runner = asyncio.Runner()
-        self.folder = tempfile.TemporaryDirectory()
         self.world = World()
-        self.nodes = [Node(self.world, Path(self.folder.name, str(one)), self.url) for one in range(self.size)]
+        self.nodes = [Node(self.world, self.folder / str(one), self.url) for one in range(self.size)]
 
     def run(self, work: Any) -> Any:
         return self.runner.run(work)

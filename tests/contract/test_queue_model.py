@@ -202,8 +202,7 @@ class QueueModel(QueueSteps):
         finally:
             for node in live(self.nodes):
                 self._die(node)
-            self.runner.close()
-            self.folder.cleanup()
+            self.close()
 
     def _drain(self) -> None:
         """Bring all nodes back, deliver the rest, and balance the books."""

@@ -1,15 +1,11 @@
 """The queue against a model, over any order of operations and restarts: nothing lost, nothing handed out twice."""
 
-import asyncio
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
-    RuleBasedStateMachine,
     initialize,
     invariant,
     precondition,
@@ -25,8 +21,8 @@ from relay.queue.operator_actions import delete, hold, release
 from relay.queue.ports import EntryQuery
 from relay.storage.store import Store
 from tests.contract.conftest import open_at
+from tests.contract.store_machine import StoreMachine
 from tests.contract.values import NOW, ROOMY, accepted, settle
-from tests.servers.postgres import delete_rows
 
 DOMAINS = ("a.test", "b.test", "c.test")
 
@@ -48,23 +44,16 @@ class Model:
         return {key: known for key, known in self.entries.items() if known.state is state}
 
 
-class QueueMachine(RuleBasedStateMachine):
+class QueueMachine(StoreMachine):
     """Each rule does to the store what it does to the model."""
-
-    url = ""
-    """The URL of a PostgreSQL database; empty for SQLite."""
 
     def __init__(self) -> None:
         super().__init__()
-        if self.url:
-            delete_rows(self.url)
-        self.runner = asyncio.Runner()
-        self.folder = tempfile.TemporaryDirectory()
         self.model = Model()
         self.serial = 0
 
     async def open(self) -> Store:
-        return await open_at(Path(self.folder.name), self.url, self.model.now)
+        return await open_at(self.folder, self.url, self.model.now)
 
     @initialize()
     def start(self) -> None:
@@ -182,8 +171,7 @@ class QueueMachine(RuleBasedStateMachine):
             assert sorted((entry.queue_id, entry.number) for one in rest for entry in one.entries) == sorted(waiting)
         finally:
             self.runner.run(self.store.close())
-            self.runner.close()
-            self.folder.cleanup()
+            self.close()
 
 
 @pytest.mark.parametrize(("kind", "examples"), [("sqlite", 15), ("postgres", 6)])

@@ -38,12 +38,7 @@ class World(GhostRelay):
 
     async def arrived(self, address: str) -> bytes:
         """Return what this address got."""
-
-        def found() -> list[bytes]:
-            return [one.content for one in self.sink.messages if address in one.recipients]
-
-        await until(found)
-        return found()[-1]
+        return (await self.sink.received_by(address)).content
 
     async def events(self, count: int, **query: Any) -> list[dict[str, Any]]:
         """Return the events once Ghost finds that many."""

@@ -211,7 +211,7 @@ async def test_a_word_with_a_suffix_is_suppressed_as_any_address(world: World) -
 
 async def test_other_recipients_of_the_message_get_it(world: World) -> None:
     queue_id = await world.send("SMTP", f"hard@{DOMAIN}", "ada@reader.test")
-    await until(lambda: [one for one in world.sink.messages if one.recipients == ["ada@reader.test"]])
+    await world.sink.received_by("ada@reader.test")
 
     async def ended() -> dict[str, Any] | None:
         story = await world.story(queue_id)

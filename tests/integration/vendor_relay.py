@@ -13,7 +13,6 @@ from tests.ports import free_port
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.vendor_client import VendorClient
-from tests.servers.waiting import until
 
 KEY, OTHER, READER = (new_key(name, bytes([number] * 32)) for number, name in enumerate(("app", "other", "reader"), 1))
 
@@ -51,12 +50,7 @@ class World:
 
     async def arrived(self, address: str) -> bytes:
         """Return what this address got."""
-
-        def found() -> list[bytes]:
-            return [one.content for one in self.sink.messages if address in one.recipients]
-
-        await until(found)
-        return found()[-1]
+        return (await self.sink.received_by(address)).content
 
     async def story(self, address: str) -> dict[str, Any]:
         """Return the trace of the last message to this address."""

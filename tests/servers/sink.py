@@ -8,7 +8,7 @@ by the next RCPT, `sink.always(...)` holds; else it behaves.
 import asyncio
 import ssl
 from collections import defaultdict, deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from types import TracebackType
 from typing import Self
 
@@ -91,11 +91,23 @@ class Sink:
 
     async def received(self, count: int) -> list[Received]:
         """Return the messages once there are so many."""
+        await self._until(lambda: len(self.messages) >= count)
+        return self.messages
+
+    async def received_by(self, address: str) -> Received:
+        """Return the last message to an address, once there is one."""
+
+        def found() -> list[Received]:
+            return [one for one in self.messages if address in one.recipients]
+
+        await self._until(lambda: bool(found()))
+        return found()[-1]
+
+    async def _until(self, holds: Callable[[], bool]) -> None:
         async with asyncio.timeout(PATIENCE):
-            while len(self.messages) < count:
+            while not holds():
                 self._arrived.clear()
                 await self._arrived.wait()
-        return self.messages
 
     def said(self, verb: str) -> list[str]:
         """Return the commands received that begin with this verb."""
