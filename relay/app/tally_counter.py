@@ -1,13 +1,16 @@
 """Counts the events of this process for the tallies, until they are written."""
 
-from collections import Counter, deque
+from collections import Counter, OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 
 from relay.events.event import Event, Kind
-from relay.reports.tallies import ReaderAction, TallyKey, engagement_of, keys_of
+from relay.reports.tallies import Engagement, ReaderAction, TallyKey, engagement_of, keys_of, stronger
 
 MAX_ACTIONS = 100_000
 """Opens and clicks that wait, at most: while the store fails the oldest are not counted."""
+
+MAX_READERS = 50_000
+"""Recipients whose strongest action is known, at most. One that is forgotten is looked up in the store again."""
 
 _READ = frozenset({Kind.OPEN, Kind.CLICK})
 
@@ -17,8 +20,9 @@ class TallyCounter:
 
     def __init__(self) -> None:
         self._counts: Counter[TallyKey] = Counter()
-        self._readers: deque[Event] = deque(maxlen=MAX_ACTIONS)
-        self._actions: Sequence[ReaderAction] = ()
+        self._actions: deque[ReaderAction] = deque(maxlen=MAX_ACTIONS)
+        self._strongest: OrderedDict[tuple[str, int], Engagement] = OrderedDict()
+        """What recipients did, by queue id and number. A weaker action changes no count."""
 
     def count_mail(self, events: Iterable[Event]) -> None:
         """Count events of mail."""
@@ -26,22 +30,30 @@ class TallyCounter:
             self._counts.update(keys_of(event))
 
     def count_readers(self, events: Iterable[Event]) -> None:
-        """Note opens and clicks. They come in thousands a second, so that they are read later."""
-        self._readers.extend(event for event in events if event.kind in _READ and "simulated" not in event.data)
+        """Note opens and clicks that are stronger than what the recipient did before."""
+        for event in events:
+            if event.kind in _READ and "simulated" not in event.data:
+                self._count_reader(event)
 
     def take(self) -> tuple[Counter[TallyKey], list[ReaderAction]]:
         """Return the counts and the actions of readers, and begin anew."""
         counts, self._counts = self._counts, Counter()
-        actions = [*self._actions, *map(_action, self._readers)]
-        self._actions = ()
-        self._readers.clear()
+        actions = list(self._actions)
+        self._actions.clear()
         return counts, actions
 
     def give_back(self, counts: Mapping[TallyKey, int], actions: Sequence[ReaderAction]) -> None:
         """Keep for the next `take` what could not be written."""
         self._counts.update(counts)
-        self._actions = actions[-MAX_ACTIONS:]
+        self._actions = deque([*actions, *self._actions], maxlen=MAX_ACTIONS)
 
-
-def _action(event: Event) -> ReaderAction:
-    return ReaderAction(event.queue_id, event.number, event.at, engagement_of(event.kind, event.data))
+    def _count_reader(self, event: Event) -> None:
+        key, engagement = (event.queue_id, event.number), engagement_of(event.kind, event.data)
+        known = self._strongest.get(key, (0, 0))
+        strongest = stronger(known, engagement)
+        if strongest == known:
+            return
+        self._strongest[key] = strongest
+        if len(self._strongest) > MAX_READERS:
+            self._strongest.popitem(last=False)
+        self._actions.append(ReaderAction(event.queue_id, event.number, event.at, engagement))

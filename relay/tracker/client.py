@@ -12,7 +12,7 @@ from ipaddress import IPv6Address
 from relay.events.event import Kind
 from relay.log.encoded_fields import EncodedFields, encoded
 from relay.mail.trace_context import TRACEPARENT, valid_traceparent
-from relay.networks import plain_address
+from relay.networks import is_ipv4, plain_address
 from relay.tracker.forwarded import hop_address, hops_of
 from relay.tracker.user_agents import Requester, known_client
 
@@ -89,8 +89,10 @@ def client_address(peer: str, forwarded_for: str, trusted: Container[str]) -> st
     Entries are read from the right, as long as a trusted proxy added them. Invalid addresses end the search.
     """
     address = plain_address(peer) or peer
-    if not forwarded_for:
+    if not forwarded_for or address not in trusted:
         return address
+    if is_ipv4(forwarded_for):  # One proxy and one client, as nearly always.
+        return forwarded_for
     for hop in reversed(hops_of(forwarded_for)):
         if address not in trusted:
             return address
