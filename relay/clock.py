@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 
 _STEADY = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)
 
@@ -9,11 +10,8 @@ Clock = Callable[[], float]
 """Returns seconds since the Unix epoch."""
 
 
-def system_clock() -> float:
-    """Return the time of the system clock, in Unix seconds."""
-    return time.time()
+system_clock: Clock = time.time
+"""Returns the time of the system clock, in Unix seconds."""
 
-
-def steady_clock() -> float:
-    """Return monotonic seconds, including time in system suspend; the clock cannot be set."""
-    return time.clock_gettime(_STEADY)
+steady_clock: Clock = partial(time.clock_gettime, _STEADY)
+"""Returns monotonic seconds, including time in system suspend; the clock cannot be set."""

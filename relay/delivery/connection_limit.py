@@ -6,6 +6,7 @@ alone may hold all of them. As soon as others wait, no party that holds more tha
 
 from collections import Counter
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import NamedTuple
 
 from relay.limits.priority import Flow
@@ -39,6 +40,12 @@ class ConnectionLimit:
         return not held or not self.factor or held + 1 <= self.factor * (self.most - used - 1)
 
 
+@lru_cache(maxsize=256)
+def limit_of(most: int, reserve: int = 0, share: int = 0, factor: float = 0.0) -> ConnectionLimit:
+    """Return a limit. It is cached: each connection asks for several, and few differ."""
+    return ConnectionLimit(most, reserve, share, factor)
+
+
 @dataclass(slots=True)
 class LimitUse:
     """The connections in use that count for one key, and the lines that wait for it."""
@@ -56,7 +63,7 @@ class LimitUse:
 
     def admits(self, limit: ConnectionLimit, flow: Flow) -> bool:
         """Whether the limit has room for one more connection of the flow."""
-        return limit.admits(self.used, self.held[flow.accountable])
+        return limit.admits(self.used, self.held.get(flow.accountable, 0))
 
     def take(self, flow: Flow) -> None:
         """Count a connection."""

@@ -89,7 +89,10 @@ class ConnectionSlots:
             raise
 
     def _use(self, key: str) -> LimitUse:
-        return self._uses.setdefault(key, LimitUse())
+        use = self._uses.get(key)
+        if use is None:
+            use = self._uses[key] = LimitUse()
+        return use
 
     def _take(self, limits: Limits, flow: Flow) -> None:
         self.used += 1
@@ -98,8 +101,10 @@ class ConnectionSlots:
 
     def _full_key(self, limits: Limits, flow: Flow) -> str | None:
         """Return the first limit that is reached, None if there is room."""
-        uses = self._uses
-        return next((key for key, limit in limits.items() if key in uses and not uses[key].admits(limit, flow)), None)
+        for key, limit in limits.items():
+            if (use := self._uses.get(key)) is not None and not use.admits(limit, flow):
+                return key
+        return None
 
     def _offer(self, key: str) -> None:
         """Grant the free slots of a limit to its waiters, one after the other."""

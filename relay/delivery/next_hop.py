@@ -4,6 +4,7 @@ import asyncio
 import socket
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import assert_never
 
@@ -46,6 +47,7 @@ class BuiltIn:
     word: str
 
 
+@lru_cache(maxsize=1024)
 def parse_lane(lane: str) -> Domain | Literal | Upstream | BuiltIn | Reply:
     """Return the target of a lane, or the reply of the permanent failure for a malformed one."""
     kind, _, name = lane.partition(":")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from relay.content_file import LARGE
 from relay.delivery.connect import Connect, ConnectFailure, Security, connect
-from relay.delivery.connection_limit import ConnectionLimit
+from relay.delivery.connection_limit import ConnectionLimit, limit_of
 from relay.delivery.connection_slots import ConnectionSlots
 from relay.delivery.idle_sessions import IdleKey, IdleSessions
 from relay.delivery.mx import MAX_HOSTS, Endpoint, failing_last
@@ -20,7 +20,7 @@ from relay.limits.priority import Flow
 from relay.oauth.tokens import AccessTokens
 from relay.queue.nodes import full_share
 from relay.queue.outcome import Deferred, Refused
-from relay.queue.site import Site
+from relay.queue.site import Site, site_of_lane
 
 TOTAL = "total"
 """ConnectionLimit of all connections."""
@@ -160,12 +160,12 @@ class Pool:
         """Return the site of a lane. It is the lane itself for a provider, and for a domain without a usable host."""
         lane, own = lane_target.lane, lane_target.next_hops.connections(lane_target.target)
         if isinstance(lane_target.target, Upstream | BuiltIn):
-            return Site(lane, connections=own)
+            return site_of_lane(lane, own)
         if (known := self._sites.of(lane)) is not None:
             return known
         endpoints = await lane_target.next_hops.endpoints(lane_target.target)
         if isinstance(endpoints, Deferred | Refused):
-            return Site(lane, connections=own)
+            return site_of_lane(lane, own)
         return self._add(lane_target, failing_last(endpoints, self.memory.failing))
 
     def _add(self, lane_target: LaneTarget, endpoints: Sequence[Endpoint]) -> Site:
@@ -179,17 +179,18 @@ class Pool:
         total = settings.delivery.max_connections
         # Entries claimed before other nodes joined are still delivered.
         most = max(1, self._share(site.name, site.connections))
-        limit = ConnectionLimit(most, share=max(1, most - 1) if self._principals.are_several(settings) else 0)
+        limit = limit_of(most, share=max(1, most - 1) if self._principals.are_several(settings) else 0)
         limits = {lane_target.lane: limit}
         if size > LARGE:
             # Large messages take long: one connection is left to the others.
-            limits[_large_key(site.name)] = ConnectionLimit(max(1, most - 1))
+            limits[_large_key(site.name)] = limit_of(max(1, most - 1))
         if site.address:
             limits |= {_site_key(site.name): limit, _address_key(site.address): limit}
             if not self._sites.is_proven(site):
                 half = max(1, total // 2)
-                limits[UNPROVEN] = ConnectionLimit(half, reserve=half // 2, factor=_UNPROVEN_FACTOR)
-        return limits | {TOTAL: ConnectionLimit(total, reserve=total // _PER_RESERVED)}
+                limits[UNPROVEN] = limit_of(half, reserve=half // 2, factor=_UNPROVEN_FACTOR)
+        limits[TOTAL] = limit_of(total, reserve=total // _PER_RESERVED)
+        return limits
 
     async def _make_room(self, lane_target: LaneTarget, held: HeldSlot, key: IdleKey) -> None:
         """Close an idle session where it, with those in use, takes the site or the total over the limit."""

@@ -69,12 +69,12 @@ class ReplyReader:
         return found
 
     def _line(self, line: bytes) -> Reply | MalformedReply | None:
+        if not self._lines and len(line) <= _SHORT and (reply := _whole_reply(line)) is not None:
+            return reply
         # Some servers send an empty line before or within a reply. It has no code, so it cannot be taken for one.
         if not line.strip() and self._empty_lines < MAX_EMPTY_LINES:
             self._empty_lines += 1
             return None
-        if not self._lines and len(line) <= _SHORT and (reply := _whole_reply(line)) is not None:
-            return reply
         match = _LINE.fullmatch(line)
         if match is None:
             return self._malformed(f"no SMTP reply: {line[:80]!r}")

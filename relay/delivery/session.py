@@ -88,6 +88,9 @@ class Session:
             replies.failure, replies.closed_by_server = broken.reply, broken.closed_by_server
             replies.tls_failed = broken.tls_failed
         self._stream.end_transaction()
+        if replies.is_delivered_to_all:
+            self._open_transaction = False
+            return replies
 
         self._open_transaction = replies.needs_reset
         if self._unusable or not replies.reusable:

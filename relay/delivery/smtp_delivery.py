@@ -68,7 +68,10 @@ class DeliveryAttempt:
         """Deliver with the slot. An unexpected exception ends the attempt. Entries that have their outcome keep it."""
         self.is_elsewhere = False
         with ErrorBoundary(self._observer, self._job.message.queue_id):
-            await self._deliver(held)
+            pending = [index for index in range(len(self._job.entries)) if index not in self._outcomes]
+            # Transactions, until each entry has its outcome from one of the servers (RFC 5321 section 5.1).
+            while pending and not (self.is_elsewhere or self.lease_ended):
+                pending = await self._deliver(held, pending)
 
     def outcomes(self, missing: Outcome) -> Sequence[Outcome]:
         """Return one outcome for each entry of the job, in order; `missing` for those that got none.
@@ -81,26 +84,32 @@ class DeliveryAttempt:
             missing = Deferred(LEASE_ENDED)
         return [self._outcomes.get(index, missing) for index in range(len(self._job.entries))]
 
-    async def _deliver(self, held: HeldSlot) -> None:
-        """Make transactions until each entry has its outcome from one of the servers (RFC 5321 section 5.1)."""
-        pending = [index for index in range(len(self._job.entries)) if index not in self._outcomes]
-        while pending:
-            session = await self._pool.session(self._lane_target, held, self._asked)
-            if isinstance(session, OtherSite):
-                self.is_elsewhere = True
-                break
-            if not isinstance(session, Session):
-                self._no_session(pending, session)
-                break
+    async def _deliver(self, held: HeldSlot, pending: list[int]) -> list[int]:
+        """Make one transaction. Return the entries for another one, at the same or another server."""
+        session = await self._pool.session(self._lane_target, held, self._asked)
+        if isinstance(session, OtherSite):
+            self.is_elsewhere = True
+            return []
+        if not isinstance(session, Session):
+            self._no_session(pending, session)
+            return []
 
-            remaining = await self._use(held, session, pending)
-            if self.lease_ended:
-                break
-            if not remaining and (remaining := self._deferred_by_server()):
-                if len(self._asked | {session.remote}) >= MAX_HOSTS:
-                    break
-                self._asked.add(session.remote)
-            pending = remaining
+        finished = False
+        try:
+            remaining = await self._transact(held, session, pending)
+            finished = True
+        finally:
+            if not finished:
+                session.abort()
+        if session.is_usable:
+            self._pool.release(self._lane_target, held, session)
+        if remaining or self.lease_ended:
+            return remaining
+        deferred = self._deferred_by_server()
+        if not deferred or len(self._asked | {session.remote}) >= MAX_HOSTS:
+            return []
+        self._asked.add(session.remote)
+        return deferred
 
     def _no_session(self, pending: list[int], outcome: Deferred | Refused | None) -> None:
         """Set the outcome of entries without one. A server's own reply counts more than another that is not there."""
@@ -118,20 +127,8 @@ class DeliveryAttempt:
             if isinstance(outcome, Deferred) and outcome.phase in _ASK_NEXT_AFTER and not outcome.uncertain
         ]
 
-    async def _use(self, held: HeldSlot, session: Session, pending: list[int]) -> list[int]:
-        """Make one transaction. Return the entries for another one at the same server."""
-        finished = False
-        try:
-            remaining = await self._transact(held, session, pending)
-            finished = True
-        finally:
-            if not finished:
-                session.abort()
-        if session.is_usable:
-            self._pool.release(self._lane_target, held, session)
-        return remaining
-
     async def _transact(self, held: HeldSlot, session: Session, pending: list[int]) -> list[int]:
+        """Make one transaction. Return the entries for another one at the same server."""
         message, rendered = self._job.message, await self._sendable(session, pending)
         if rendered is None:
             return []
@@ -149,6 +146,10 @@ class DeliveryAttempt:
 
         commands = build_commands(message, entries, rendered, session.offers)
         replies = await session.transact(commands, on_accepted, self._job.is_held)
+        if replies.is_delivered_to_all:
+            if most:
+                self._pool.memory.recipients.set(session.remote, most)
+            return rest
         if replies.failure == LEASE_ENDED:
             self.lease_ended = True
             return []

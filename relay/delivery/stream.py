@@ -96,8 +96,9 @@ class ClientStream(asyncio.Protocol):
         `on_reply` is called with it when its octets arrive. A busy process may resume this coroutine many milliseconds
         later.
         """
-        self._on_reply = on_reply
-        self._notify_reader()
+        if on_reply is not None:
+            self._on_reply = on_reply
+            self._notify_reader()
         try:
             while not self._replies:
                 await self._wait(timeout, "answer")
@@ -124,7 +125,8 @@ class ClientStream(asyncio.Protocol):
             self._fail(StreamError(_UNEXPECTED))
             return
         self._replies.extend(self._reader.feed(data))
-        self._notify_reader()
+        if self._on_reply is not None:
+            self._notify_reader()
         if len(self._replies) > MAX_UNREAD:
             self._fail(StreamError(_UNEXPECTED))
         if self._replies:
@@ -160,19 +162,22 @@ class ClientStream(asyncio.Protocol):
         if self._error is not None:
             raise self._error
         self._waiter = self._loop.create_future()
-        fault = f"the receiving server did not {what} within {timeout:g} s"
         left = timeout if self._deadline is None else self._deadline - self._loop.time()
         if left < timeout:
-            timeout = max(left, 0.0)
-            fault = f"the transaction did not reach its final dot within {self._transaction_timeout:g} s"
-        timer = self._loop.call_later(timeout, self._time_out, fault)
+            timer = self._loop.call_later(max(left, 0.0), self._time_out, "reach its final dot", None)
+        else:
+            timer = self._loop.call_later(timeout, self._time_out, what, timeout)
         try:
             await self._waiter
         finally:
             timer.cancel()
             self._waiter = None
 
-    def _time_out(self, fault: str) -> None:
+    def _time_out(self, what: str, timeout: float | None) -> None:
+        """Abort the connection after the timeout of a wait; None for that of the transaction."""
+        who = "the transaction" if timeout is None else "the receiving server"
+        seconds = self._transaction_timeout if timeout is None else timeout
+        fault = f"{who} did not {what} within {seconds:g} s"
         self._transport.abort()
         self._fail(StreamError(Reply(451, "4.4.2", fault)))
 

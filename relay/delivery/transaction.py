@@ -72,6 +72,13 @@ class TransactionReplies:
         return self.mail is not None and self.mail.is_positive and any(reply.is_positive for reply in self.recipients)
 
     @property
+    def is_delivered_to_all(self) -> bool:
+        """Whether the server accepted the message for every recipient: most transactions end so."""
+        if not self.dot_sent or self.dot is None or not self.dot.is_positive:
+            return False
+        return all(reply.is_positive for reply in self.recipients)
+
+    @property
     def _closing_reply(self) -> Reply | None:
         """The 421 with which the server closes the connection. It may be the reply to any command."""
         every = (self.mail, *self.recipients, self.data, self.dot)
@@ -178,4 +185,5 @@ def _is_command_error(reply: Reply) -> bool:
 
 def is_expected(reply: Reply, *, to_data: bool = False) -> bool:
     """Whether the reply is allowed here: DATA gets 354, every other command 2yz, and any command 4yz or 5yz."""
-    return reply.code // 100 in (4, 5) or (reply.code == 354 if to_data else reply.is_positive)
+    first = reply.code // 100
+    return first in (4, 5) or (reply.code == 354 if to_data else first == 2)

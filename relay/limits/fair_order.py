@@ -69,9 +69,12 @@ class FairOrder:
 
     def serve(self, flow: Flow, cost: float = 1.0) -> None:
         """Count a service of this cost."""
-        path = _path(flow)
+        path, length = _path(flow), cost / flow.priority.weight
         for depth, member in enumerate(path):
-            self._times.setdefault(path[:depth], _Times()).serve(member, cost / flow.priority.weight)
+            times = self._times.get(path[:depth])
+            if times is None:
+                times = self._times[path[:depth]] = _Times()
+            times.serve(member, length)
         if len(self._times[()].next) > _MAX_IDLE:
             self._forget_idle()
 

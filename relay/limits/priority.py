@@ -19,7 +19,10 @@ class Priority(IntEnum):
     @classmethod
     def of(cls, stored: object) -> "Priority":
         """Return the priority of a stored number, NORMAL for one that damage has changed."""
-        return next((one for one in cls if one == stored), cls.NORMAL)
+        return _BY_NUMBER.get(stored, cls.NORMAL)
+
+
+_BY_NUMBER: dict[object, Priority] = {int(one): one for one in Priority}
 
 
 class Flow(NamedTuple):

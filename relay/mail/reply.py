@@ -25,11 +25,13 @@ class Reply:
         return self.code // 100 == 5
 
     def __str__(self) -> str:
-        return " ".join(part for part in (str(self.code), self.status, self.text) if part)
+        return " ".join(filter(None, (str(self.code), self.status, self.text)))
 
     def encode(self) -> bytes:
         """Return the reply as sent, one line per line of the text."""
         prefix = f"{self.status} " if self.status else ""
+        if "\n" not in self.text:
+            return f"{self.code} {prefix}{self.text}\r\n".encode("utf-8", "replace")
         lines = self.text.split("\n")
         encoded = [f"{self.code}-{prefix}{line}" for line in lines[:-1]] + [f"{self.code} {prefix}{lines[-1]}"]
         return "".join(f"{line}\r\n" for line in encoded).encode("utf-8", "replace")

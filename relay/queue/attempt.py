@@ -1,7 +1,7 @@
 """One attempt for claimed entries: prepare, render and deliver, feedback, settle, apply."""
 
 import asyncio
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from relay.queue.bounce_policy import Classified
@@ -56,7 +56,10 @@ class AttemptRunner:
         if selection.claimed.entries:
             split, lane = transactions(selection.claimed), selection.claimed.entries[0].lane
             permit = self._context.rates.permit(lane, len(split), self._context.clock())
-            await _run_all([self._transact(one, selection.answer, offset, permit) for one in split])
+            if len(split) == 1:
+                await self._transact(split[0], selection.answer, offset, permit)
+            else:
+                await asyncio.gather(*(self._transact(one, selection.answer, offset, permit) for one in split))
 
     async def check_clock(self) -> None:
         """Move waiting times and pauses by the step of the clock since the last check. Raises StoreError."""
@@ -94,13 +97,26 @@ class AttemptRunner:
             if not outcomes:
                 await self._apply(await self._given_back(claimed))
                 return
-            classified = self._classify(claimed, outcomes)
-            classified = self._give_feedback(claimed, classified, started_at)
-            await self._pauses.save()
+            classified = await self._judged(claimed, outcomes, started_at)
 
         current = await self._with_lifetime(claimed, offset)
         settlement = await self._settler.settle_proven(current, classified, started_at, self._context.clock(), notes)
-        await self._apply(await self._reroute(claimed, classified, settlement))
+        if not settlement.is_delivery:
+            settlement = await self._reroute(claimed, classified, settlement)
+        await self._apply(settlement)
+
+    async def _judged(
+        self, claimed: ClaimedBatch, outcomes: Sequence[Outcome], started_at: float
+    ) -> Sequence[Classified]:
+        """Classify the outcomes, and apply them to the lane. Deliveries, which are most, need no classification."""
+        delivered = [Classified(outcome) for outcome in outcomes if isinstance(outcome, Delivered)]
+        if len(delivered) == len(outcomes):
+            with ErrorBoundary(self._context.watch, claimed.message.queue_id):
+                self._feedback.record_deliveries(claimed.entries[0].lane, started_at)
+            return delivered
+        classified = self._give_feedback(claimed, self._classify(claimed, outcomes), started_at)
+        await self._pauses.save()
+        return classified
 
     async def _given_back(self, claimed: ClaimedBatch) -> Settlement:
         """Return the settlement by which entries wait as before. Another node may have them, with their slots."""
@@ -149,11 +165,3 @@ def transactions(claimed: ClaimedBatch) -> list[ClaimedBatch]:
     if claimed.message.policy.is_per_recipient and len(claimed.entries) > 1:
         return [replace(claimed, entries=(entry,)) for entry in claimed.entries]
     return [claimed]
-
-
-async def _run_all(attempts: list[Coroutine[None, None, None]]) -> None:
-    """Run the transactions concurrently. Most messages have one, which needs no task of its own."""
-    if len(attempts) == 1:
-        await attempts[0]
-    else:
-        await asyncio.gather(*attempts)

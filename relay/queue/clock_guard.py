@@ -40,6 +40,10 @@ class ClockGuard:
 
         Raises StoreError. The next check then repeats the shift.
         """
+        offset = self.offset()
+        if abs(offset - self._offset) <= TOLERANCE and not self._lock.locked():
+            self._offset = offset
+            return 0.0
         async with self._lock:
             offset = self.offset()
             step = offset - self._offset

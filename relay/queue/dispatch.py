@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import assert_never
 
 from relay.limits.ports import Slot
@@ -14,7 +14,7 @@ from relay.queue.entry import Entry, State, move
 from relay.queue.exclusion_check import drop_excluded
 from relay.queue.lane_feedback import as_deferred
 from relay.queue.lanes import LaneTable
-from relay.queue.message import ClaimedBatch, Settlement
+from relay.queue.message import NOTHING_SETTLED, ClaimedBatch, Settlement
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
 from relay.queue.pause import held_back
 from relay.queue.routing import (
@@ -42,7 +42,7 @@ class Selection:
     """The entries to send now, and the settlement of all others."""
 
     claimed: ClaimedBatch
-    settlement: Settlement = field(default_factory=lambda: Settlement(()))
+    settlement: Settlement = NOTHING_SETTLED
     """Excluded entries are dropped, and those without a free slot wait, perhaps in another lane."""
     answer: Deferred | None = None
     """The outcome of the entries to send while their lane is paused, instead of a delivery."""
@@ -60,21 +60,22 @@ class Dispatcher:
         """Return the entries that may be sent now, and the settlement of all others."""
         holds = [(entry, self._pauses.hold_of(claimed.message, entry)) for entry in claimed.entries]
         held = [(entry, pause) for entry, pause in holds if pause is not None]
+        settled = NOTHING_SETTLED
         if held:
             await self._release_unsent(claimed.message.queue_id, [entry for entry, _ in held])
             numbers = {entry.number for entry, _ in held}
             claimed = replace(claimed, entries=tuple(one for one in claimed.entries if one.number not in numbers))
-        settled = held_back(held, self._context.clock())
+            settled = held_back(held, self._context.clock())
         if not claimed.entries:
             return Selection(claimed, settled)
 
         wanted, dropped = await drop_excluded(self._context, claimed)
+        if not settled.entries and not dropped.entries:
+            return await self._select(wanted)
         settled = replace(dropped, entries=settled.entries + dropped.entries)
         if not wanted.entries:
             return Selection(wanted, settled)
         selection = await self._select(wanted)
-        if not settled.entries:
-            return selection
         return replace(selection, settlement=replace(settled, entries=settled.entries + selection.settlement.entries))
 
     async def _select(self, claimed: ClaimedBatch) -> Selection:

@@ -11,7 +11,7 @@ from relay.mail.canonical_address import canonical
 from relay.policy.decide import exclusion_scope
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State, move
-from relay.queue.message import ClaimedBatch, Message, Settlement, owner_fields
+from relay.queue.message import NOTHING_SETTLED, ClaimedBatch, Message, Settlement, owner_fields
 from relay.queue.routing import Route, provider_of, reschedule
 from relay.suppression.exclusion import Excluded
 
@@ -33,7 +33,7 @@ async def drop_excluded(context: QueueContext, claimed: ClaimedBatch) -> tuple[C
     message, now = claimed.message, context.clock()
     is_exempt = not message.reverse_path or message.policy.forward_domain or message.policy.ignores_lists
     if is_exempt or _is_recent(claimed, now):
-        return claimed, Settlement(())
+        return claimed, NOTHING_SETTLED
 
     words, copies = context.settings().simulator.words, message.policy.copies
     checked = [one for one in claimed.entries if one.number not in copies and not words.always_answers(one.recipient)]
@@ -43,7 +43,7 @@ async def drop_excluded(context: QueueContext, claimed: ClaimedBatch) -> tuple[C
     dropped = [entry for entry in checked if canonical(entry.recipient) in found.reasons]
     waiting = [entry for entry in checked if canonical(entry.recipient) in found.testers]
     if not dropped and not waiting:
-        return claimed, Settlement(())
+        return claimed, NOTHING_SETTLED
 
     numbers = [entry.number for entry in (*dropped, *waiting)]
     await retry_store(context, lambda: context.limits.release(message.queue_id, numbers))

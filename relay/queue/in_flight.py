@@ -49,7 +49,7 @@ class FlowTable:
 
     def capacity_of(self, flow: Flow) -> int:
         """Return the entries that may be claimed of a priority of a party."""
-        reserved = RESERVED - self.shares.held[flow.accountable]
+        reserved = RESERVED - self.shares.held.get(flow.accountable, 0)
         return max(reserved, min(self.shares.room(holder, factor) for holder, factor in _holders(flow).items()))
 
     def full(self) -> frozenset[Flow]:
@@ -62,9 +62,10 @@ class FlowTable:
 
 
 def _holders(flow: Flow) -> Mapping[str | Flow, float]:
+    party = flow.accountable
     if flow.priority is Priority.CAMPAIGN:
-        return {flow.accountable: _PARTY, flow.of_party: _CAMPAIGN}
-    return {flow.accountable: _PARTY}
+        return {party: _PARTY, Flow(party, flow.priority): _CAMPAIGN}
+    return {party: _PARTY}
 
 
 class AttemptTable:
@@ -105,15 +106,17 @@ class AttemptTable:
 
     def reserve(self, batch: ClaimedBatch) -> None:
         """Count a batch as in flight."""
-        self._lanes.start(batch.entries[0].lane, batch.transactions, batch.entries[0].flow.accountable)
-        self._flows.start(batch.entries[0].flow, len(batch.entries))
+        first = batch.entries[0]
+        self._lanes.start(first.lane, batch.transactions, first.flow.accountable)
+        self._flows.start(first.flow, len(batch.entries))
         self._entries += len(batch.entries)
         self._content += _octets(batch)
 
     def release(self, batch: ClaimedBatch) -> None:
         """Count a batch as in flight no more."""
-        self._lanes.finish(batch.entries[0].lane, batch.transactions, batch.entries[0].flow.accountable)
-        self._flows.finish(batch.entries[0].flow, len(batch.entries))
+        first = batch.entries[0]
+        self._lanes.finish(first.lane, batch.transactions, first.flow.accountable)
+        self._flows.finish(first.flow, len(batch.entries))
         self._entries -= len(batch.entries)
         self._content -= _octets(batch)
 

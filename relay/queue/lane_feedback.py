@@ -50,6 +50,15 @@ class LaneFeedback:
         self._report_changes()
         return recorded
 
+    def record_deliveries(self, lane: str, started_at: float) -> None:
+        """Adjust the lane to a transaction that was a delivery for every entry."""
+        if is_simulated(lane):
+            return
+        self._context.rates.accepted(lane, started_at, self._context.clock())
+        self._lanes.accepted(lane)
+        self._lanes.succeeded(lane, started_at)
+        self._report_changes()
+
     def _record(
         self, lane: str, entries: Sequence[Entry], classified: Sequence[Classified], started_at: float
     ) -> Sequence[Classified]:

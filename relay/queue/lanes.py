@@ -56,9 +56,16 @@ class LaneTable:
 
     def start(self, name: str, transactions: int, party: str = "") -> None:
         """Add transactions of an accountable party to those in flight."""
-        lane = self.lanes.setdefault(name, LaneState())
+        lane = self._lane(name)
         lane.in_flight += transactions
         lane.parties[party] += transactions
+
+    def _lane(self, name: str) -> LaneState:
+        """Return the state of a lane, a new one for a lane not in use."""
+        lane = self.lanes.get(name)
+        if lane is None:
+            lane = self.lanes[name] = LaneState()
+        return lane
 
     def finish(self, name: str, transactions: int, party: str = "") -> None:
         """Subtract transactions from those in flight. Forget a destination whose state is that of a new lane."""
@@ -76,7 +83,7 @@ class LaneTable:
 
         `started_at` is the start of the attempt.
         """
-        lane = self.lanes.setdefault(name, LaneState())
+        lane = self._lane(name)
         # An attempt that began before the last failure proves nothing about the lane now.
         if lane.failure is not None and started_at <= lane.failed_at:
             return
@@ -96,7 +103,7 @@ class LaneTable:
 
         `domain` is the destination domain, "" for a refusal before any recipient.
         """
-        lane = self.lanes.setdefault(name, LaneState())
+        lane = self._lane(name)
         if kind != lane.refusal:
             lane.refusal, lane.refusals, lane.refused_domains = kind, 0, set()
         lane.refusals += 1
@@ -108,12 +115,13 @@ class LaneTable:
 
     def accepted(self, name: str) -> None:
         """Reset the refusals in a row, after an accepted message."""
-        if (lane := self.lanes.get(name)) is not None:
+        lane = self.lanes.get(name)
+        if lane is not None and lane.refusals:
             lane.refusal, lane.refusals, lane.refused_domains = "", 0, set()
 
     def slow_down(self, name: str) -> None:
         """Halve the concurrency: the server asks for fewer connections, or refuses mail from this host."""
-        lane = self.lanes.setdefault(name, LaneState())
+        lane = self._lane(name)
         lane.concurrency = max(1, lane.concurrency // 2)
 
     def failed(self, name: str, failure: Deferred, now: float, until: float, why: str = "") -> bool:
@@ -121,7 +129,7 @@ class LaneTable:
 
         A shorter pause does not end a longer one. `why` is the reply of the server, by default that of the failure.
         """
-        lane = self.lanes.setdefault(name, LaneState())
+        lane = self._lane(name)
         is_new = now >= lane.down_until
         lane.concurrency, lane.failed_at = 1, now
         if until >= lane.down_until:

@@ -10,7 +10,7 @@ from relay.events.event import Event, Kind
 from relay.mail.canonical_address import canonical
 from relay.mail.lane import lane_of
 from relay.mail.transaction import Notify, Recipient, network_of
-from relay.queue.entry import Entry
+from relay.queue.entry import Entry, State
 from relay.render.message_policy import MessagePolicy
 from relay.suppression.model import Evidence
 
@@ -128,6 +128,11 @@ class Settlement:
     dsns: tuple[DueDsn, ...] = ()
     """Notifications that the transaction composes."""
 
+    @property
+    def is_delivery(self) -> bool:
+        """Whether every entry was delivered."""
+        return all(entry.state is State.DELIVERED for entry in self.entries)
+
     def composed(self) -> "Settlement":
         """Return the settlement with its notifications composed from its entries."""
         numbers = {entry.number for entry in self.entries}
@@ -151,6 +156,9 @@ class Settlement:
             dsns=self.dsns if entries else (),
         )
 
+
+NOTHING_SETTLED = Settlement(())
+"""A settlement without entries."""
 
 ALERT = "alert"
 """Metadata key of alerts. Its value is the cause."""

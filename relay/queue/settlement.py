@@ -66,12 +66,21 @@ def settle(
     return Settlement(tuple(entries), _all_events(claimed, entries, classified, attempt), (), evidence, pending)
 
 
+def is_plain_delivery(claimed: ClaimedBatch, classified: Sequence[Classified]) -> bool:
+    """Whether every entry was delivered, and no sender asks for a notification: `settle_minimal` says all of it."""
+    return all(
+        isinstance(one.outcome, Delivered) and not entry.notify
+        for entry, one in zip(claimed.entries, classified, strict=True)
+    )
+
+
 def settle_minimal(
     claimed: ClaimedBatch, classified: Sequence[Classified], attempt: AttemptInfo, schedule: RetrySchedule
 ) -> Settlement:
-    """Return a minimal settlement, for when `settle` raises: delivered entries are final, all others are deferred.
+    """Return a minimal settlement, for most deliveries, and for when `settle` raises.
 
-    It has no notification and no evidence. The next attempt gets the same refusal, and settles it.
+    Delivered entries are final, all others are deferred. It has no notification and no evidence. The next attempt gets
+    the same refusal, and settles it.
     """
     unclassified = [Classified(one.outcome) for one in classified]
     entries = [

@@ -10,7 +10,7 @@ from relay.queue.due_dsns import DsnSender, dsn_sender
 from relay.queue.message import ClaimedBatch, Message, Settlement
 from relay.queue.ports import JournalRecord
 from relay.queue.retry import RetrySchedule
-from relay.queue.settlement import AttemptInfo, plain, settle, settle_minimal
+from relay.queue.settlement import AttemptInfo, is_plain_delivery, plain, settle, settle_minimal
 from relay.suppression.model import session_scope
 
 TRIES = 5
@@ -35,11 +35,16 @@ class Settler:
 
     def __init__(self, context: QueueContext) -> None:
         self._context = context
+        self._queue = context.settings().queue
+        self._schedule = RetrySchedule(self._queue.retry, self._queue.lifetime, self._queue.delay_notice)
 
     def schedule(self) -> RetrySchedule:
         """Return the retry schedule of the settings in force."""
         queue = self._context.settings().queue
-        return RetrySchedule(queue.retry, queue.lifetime, queue.delay_notice)
+        if queue is not self._queue:
+            self._queue = queue
+            self._schedule = RetrySchedule(queue.retry, queue.lifetime, queue.delay_notice)
+        return self._schedule
 
     def settle(
         self,
@@ -52,6 +57,8 @@ class Settler:
         """Settle by the settings in force, with `settle`, or with `settle_minimal` when that raises."""
         attempt = AttemptInfo(started_at, now, self._context.jitter(), notes)
         with ErrorBoundary(self._context.watch, claimed.message.queue_id):
+            if is_plain_delivery(claimed, classified):
+                return settle_minimal(claimed, classified, attempt, self.schedule())
             return settle(
                 claimed,
                 classified,

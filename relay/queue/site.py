@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 _ADDRESS = "address "
 
@@ -24,6 +25,12 @@ class Site:
     def keys(self) -> tuple[str, ...]:
         """The keys of its rates: its own, and that of the address. Hosting companies give one address many names."""
         return (self.name, _ADDRESS + self.address) if self.address else (self.name,)
+
+
+@lru_cache(maxsize=256)
+def site_of_lane(lane: str, connections: int) -> Site:
+    """Return the site of a lane whose servers no other lane shares. It is cached: each attempt asks for it."""
+    return Site(lane, connections=connections)
 
 
 def is_address(key: str) -> bool:

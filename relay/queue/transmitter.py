@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 
 from relay.content_file import LARGE, Content, ContentFile, ContentWriter
@@ -23,6 +22,9 @@ from relay.render.renderer import ContentFiles
 Made = tuple[Rendering, Content]
 """A rendering, and its content, which is in a file if it is large."""
 
+_RenderingKey = tuple[str, int, str, bool]
+"""Queue id, number of the entry or -1 for all, provider, and whether the server accepts 8-bit content."""
+
 
 class Transmitter:
     """Transmits messages. `folder` holds the files of large contents."""
@@ -31,7 +33,7 @@ class Transmitter:
         self._context = context
         self._folder = folder
         self._large = LargeContents(context, folder)
-        self._renderings: RefCounted[tuple[str, int, str, bool], Made] = RefCounted(_close)
+        self._renderings: RefCounted[_RenderingKey, Made] = RefCounted(_close)
         self.in_memory = 0
         """Octets of renderings in memory."""
 
@@ -66,17 +68,22 @@ class Transmitter:
         def is_held() -> bool:
             return context.store.holds(claimed.entries)
 
-        with ExitStack() as stack:
-            rendering = self._rendering(claimed, content, notes, stack)
+        used: list[tuple[_RenderingKey, int]] = []
+        rendering = self._rendering(claimed, content, notes, used)
+        try:
             job = DeliveryJob(claimed.message, claimed.entries, rendering, admit, is_held)
             return await context.delivery.deliver(lane, job)
+        finally:
+            for key, octets in used:
+                self.in_memory -= octets
+                self._renderings.release(key)
 
     def _rendering(
-        self, claimed: ClaimedBatch, content: Content, notes: dict[str, object], stack: ExitStack
+        self, claimed: ClaimedBatch, content: Content, notes: dict[str, object], used: list[tuple[_RenderingKey, int]]
     ) -> Callable[[bool], Awaitable[Rendered]]:
         """Return the function that renders. Delivery calls it when it has the extensions of the server.
 
-        Lanes that get the same octets share one rendering.
+        Lanes that get the same octets share one rendering. It is added to `used`, with its octets in memory.
         """
         number = claimed.entries[0].number if claimed.message.policy.is_per_recipient else -1
         provider = provider_of(claimed.entries[0].lane)
@@ -84,20 +91,13 @@ class Transmitter:
         async def rendered(eight_bit: bool) -> Rendered:
             key = claimed.message.queue_id, number, provider, eight_bit
             rendering, made = await self._renderings.acquire(key, lambda: self._make(claimed, content, eight_bit))
-            stack.callback(self._renderings.release, key)
-            if isinstance(made, bytes):
-                self._count(len(made), stack)
+            octets = len(made) if isinstance(made, bytes) else 0
+            self.in_memory += octets
+            used.append((key, octets))
             notes.update(rendering.notes)
             return Rendered(rendering.reverse_path, made)
 
         return rendered
-
-    def _count(self, octets: int, stack: ExitStack) -> None:
-        def uncount() -> None:
-            self.in_memory -= octets
-
-        self.in_memory += octets
-        stack.callback(uncount)
 
     async def _make(self, claimed: ClaimedBatch, content: Content, eight_bit: bool) -> Made:
         """Render the content. A large rendering is in a file."""

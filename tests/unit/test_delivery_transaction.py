@@ -149,3 +149,26 @@ def test_where_replies_make_sense() -> None:
 )
 def test_command_errors_differ_from_refusals_of_an_address(replies: TransactionReplies, rejected: bool) -> None:
     assert replies.rejects_commands is rejected
+
+
+@pytest.mark.parametrize(
+    ("replies", "to_all"),
+    [
+        (TransactionReplies(OK, [OK, OK], GO, OK, dot_sent=True), True),
+        (TransactionReplies(OK, [OK, NO], GO, OK, dot_sent=True), False),
+        (TransactionReplies(OK, [OK], GO, BYE, dot_sent=True), False),
+        (TransactionReplies(OK, [OK], GO, None, BROKEN, dot_sent=True), False),
+        (TransactionReplies(OK, [NO], GO, OK), False),
+        (TransactionReplies(OK, [], BYE), False),
+    ],
+)
+def test_a_delivery_to_all_leaves_nothing_to_do(replies: TransactionReplies, to_all: bool) -> None:
+    assert replies.is_delivered_to_all is to_all
+    if to_all:
+        count = len(replies.recipients)
+        assert replies.outcomes(count, REMOTE, dsn_passed_on=False) == [Delivered(OK, REMOTE)] * count
+        assert replies.reusable
+        assert not replies.needs_reset
+        assert not replies.rejects_commands
+        assert not replies.is_unanswered
+        assert replies.next_transaction(count) == []

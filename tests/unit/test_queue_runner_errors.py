@@ -102,6 +102,7 @@ async def test_a_settlement_that_raises_leaves_no_entry_active(
         raise ZeroDivisionError("nobody knows what it means")
 
     async with running(tmp_path) as harness:
+        monkeypatch.setattr(settler_module, "is_plain_delivery", lambda *_: False)
         monkeypatch.setattr(settler_module, "settle", broken)
         harness.delivery.answers = [outcome]
         await harness.enqueue("a@x.test")

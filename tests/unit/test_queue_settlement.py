@@ -12,7 +12,7 @@ from relay.queue.due_dsns import MAX_RETURNED, DsnSender
 from relay.queue.entry import MOVES, State, StateError, move
 from relay.queue.message import ClaimedBatch, Message
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused
-from relay.queue.settlement import AttemptInfo, settle
+from relay.queue.settlement import AttemptInfo, is_plain_delivery, settle, settle_minimal
 from relay.render.message_policy import MessagePolicy
 from tests.unit.settle_helpers import BUSY, CONTENT, LANE, MESSAGE, NO, OK, POLICY, SCHEDULE, entry, ids, settled
 
@@ -24,6 +24,20 @@ def test_a_delivery_settles_its_entry() -> None:
     assert result.events[1].data["pixel"] is True
     assert result.events[1].data["delay"] == 10.0
     assert result.reports == ()
+
+
+@pytest.mark.parametrize("notify", [(), ("FAILURE",), ("SUCCESS",), ("NEVER",)])
+@pytest.mark.parametrize("second", [Delivered(OK, "mx1.x.test"), Deferred(BUSY, "mx1.x.test"), Refused(NO, "mx1.x.test")])
+def test_a_plain_delivery_is_settled_alike_in_both_ways(notify: tuple[str, ...], second: Outcome) -> None:
+    claimed = ClaimedBatch(MESSAGE, CONTENT, (entry(), entry(1, notify=notify, attempts=2)))
+    classified = POLICY.classify_all([Delivered(OK, "mx1.x.test"), second], LANE)
+    attempt = AttemptInfo(9.0, 10.0, 0.0, {"pixel": True})
+    is_plain = isinstance(second, Delivered) and not notify
+    assert is_plain_delivery(claimed, classified) is is_plain
+    if is_plain:
+        whole = settle(claimed, classified, attempt, SCHEDULE, DsnSender("mx.test"), ids(), POLICY, "")
+        assert settle_minimal(claimed, classified, attempt, SCHEDULE) == whole
+        assert whole.is_delivery
 
 
 def test_deferred_waits_by_the_schedule() -> None:
