@@ -27,7 +27,7 @@ def test_a_delivery_settles_its_entry() -> None:
 
 
 @pytest.mark.parametrize("notify", [(), ("FAILURE",), ("SUCCESS",), ("NEVER",)])
-@pytest.mark.parametrize("second", [Delivered(OK, "mx1.x.test"), Deferred(BUSY, "mx1.x.test"), Refused(NO, "mx1.x.test")])
+@pytest.mark.parametrize("second", [Delivered(OK, "mx1.x.test"), Deferred(BUSY, "mx1.x.test"), Refused(NO)])
 def test_a_plain_delivery_is_settled_alike_in_both_ways(notify: tuple[str, ...], second: Outcome) -> None:
     claimed = ClaimedBatch(MESSAGE, CONTENT, (entry(), entry(1, notify=notify, attempts=2)))
     classified = POLICY.classify_all([Delivered(OK, "mx1.x.test"), second], LANE)
