@@ -275,7 +275,12 @@ class Settings(Section):
 
     def provider(self, name: str) -> Provider | None:
         """Return the provider with this name, None for "direct" and unknown names."""
-        return next((provider for provider in self.providers if provider.name == name), None)
+        return self._providers.get(name)
+
+    @cached_property
+    def _providers(self) -> Mapping[str, Provider]:
+        """The providers by name; of two with one name, which the checks refuse, the first."""
+        return {provider.name: provider for provider in reversed(self.providers)}
 
     @property
     def helo_name(self) -> str:

@@ -4,6 +4,7 @@ from bisect import bisect_left, bisect_right, insort
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
+from functools import lru_cache
 
 HOUR = 3600.0
 
@@ -21,6 +22,7 @@ class Window:
     span: float
 
 
+@lru_cache(maxsize=1024)
 def windows(hourly: int, daily: int) -> tuple[Window, ...]:
     """Return the windows of an hourly and a daily limit; 0 means no limit."""
     return tuple(Window(limit, span) for limit, span in ((hourly, HOUR), (daily, DAY)) if limit > 0)

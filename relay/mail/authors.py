@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 from relay.mail.address_list import MAX_LIST, Unreadable, parse_address_list
 from relay.mail.headers import Field, fields, named
@@ -25,16 +26,16 @@ class Authors:
 
 def parse_authors(content: bytes, found: Sequence[Field]) -> Authors:
     """Parse the fields; raise AuthorError unless there is exactly one From with an address and every field is valid."""
-    from_fields = list(named(found, b"from"))
+    ours = [one for one in found if one.name == b"from" or one.name in _AGENTS]
+    from_fields = list(named(ours, b"from"))
     if len(from_fields) != 1:
         raise AuthorError(f"The message has {len(from_fields) or 'no'} From fields; it needs exactly one")
-    octets = sum(one.end - one.value_start for one in found if one.name == b"from" or one.name in _AGENTS)
-    if octets > MAX_LIST:
+    if sum([one.end - one.value_start for one in ours]) > MAX_LIST:
         raise AuthorError(f"From, Sender and Resent- fields have more than {MAX_LIST} octets")
 
     senders = _parse(content, from_fields[0], "From")
-    agents = [_parse(content, one, _AGENTS[one.name]) for one in found if one.name in _AGENTS]
-    return Authors(senders, tuple(address for addresses in agents for address in addresses))
+    agents = [_parse(content, one, _AGENTS[one.name]) for one in ours if one.name in _AGENTS]
+    return Authors(senders, tuple(chain.from_iterable(agents)))
 
 
 def addresses_in(content: bytes, found: Iterable[Field], name: bytes) -> tuple[str, ...] | Unreadable:

@@ -5,6 +5,7 @@ Mail is sent to the address as given; the canonical form is only a key.
 
 import re
 import unicodedata
+from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from relay.mail.address import DOT_STRING, quote_dots
@@ -17,6 +18,9 @@ _NOT_PLAIN = re.compile(r'"|\.\.|^\.|\.@|[.\]]$')
 
 _NEEDS_PAIR = re.compile(r'["\\]')
 
+_LONGEST_CACHED = 320
+"""Characters of an address or domain whose canonical form is cached, at most: a stranger's long text is not."""
+
 
 def canonical(address: str) -> str:
     """Return the canonical form of an address; equal for all spellings of a mailbox, and idempotent.
@@ -27,6 +31,11 @@ def canonical(address: str) -> str:
     Needless quotes are removed, and dots that need quotes get them. The domain is in A-labels without a final dot, an
     address literal in its shortest form, other text in NFC. Text that is not an address is put in lower case.
     """
+    return _canonical(address) if len(address) <= _LONGEST_CACHED else _canonical.__wrapped__(address)
+
+
+@lru_cache(maxsize=1024)
+def _canonical(address: str) -> str:
     if address.isascii() and not _NOT_PLAIN.search(address):
         return address.lower()
     local, at, domain = quote_dots(address).rpartition("@")
@@ -35,6 +44,11 @@ def canonical(address: str) -> str:
 
 def canonical_domain(domain: str) -> str:
     """Return the canonical form of a domain or address literal; an invalid domain in lower case."""
+    return _canonical_domain(domain) if len(domain) <= _LONGEST_CACHED else _canonical_domain.__wrapped__(domain)
+
+
+@lru_cache(maxsize=1024)
+def _canonical_domain(domain: str) -> str:
     bare = domain.rstrip(".")
     if bare.startswith("[") and bare.endswith("]"):
         return _canonical_literal(bare)

@@ -11,7 +11,7 @@ PREFIX = b"x-relay-"
 HIDDEN_RECIPIENTS = (b"bcc", b"resent-bcc")
 """Fields that name hidden recipients (RFC 5322 section 3.6.3)."""
 
-_IDEMPOTENCY_KEYS = (b"x-relay-idempotency-key", b"resend-idempotency-key")
+IDEMPOTENCY_KEYS = (b"x-relay-idempotency-key", b"resend-idempotency-key")
 """Fields with the key that a repetition has too. Clients of Resend write the second."""
 
 MAX_IDEMPOTENCY_KEY = 256
@@ -36,7 +36,7 @@ def read_control_headers(content: bytes, found: Sequence[Field]) -> Iterator[Sta
 
     The last field of a name applies, except that tags are collected.
     """
-    ours = [one for one in found if one.name.startswith(PREFIX) or one.name in _IDEMPOTENCY_KEYS]
+    ours = [one for one in found if one.name.startswith(PREFIX) or one.name in IDEMPOTENCY_KEYS]
     last = {one.name: one for one in ours}
     for one in ours:
         if one.name == _TAG or one is last[one.name]:
@@ -46,7 +46,7 @@ def read_control_headers(content: bytes, found: Sequence[Field]) -> Iterator[Sta
 def is_removed(found: Field) -> bool:
     """Whether the field is for the relay only, and is removed before the message leaves."""
     name = found.name
-    return name.startswith(PREFIX) or name in HIDDEN_RECIPIENTS or name in _IDEMPOTENCY_KEYS
+    return name.startswith(PREFIX) or name in HIDDEN_RECIPIENTS or name in IDEMPOTENCY_KEYS
 
 
 def _statements(one: Field, value: str) -> Iterator[Statement]:
@@ -64,7 +64,7 @@ def _statements(one: Field, value: str) -> Iterator[Statement]:
             yield Statement(field, Option("provider", value))
         case b"x-relay-priority":
             yield Statement(field, Option("priority", _priority(value)))
-        case name if name in _IDEMPOTENCY_KEYS:
+        case name if name in IDEMPOTENCY_KEYS:
             yield Statement(field, Option("idempotency_key", idempotency_key(field, value)))
         case b"x-relay-sandbox":
             yield Statement(field, Option("sandbox", _flag("X-Relay-Sandbox", value)))

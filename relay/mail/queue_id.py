@@ -19,6 +19,12 @@ LENGTH = TIME_DIGITS + RANDOM_DIGITS
 
 RANDOM_SPACE = 32**RANDOM_DIGITS
 
+_PAIRS = [first + second for first in _DIGITS for second in _DIGITS]
+"""Two digits of a queue id by the value of their ten bits."""
+
+_SHIFTS = range(5 * (LENGTH - 2), -1, -10)
+"""Bits to the right of each two digits, from the left."""
+
 
 def queue_id(now: float, serial: int) -> str:
     """Return the id of a message that arrived at `now` (Unix seconds).
@@ -26,7 +32,8 @@ def queue_id(now: float, serial: int) -> str:
     `serial` distinguishes messages of the same millisecond; it is used modulo RANDOM_SPACE (33 million). Nine digits of
     milliseconds last until the year 3084.
     """
-    return _digits(int(now * 1000), TIME_DIGITS) + _digits(serial % RANDOM_SPACE, RANDOM_DIGITS)
+    value = int(now * 1000) * RANDOM_SPACE + serial % RANDOM_SPACE
+    return "".join([_PAIRS[value >> bits & 1023] for bits in _SHIFTS])
 
 
 @dataclass(slots=True)
@@ -78,11 +85,3 @@ def time_of(queue_id: str) -> float:
 def is_queue_id(text: str) -> bool:
     """Whether the text has the form of a queue id."""
     return len(text) == LENGTH and all(char in _DIGITS for char in text)
-
-
-def _digits(value: int, width: int) -> str:
-    digits = []
-    for _ in range(width):
-        value, digit = divmod(value, 32)
-        digits.append(_DIGITS[digit])
-    return "".join(reversed(digits))

@@ -79,9 +79,9 @@ def decide(
     """Decide about a whole message: reject it, or accept it with its policy and its limits."""
     author = author_of(settings, facts.senders or (envelope.reverse_path,))
     wanted = facts.instructions.provider or settings.compat.pools.get(facts.instructions.pool, "")
-    refusal = refuse_facts(settings, session, facts, now) or refuse_provider(
-        wanted, settings.providers_allowed(session.credential, author)
-    )
+    refusal = refuse_facts(settings, session, facts, now)
+    if refusal is None and wanted:
+        refusal = refuse_provider(wanted, settings.providers_allowed(session.credential, author))
     if refusal is not None:
         return Rejection(refusal)
 

@@ -8,13 +8,16 @@ from relay.mail.authors import AuthorError, Authors, addresses_in, parse_authors
 from relay.mail.control_headers import is_removed
 from relay.mail.dialects.field_values import NO_CONTEXT, DialectContext
 from relay.mail.dialects.table import ALL_RULES, DialectRules, read_instructions
-from relay.mail.header_lines import line_fault, stray_line
+from relay.mail.header_lines import LINE_LIMIT, line_fault, stray_line
 from relay.mail.headers import Field, fields, first_text, named
 from relay.mail.instructions import Instructions, Statement
 from relay.mail.received import relay_hosts
 
 _LIST_FIELDS = (b"list-unsubscribe", b"list-id")
 """Fields of mail to many (RFC 2369, RFC 2919)."""
+
+_BULK_FIELDS = frozenset({*_LIST_FIELDS, b"precedence"})
+"""Fields that can mark mail to many."""
 
 _BULK = frozenset({b"bulk", b"list", b"junk"})
 """Values of Precedence (RFC 3834 section 3.1.8) of mail to many."""
@@ -63,7 +66,8 @@ def parse_facts(
     Raises InstructionError for an invalid X-Relay-* field, or one of a mail service that must not be ignored.
     """
     found = fields(content)
-    header_fault = line_fault(content, found, [one for one in found if not is_removed(one)])
+    long = [one for one in found if one.end - one.start > LINE_LIMIT and not is_removed(one)]
+    header_fault = line_fault(content, found, long)
     body_at = stray_line(content, found)
     if body_at:
         found = [one for one in found if one.start < body_at]
@@ -74,26 +78,24 @@ def parse_facts(
     except AuthorError as error:
         author_fault = str(error)
 
+    names = frozenset([one.name for one in found])
+    received = [one for one in found if one.name == b"received"]
     return MessageFacts(
         senders=authors.senders,
         message_id=first_text(content, found, b"message-id"),
         subject=first_text(content, found, b"subject")[:200],
-        has_date=any(named(found, b"date")),
-        hops=sum(1 for _ in named(found, b"received")),
-        relays=relay_hosts(content, found),
+        has_date=b"date" in names,
+        hops=len(received),
+        relays=relay_hosts(content, received),
         instructions=read_instructions(content, found, rules, context, given),
         agents=authors.agents,
         header_fault=header_fault,
         author_fault=author_fault,
-        reply_to=_reply_to(content, found),
-        is_signed=any(named(found, b"dkim-signature")),
-        is_bulk=is_bulk(content, found),
-        keeps_list_fields=any(one.name in _KEEPING for one in found),
+        reply_to=addresses_in(content, found, b"reply-to") if b"reply-to" in names else None,
+        is_signed=b"dkim-signature" in names,
+        is_bulk=not _BULK_FIELDS.isdisjoint(names) and is_bulk(content, found),
+        keeps_list_fields=not _KEEPING.isdisjoint(names),
     )
-
-
-def _reply_to(content: bytes, found: Sequence[Field]) -> tuple[str, ...] | Unreadable | None:
-    return addresses_in(content, found, b"reply-to") if any(named(found, b"reply-to")) else None
 
 
 def is_bulk(content: bytes, found: Sequence[Field]) -> bool:

@@ -112,7 +112,7 @@ def refuse_facts(settings: Settings, session: Session, facts: MessageFacts, now:
 
 def refuse_provider(wanted: str, allowed: Sequence[str]) -> Reply | None:
     """Refuse a provider that is not allowed. The reply is the same for unknown providers and for those of others."""
-    if not wanted or wanted in allowed:
+    if wanted in allowed:
         return None
     return Reply(554, "5.6.0", f'X-Relay-Provider: you have no provider "{wanted}"; you have: {", ".join(allowed)}')
 
@@ -128,6 +128,8 @@ def is_own_sender(settings: Settings, reverse_path: str, authors: Sequence[str])
     The client was accepted as that author, by its credential or its network. `refuse_sender` refuses addresses of
     identities of others. Any other address is an outsider's: nothing but SPF or DKIM proves it.
     """
-    domain = domain_of(reverse_path)
-    organisations = {organisation(domain_of(one)) for one in authors} | settings.organisations
+    domain, of_authors = domain_of(reverse_path), {domain_of(one) for one in authors}
+    if domain in of_authors:
+        return True
+    organisations = {organisation(one) for one in of_authors} | settings.organisations
     return organisation(domain) in organisations or is_below_any(domain, organisations)

@@ -182,9 +182,10 @@ class SubmissionHandler:
             words, is_sandbox = settings.simulator.words, decision.policy.sandbox or bool(decision.deliver_to)
             listed = [one for one in addresses if not words.always_answers(one)]
             found = await self.exclusion.check(listed, scope, queue_id, now, due=not decision.not_before)
-            found = replace(found, reasons={**found.reasons, **always_suppressed(words, addresses, sandbox=is_sandbox)})
+            if suppressed := always_suppressed(words, addresses, sandbox=is_sandbox):
+                found = replace(found, reasons={**found.reasons, **suppressed})
         excluded = {**found.reasons, **_copies_on_probation(found, decision.bcc)}
-        numbers = [n for n, one in enumerate(recipients) if canonical(one.address) not in excluded]
+        numbers = [n for n, one in enumerate(recipients) if not excluded or canonical(one.address) not in excluded]
         earliest = max(now, decision.not_before)
 
         try:
@@ -208,11 +209,11 @@ class SubmissionHandler:
         self, queue_id: str, numbers: Sequence[int], decision: Acceptance, earliest: float
     ) -> Mapping[int, Route]:
         """Reserve slots: for recipients of the simulator those of the sender alone, in no limit of a provider."""
+        if not decision.policy.simulated:
+            return await reserve_slots(self.limits, queue_id, numbers, decision.limits, earliest)
         simulated = [number for number in numbers if number in decision.policy.simulated]
         others = [number for number in numbers if number not in decision.policy.simulated]
         routes = await reserve_slots(self.limits, queue_id, others, decision.limits, earliest)
-        if not simulated:
-            return routes
         limits = {SIMULATOR: decision.simulator_limits}
         return {**routes, **await reserve_slots(self.limits, queue_id, simulated, limits, earliest)}
 
@@ -262,6 +263,8 @@ def with_copies(transaction: Transaction, copies: Sequence[str]) -> Transaction:
 
     Each takes a slot as any other recipient, so that a header sends no more than an envelope could.
     """
+    if not copies:
+        return transaction
     given = transaction.envelope.recipients
     addressed = {canonical(one.address) for one in given}
     added = {canonical(one): Recipient(one, ("NEVER",)) for one in copies if canonical(one) not in addressed}
@@ -272,6 +275,8 @@ def with_copies(transaction: Transaction, copies: Sequence[str]) -> Transaction:
 
 def _copies_on_probation(found: Excluded, bcc: Sequence[str]) -> dict[str, str]:
     """Return why copies to addresses that another message tests are dropped, by canonical address."""
+    if not found.testers:
+        return {}
     tested = (one for one in map(canonical, bcc) if one in found.testers)
     return {one: f"suppressed: {found.testers[one]} tests the address" for one in tested}
 

@@ -57,6 +57,8 @@ def build_message(
 
 def _copies(bcc: Sequence[str], recipients: Sequence[Recipient]) -> tuple[Recipient, ...]:
     """Return the recipients of copies. No notification is sent about one that fails."""
+    if not bcc:
+        return ()
     addressed = {canonical(one.address) for one in recipients}
     return tuple(Recipient(one, ("NEVER",)) for one in dict.fromkeys(bcc) if canonical(one) not in addressed)
 
@@ -137,29 +139,28 @@ def _entries(
     now: float,
 ) -> tuple[Entry, ...]:
     """Return the entries. They expire after their lifetime (seconds), or at `latest` (Unix seconds)."""
-    entries = (
-        Entry(
-            queue_id=message.queue_id,
-            number=number,
-            recipient=recipient.address,
-            lane=lane_of(route.provider, recipient.address),
-            created_at=now,
-            expires_at=min(route.at + lifetime, latest),
-            next_attempt_at=route.at,
-            release_at=route.at if route.at > now else 0.0,
-            reason=route.why,
-            notify=recipient.notify,
-            orcpt=recipient.orcpt,
-            principal=flow.principal,
-            priority=flow.priority,
+    entries = []
+    for number, (recipient, route) in enumerate(routed):
+        dropped = excluded.get(canonical(recipient.address)) if excluded else None
+        entries.append(
+            Entry(
+                queue_id=message.queue_id,
+                number=number,
+                recipient=recipient.address,
+                lane=lane_of(route.provider, recipient.address),
+                created_at=now,
+                expires_at=min(route.at + lifetime, latest),
+                next_attempt_at=route.at,
+                release_at=route.at if route.at > now else 0.0,
+                state=State.WAITING if dropped is None else State.DROPPED,
+                reason=route.why if dropped is None else dropped,
+                notify=recipient.notify,
+                orcpt=recipient.orcpt,
+                principal=flow.principal,
+                priority=flow.priority,
+            )
         )
-        for number, (recipient, route) in enumerate(routed)
-    )
-    return tuple(
-        entry if reason is None else replace(entry, state=State.DROPPED, reason=reason)
-        for entry in entries
-        for reason in [excluded.get(canonical(entry.recipient))]
-    )
+    return tuple(entries)
 
 
 def _created(
@@ -214,6 +215,8 @@ def _former(entry: Entry, policy: MessagePolicy) -> dict[str, object]:
 def _route_of(entry: Entry, policy: MessagePolicy) -> dict[str, object]:
     """Return the lane of an entry, why it is not the preferred provider's, and its release time."""
     fields: dict[str, object] = {"lane": entry.lane}
-    if provider_of(entry.lane) != policy.provider and entry.reason:
+    if entry.reason and provider_of(entry.lane) != policy.provider:
         fields["way"] = entry.reason
-    return fields | ({"release_at": entry.release_at} if entry.release_at else {})
+    if entry.release_at:
+        fields["release_at"] = entry.release_at
+    return fields

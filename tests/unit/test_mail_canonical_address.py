@@ -72,3 +72,9 @@ def test_a_store_is_asked_for_the_keys_of_before_too() -> None:
 )
 def test_a_labels_are_shown_as_u_labels_if_they_are_valid(address: str, shown: str) -> None:
     assert to_unicode(address) == shown
+
+
+@pytest.mark.parametrize("letters", [10, 319, 320, 321, 100_000])
+def test_the_form_of_a_long_text_is_the_same(letters: int) -> None:
+    assert canonical(f"{'A' * letters}@B\u00fccher.test") == f"{'a' * letters}@xn--bcher-kva.test"
+    assert domain_of(f"x@{'B' * letters}.test.") == f"{'b' * letters}.test"

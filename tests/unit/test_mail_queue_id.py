@@ -20,6 +20,12 @@ def test_an_id_has_the_time_of_arrival() -> None:
         assert abs(time_of(queue_id(now, 7)) - now) < 0.002
 
 
+def test_an_id_is_nine_digits_of_milliseconds_and_five_of_the_serial() -> None:
+    assert queue_id(1_790_000_000.001, 12345) == "1M3250V0100C1S"
+    assert queue_id(0.0, 0) == "0" * LENGTH
+    assert queue_id(0.001, RANDOM_SPACE - 1) == "000000001ZZZZZ"
+
+
 def test_an_id_is_recognised_by_its_form() -> None:
     one = queue_id(1_790_000_000.0, 12345)
     assert is_queue_id(one)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from relay.mail.control_headers import read_control_headers
+from relay.mail.control_headers import IDEMPOTENCY_KEYS, read_control_headers
 from relay.mail.dialects import (
     generic,
     mailgun,
@@ -54,10 +54,16 @@ _PREFIXES = {generic.METADATA_PREFIX.encode(): "generic", postmark.METADATA_PREF
 Unknown fields of a service belong to no dialect and stay: on their way its servers add such fields (`X-SES-Outgoing`).
 """
 
+_METADATA = tuple(_PREFIXES)
+"""Beginnings of the names whose end is a key of metadata."""
+
 _TRACE_FIELD = TRACEPARENT.encode()
 
 _PREFIX = b"x-"
-"""Beginning of the names of all fields of dialects."""
+"""Beginning of the names of all fields of dialects, and of almost all others that are read here."""
+
+_WITHOUT_PREFIX = frozenset({_TRACE_FIELD, *(name for name in IDEMPOTENCY_KEYS if not name.startswith(_PREFIX))})
+"""Names of the others."""
 
 _OWNER = {name.encode(): dialect for dialect, readers in _READERS.items() for name in readers}
 
@@ -80,7 +86,10 @@ def dialect_of(name: bytes) -> str:
     """Return the dialect of a field by its lower-case name, "" for none."""
     if not name.startswith(_PREFIX):
         return ""
-    return _OWNER.get(name) or next((_PREFIXES[start] for start in _PREFIXES if _is_key(name, start)), "")
+    found = _OWNER.get(name)
+    if found is None and name.startswith(_METADATA):
+        found = next((_PREFIXES[start] for start in _PREFIXES if _is_key(name, start)), None)
+    return found or ""
 
 
 def read_instructions(
@@ -94,8 +103,12 @@ def read_instructions(
 
     Raises InstructionError for a field to refuse.
     """
-    statements = [*given, *read_statements(content, found, rules, context)]
-    present = {dialect_of(one.name) for one in found if one.name.startswith(_PREFIX)} - {""}
+    own = rules.metadata_fields
+    read = [one for one in found if one.name[:2] == _PREFIX or one.name in _WITHOUT_PREFIX or (own and one.name in own)]
+    if not read and not given:
+        return NO_INSTRUCTIONS
+    statements = [*given, *read_statements(content, read, rules, context)]
+    present = {dialect_of(one.name) for one in read} - {""}
     if not statements and not present:
         return NO_INSTRUCTIONS
     return replace(combine(statements), dialects=tuple(one for one in rules.dialects if one in present))
