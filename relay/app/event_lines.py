@@ -18,7 +18,7 @@ def log_line(event: Event) -> Line:
     if isinstance(event.data, EncodedFields) and not event.labels:
         return f"message.{event.kind}", event.data.after(event.queue_id, event.address)
     fields = {"queue_id": event.queue_id, "recipient": event.address, **event.data}
-    return f"message.{event.kind.value}", fields | bounded_labels(event.labels) if event.labels else fields
+    return f"message.{event.kind}", fields | bounded_labels(event.labels) if event.labels else fields
 
 
 def bounded_labels(labels: Mapping[str, object]) -> dict[str, object]:

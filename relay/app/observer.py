@@ -99,27 +99,30 @@ class Observer:
         self.tallies.count_mail(events)
         for event in events:
             self._observe(event)
+            if "category" in event.data:
+                self._alert_for(event)
             if "simulated" not in event.data:
                 self._count_sent(event)
 
     def _count_sent(self, event: Event) -> None:
         """Count an event of mail that left. A bounce that a report brought later has no lane, and is no attempt."""
-        self.metrics.count(event.kind.value)
-        if event.kind in _RESULTS and "lane" in event.data:
+        kind = event.kind
+        self.metrics.count(kind)
+        if kind in _RESULTS and "lane" in event.data:
             lane, category = str(event.data["lane"]), str(event.data.get("category", ""))
-            self.metrics.deliveries.count(lane, self.site_of(lane), event.kind.value, category)
+            self.metrics.deliveries.count(lane, self.site_of(lane), kind, category)
 
     def _observe(self, event: Event) -> None:
-        """Record the delivery delay, log an unknown unsubscribe, and send an alert if needed."""
-        if event.kind is Kind.UNSUBSCRIBE and event.data.get("joined") is False:
+        """Record the delivery delay, log an unknown unsubscribe, and send an alert about a damaged message."""
+        if event.kind is Kind.DELIVERED:
+            delay = event.data.get("delay")
+            if isinstance(delay, float) and "simulated" not in event.data:
+                self.metrics.delay.observe(delay)
+        elif event.kind is Kind.UNSUBSCRIBE and event.data.get("joined") is False:
             self.log("unsubscribe.unknown", queue_id=event.queue_id, number=event.number)
-        delay = event.data.get("delay")
-        if event.kind is Kind.DELIVERED and isinstance(delay, float) and "simulated" not in event.data:
-            self.metrics.delay.observe(delay)
-        if event.kind is Kind.HELD:
+        elif event.kind is Kind.HELD:
             self.metrics.damaged.inc()
             self.send_alert(message_damaged(event.queue_id, str(event.data.get("reason", ""))))
-        self._alert_for(event)
 
     def _alert_for(self, event: Event) -> None:
         """Send an alert about a failure that a retry does not correct, except a failure of an alert itself."""
@@ -144,9 +147,9 @@ class Observer:
         self.log(line, **fields)
 
     def _count_accepted(self, listener: str, size: object) -> None:
-        self.metrics.smtp_accepted.labels(listener).inc()
+        self.metrics.smtp_accepted[listener,] += 1
         if isinstance(size, int):
-            self.metrics.smtp_bytes.labels(listener).inc(size)
+            self.metrics.smtp_bytes[listener,] += size
 
     def unexpected(self, queue_id: str, error: BaseException) -> None:
         """Log an unexpected exception of an attempt."""

@@ -6,11 +6,15 @@ from relay.dsn.categories import CATEGORIES
 from relay.events.event import Event, Kind
 from relay.limits.outcome_rates import OutcomeCounts
 
+_NOTHING = OutcomeCounts()
+
 _SENT = OutcomeCounts(sent=1)
 
 _BOUNCED = OutcomeCounts(bounced=1)
 
 _COMPLAINT = OutcomeCounts(complaints=1)
+
+_COUNTED = frozenset({Kind.DELIVERED, Kind.BOUNCED, Kind.COMPLAINT})
 
 _NOT_COUNTED = frozenset({"origin", "copy", "unproven", "simulated"})
 """Fields of events that count as nothing."""
@@ -24,18 +28,16 @@ def outcome_counts(event: Event) -> OutcomeCounts:
     sender.
     """
     data = event.data
-    if not _NOT_COUNTED.isdisjoint(data):
-        return OutcomeCounts()
+    if event.kind not in _COUNTED or not _NOT_COUNTED.isdisjoint(data):
+        return _NOTHING
     if event.kind is Kind.DELIVERED:
         return _SENT
     if event.kind is Kind.COMPLAINT:
         return _COMPLAINT
-    if event.kind is not Kind.BOUNCED:
-        return OutcomeCounts()
 
     about = CATEGORIES.get(str(data.get("category", "")))
     is_counted = about is not None and (about.kind == "hard" or about.lane == "pause-identity")
-    sent = OutcomeCounts() if data.get("late") else _SENT
+    sent = _NOTHING if data.get("late") else _SENT
     return sent.plus(_BOUNCED) if is_counted else sent
 
 
@@ -49,12 +51,12 @@ class OutcomeCounter:
         """Count events. Only mail of listed identities has an identity."""
         for event in events:
             identity = str(event.data.get("identity", ""))
-            if identity and (found := outcome_counts(event)) != OutcomeCounts():
+            if identity and (found := outcome_counts(event)) is not _NOTHING:
                 self.add(identity, found)
 
     def add(self, identity: str, counts: OutcomeCounts) -> None:
         """Add outcomes of an identity."""
-        self._counts[identity] = self._counts.get(identity, OutcomeCounts()).plus(counts)
+        self._counts[identity] = self._counts.get(identity, _NOTHING).plus(counts)
 
     def take(self) -> dict[str, OutcomeCounts]:
         """Return the counts, and begin anew."""

@@ -27,7 +27,8 @@ class TallyCounter:
     def count_mail(self, events: Iterable[Event]) -> None:
         """Count events of mail."""
         for event in events:
-            self._counts.update(keys_of(event))
+            for key in keys_of(event):
+                self._counts[key] += 1
 
     def count_readers(self, events: Iterable[Event]) -> None:
         """Note opens and clicks that are stronger than what the recipient did before."""

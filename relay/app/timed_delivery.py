@@ -1,7 +1,6 @@
 """Delivery and renderer with a measurement of their time, for the metrics."""
 
 from collections.abc import Sequence
-from functools import cache
 
 from relay.clock import Clock
 from relay.metrics.durations import Durations
@@ -17,7 +16,7 @@ class TimedDelivery:
 
     def __init__(self, delivery: Delivery, durations: Durations, steady: Clock) -> None:
         self._delivery = delivery
-        self._seconds_of = cache(durations.attempt.labels)
+        self._seconds_of = durations.attempt.of
         self._steady = steady
 
     async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:

@@ -1,6 +1,8 @@
 """Histograms of the time that a step takes."""
 
-from prometheus_client import CollectorRegistry, Histogram
+from prometheus_client import CollectorRegistry
+
+from relay.metrics.counts import HistogramCollector
 
 _ATTEMPTS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
@@ -14,21 +16,21 @@ class Durations:
     """Seconds of delivery attempts, renderings, and of transactions of the store."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self.attempt = Histogram(
+        self.attempt = HistogramCollector(
             "relay_delivery_attempt_seconds",
             "From the start of an attempt to its outcome, with the wait for a connection",
-            ("provider",),
-            buckets=_ATTEMPTS,
-            registry=registry,
+            _ATTEMPTS,
+            registry,
+            "provider",
         )
-        self.render = Histogram(
-            "relay_render_seconds", "From the request for a rendering to it", buckets=_RENDERINGS, registry=registry
-        )
-        store = Histogram(
+        self.render = HistogramCollector(
+            "relay_render_seconds", "From the request for a rendering to it", _RENDERINGS, registry
+        ).of()
+        store = HistogramCollector(
             "relay_store_seconds",
             "Transactions of the store, with the wait for its thread",
-            ("operation",),
-            buckets=_STORE,
-            registry=registry,
+            _STORE,
+            registry,
+            "operation",
         )
-        self.commit, self.read = store.labels("commit"), store.labels("read")
+        self.commit, self.read = store.of("commit"), store.of("read")

@@ -1,7 +1,6 @@
 """The Prometheus metrics of one process."""
 
 from collections.abc import Mapping, Sequence
-from functools import cache
 from platform import python_version
 
 from prometheus_client import (
@@ -9,13 +8,13 @@ from prometheus_client import (
     Counter,
     Gauge,
     GCCollector,
-    Histogram,
     ProcessCollector,
     disable_created_metrics,
     generate_latest,
 )
 
 from relay import __version__
+from relay.metrics.counts import CountCollector, HistogramCollector
 from relay.metrics.deliveries import DeliveryCounter
 from relay.metrics.domain_figures import DomainCollector, DomainFigures
 from relay.metrics.durations import Durations
@@ -38,17 +37,20 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.delay = Histogram(
-            "relay_delivery_delay_seconds", "From acceptance to delivery", buckets=_DELAYS, registry=self.registry
-        )
-        self._events_of = cache(self._counter("events_total", "Events by kind", "kind").labels)
+        self.delay = HistogramCollector(
+            "relay_delivery_delay_seconds", "From acceptance to delivery", _DELAYS, self.registry
+        ).of()
+        self._events = CountCollector("relay_events", "Events by kind", ("kind",), self.registry)
         self.engagement = self._counter("engagement_total", "Opens and clicks by verdict", "kind", "verdict")
         self.events_folded = self._counter("events_folded_total", "Opens and clicks that were counted in another event")
         self.events_shed = self._counter("events_shed_total", "Opens and clicks not kept: disk space is short")
         self.refused = self._counter("refused_total", "SMTP transactions refused, by reply code", "code")
         self.smtp_connections = self._gauge("smtp_connections", "Open connections to a listener", "listener")
-        self.smtp_accepted = self._counter("smtp_accepted_total", "Messages accepted by a listener", "listener")
-        self.smtp_bytes = self._counter("smtp_bytes_total", "Octets of the messages accepted", "listener")
+        accepted = CountCollector(
+            "relay_smtp_accepted", "Messages accepted by a listener", ("listener",), self.registry
+        )
+        octets = CountCollector("relay_smtp_bytes", "Octets of the messages accepted", ("listener",), self.registry)
+        self.smtp_accepted, self.smtp_bytes = accepted.counts, octets.counts
         self.auth_failures = self._counter("auth_failures_total", "Failed logins at a listener", "listener")
         self.spam_checks = self._counter(
             "spam_checks_total", "Messages given to the spam filter, by result: ham, spam, later, unchecked", "result"
@@ -121,7 +123,7 @@ class Metrics:
 
     def count(self, kind: str, number: int = 1) -> None:
         """Increase the counter of a kind of event."""
-        self._events_of(kind).inc(number)
+        self._events.counts[kind,] += number
 
     def set_queue(self, figures: QueueFigures) -> None:
         """Set the entries of the queue and the age of the oldest."""

@@ -5,7 +5,8 @@ count. A reader counts once for a message: by the strongest action. So a count i
 follows a machine.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -38,6 +39,8 @@ DELAY = "delay:"
 
 DELAYS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 3600.0, 86400.0, float("inf"))
 """Upper bounds of delays, in seconds."""
+
+_DELAY_KINDS = tuple(f"{DELAY}{bound:g}" for bound in DELAYS)
 
 FOLDED = 120 * 86400
 """Seconds before that time that are searched for counts of five minutes: former versions kept them for 90 days."""
@@ -169,32 +172,34 @@ def every_kind(kinds: Iterable[str]) -> list[str]:
     return [name for kind in full for name in (kind, kind + CAMPAIGN)]
 
 
-def keys_of(event: Event) -> Iterator[TallyKey]:
-    """Yield what an event of mail adds one to."""
-    data = event.data
-    if not _NOT_COUNTED.isdisjoint(data):
-        return
+def keys_of(event: Event) -> list[TallyKey]:
+    """Return what an event of mail adds one to."""
+    data, kinds = event.data, _kinds_of(event)
+    if not kinds or not _NOT_COUNTED.isdisjoint(data):
+        return []
     end = CAMPAIGN if event.labels.get("campaign") else ""
     domain, identity = str(data.get("domain", "")), str(data.get("identity", ""))
-    for kind in _kinds_of(event):
-        hourly = int(event.at // HOUR) * HOUR
-        yield TallyKey(hourly if kind.startswith(DELAY) else span_of(event.at), domain, kind + end)
+    hourly, span = int(event.at // HOUR) * HOUR, span_of(event.at)
+    keys: list[TallyKey] = []
+    for kind in kinds:
+        keys.append(TallyKey(hourly if kind.startswith(DELAY) else span, domain, kind + end))
         if identity and kind.startswith(_OF_IDENTITIES):
-            yield TallyKey(hourly, identity, kind + end)
+            keys.append(TallyKey(hourly, identity, kind + end))
+    return keys
 
 
-def _kinds_of(event: Event) -> Iterator[str]:
+def _kinds_of(event: Event) -> tuple[str, ...]:
     data = event.data
     if event.kind is Kind.BOUNCED:
         named = str(data.get("category") or ("expired" if data.get("reason") else ""))
-        yield f"{BOUNCED}{named if named in CATEGORIES else 'unknown'}"
-        if data.get("late"):
-            yield LATE
-    elif event.kind in _PLAIN and not data.get("automatic"):
-        yield event.kind.value
-        delay = data.get("delay")
-        if event.kind is Kind.DELIVERED and isinstance(delay, int | float):
-            yield delay_kind(delay)
+        bounced = f"{BOUNCED}{named if named in CATEGORIES else 'unknown'}"
+        return (bounced, LATE) if data.get("late") else (bounced,)
+    if event.kind not in _PLAIN or data.get("automatic"):
+        return ()
+    delay = data.get("delay")
+    if event.kind is Kind.DELIVERED and isinstance(delay, int | float):
+        return event.kind, delay_kind(delay)
+    return (event.kind,)
 
 
 def span_of(at: float) -> int:
@@ -204,7 +209,7 @@ def span_of(at: float) -> int:
 
 def delay_kind(delay: float) -> str:
     """Return the kind of deliveries with about that delay, in seconds."""
-    return f"{DELAY}{next(bound for bound in DELAYS if delay <= bound):g}"
+    return _DELAY_KINDS[bisect_left(DELAYS, delay)]
 
 
 def engagement_of(kind: str, data: Mapping[str, object]) -> Engagement:

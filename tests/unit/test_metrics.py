@@ -95,7 +95,7 @@ def test_results_are_counted_by_provider_and_site_and_the_sites_do_not_grow_with
 
 def test_durations_have_bounded_labels_and_buckets() -> None:
     metrics = Metrics()
-    metrics.durations.attempt.labels("news").observe(0.3)
+    metrics.durations.attempt.of("news").observe(0.3)
     metrics.durations.render.observe(0.002)
     metrics.durations.commit.observe(0.004)
     metrics.durations.read.observe(20.0)
