@@ -1,6 +1,6 @@
 """Buffered streams of a connection: reads lines and blocks, batches replies, has a deadline.
 
-`aiosmtpd.smtp.SMTP` provides the protocol of the connection: streams, session, handler task. Reading and replying are
+`aiosmtpd.smtp.SMTP` provides the protocol of the connection: flow control, session, handler task. Reading and replying are
 replaced, because it reads content by line and flushes each reply (docs/decisions/0027-aiosmtpd-and-beautifulsoup4.md).
 """
 
@@ -18,7 +18,7 @@ from relay.acceptor import TLS_HANDSHAKE_TIME
 from relay.mail.reply import Reply
 from relay.tls_transport import TlsTransport
 
-_REQUIRED_METHODS = ("_handle_client", "_cb_client_connected", "_create_session", "_set_rset_state", "_reset_timeout")
+_REQUIRED_METHODS = ("_handle_client", "_drain_helper", "_create_session", "_set_rset_state", "_reset_timeout")
 
 _missing = [name for name in _REQUIRED_METHODS if not hasattr(SMTP, name)]
 
@@ -39,7 +39,8 @@ CLOSED_IN_HANDSHAKE = "the client closed the connection in the handshake"
 _CLOSING_TIME = 10.0
 """Seconds to send the last reply before the connection is aborted."""
 
-_READ_SIZE = 128 * 1024
+_MOST_UNREAD = 256 * 1024
+"""Octets of input above which the client has to wait until they are read."""
 
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
 
@@ -64,14 +65,16 @@ class SmtpStream(SMTP):
         # SMTP.__init__ inspects all attributes of itself and its handler: 0.2 ms for each connection. The inherited
         # methods in use need the following only.
         self.loop = asyncio.get_running_loop()
-        reader = asyncio.StreamReader(limit=_READ_SIZE, loop=self.loop)
-        callback = self._cb_client_connected
-        asyncio.StreamReaderProtocol.__init__(self, reader, client_connected_cb=callback, loop=self.loop)
+        asyncio.StreamReaderProtocol.__init__(self, None, loop=self.loop)  # type: ignore[arg-type]
         self.transport: asyncio.Transport | None = None
         self._original_transport = None
         self.deadline = math.inf
         self.closing = False
         self._input = bytearray()
+        self._has_ended = False
+        """Whether there will be no more input."""
+        self._reading_paused = False
+        self._waiter: asyncio.Future[None] | None = None
         self._replies: list[bytes] = []
 
     # The protocol's callbacks
@@ -79,15 +82,32 @@ class SmtpStream(SMTP):
     def _reset_timeout(self, duration: float | None = None) -> None:
         """Set no timer: one sweep checks the deadlines of all connections."""
 
+    def data_received(self, data: bytes) -> None:
+        """Add the data to the input. Too much of it pauses the client."""
+        self._input += data
+        if len(self._input) > _MOST_UNREAD and not self._reading_paused and self.transport is not None:
+            self.transport.pause_reading()
+            self._reading_paused = True
+        self._wake()
+
     def connection_lost(self, error: Exception | None) -> None:
         """Do not cancel the handler task as the base does: an acceptance in progress must complete."""
         asyncio.StreamReaderProtocol.connection_lost(self, error)
         self.transport = None
+        self._end_input()
 
     def eof_received(self) -> bool:
         """Keep the connection open for replies after the client has closed its side."""
-        asyncio.StreamReaderProtocol.eof_received(self)
+        self._end_input()
         return True
+
+    def _end_input(self) -> None:
+        self._has_ended = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
 
     @property
     def handler(self) -> "asyncio.Task[None] | None":
@@ -96,21 +116,23 @@ class SmtpStream(SMTP):
 
     # Reading
 
-    async def receive(self) -> bytes:
-        """Flush the replies and return the next input. Raises ClientDisconnected at its end."""
+    async def _receive(self) -> None:
+        """Flush the replies and wait for more input. Raises ClientDisconnected at its end."""
+        present = len(self._input)
         await self.flush()
-        try:
-            block = await self._reader.read(_READ_SIZE)
-        except OSError as error:
-            raise ClientDisconnected from error
-        if not block:
-            raise ClientDisconnected
-        return block
+        while len(self._input) == present:
+            if self._has_ended:
+                raise ClientDisconnected
+            if self._reading_paused and self.transport is not None:
+                self._reading_paused = False
+                self.transport.resume_reading()
+            self._waiter = self.loop.create_future()
+            await self._waiter
 
     async def read_block(self) -> bytes:
         """Return the buffered input, or the next when the buffer is empty."""
         if not self._input:
-            return await self.receive()
+            await self._receive()
         block = bytes(self._input)
         self._input.clear()
         return block
@@ -128,7 +150,7 @@ class SmtpStream(SMTP):
             if len(self._input) >= limit:
                 await self._skip_line()
                 return None
-            self._input += await self.receive()
+            await self._receive()
         line = bytes(self._input[:end])
         del self._input[: end + 1]
         return line.removesuffix(b"\r") if end < limit else None
@@ -136,7 +158,7 @@ class SmtpStream(SMTP):
     async def _skip_line(self) -> None:
         block = await self.read_block()
         while (end := block.find(_END_OF_LINE)) < 0:
-            block = await self.receive()
+            block = await self.read_block()
         self.push_back(block[end + 1 :])
 
     # Writing
@@ -151,11 +173,14 @@ class SmtpStream(SMTP):
             return
         batch = b"".join(self._replies)
         self._replies.clear()
-        try:
-            self._writer.write(batch)
-            await self._writer.drain()
-        except OSError as error:
-            raise ClientDisconnected from error
+        if self.transport is None:
+            raise ClientDisconnected
+        self.transport.write(batch)
+        if self._paused:  # type: ignore[attr-defined]
+            try:
+                await self._drain_helper()  # type: ignore[attr-defined]
+            except OSError as error:
+                raise ClientDisconnected from error
 
     # Ends
 
@@ -179,7 +204,7 @@ class SmtpStream(SMTP):
         self.closing = True
         if self.transport is not None:
             self.transport.close()
-            self._reader.feed_eof()  # Under TLS the connection is lost when the client has closed its side.
+            self._end_input()  # Under TLS the connection is lost when the client has closed its side.
             self.deadline = now + _CLOSING_TIME
 
     def abort(self) -> None:
@@ -199,12 +224,11 @@ class SmtpStream(SMTP):
         """Reply to STARTTLS and do the handshake; earlier input in clear text is discarded (RFC 3207 section 4.2)."""
         await self.flush()
         self._input.clear()
-        self._reader._buffer.clear()  # type: ignore[attr-defined]
         plain = self.transport
         if plain is None:
             raise ClientDisconnected
         plain.write(ready.encode())
-        if self._reader.at_eof():
+        if self._has_ended:
             raise TlsHandshakeError(CLOSED_IN_HANDSHAKE)
         encrypted = TlsTransport(context, self._encrypted, self)
         plain.set_protocol(encrypted)
@@ -216,9 +240,8 @@ class SmtpStream(SMTP):
 
     def _encrypted(self, transport: asyncio.Transport) -> Self:
         """Use this transport from now on, instead of the one in clear text."""
-        for user in (self, self._reader, self._writer):
-            user._transport = transport  # type: ignore[union-attr]
         self.transport = transport
+        self._reading_paused = False
         return self
 
 
