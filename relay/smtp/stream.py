@@ -1,7 +1,8 @@
 """Buffered streams of a connection: reads lines and blocks, batches replies, has a deadline.
 
 `aiosmtpd.smtp.SMTP` provides the protocol of the connection: flow control, session, handler task. Reading and replying
-are replaced, because it reads content by line and flushes each reply (docs/decisions/0027-aiosmtpd-and-beautifulsoup4.md).
+are replaced, because it reads content by line and flushes each reply
+(docs/decisions/0027-aiosmtpd-and-beautifulsoup4.md).
 """
 
 import asyncio
