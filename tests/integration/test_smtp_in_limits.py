@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from relay.smtp.context import ServerResources
-from tests.servers.smtp_in_harness import Harness, base64, serving
+from tests.servers.smtp_in_harness import ACCEPTED, Harness, base64, serving
 from tests.servers.waiting import until
 
 MAIL, RCPT = "MAIL FROM:<a@app.test>", "RCPT TO:<b@sink.test>"
@@ -178,3 +178,22 @@ async def test_stopping_drops_what_takes_longer_but_never_half_an_acceptance(tmp
         harness.handler.gate.set()
         await stopping
         assert len(harness.handler.taken) == 1
+
+
+async def test_what_a_client_sends_ahead_is_bounded_and_read_when_its_turn_comes(tmp_path: Path) -> None:
+    commands = 5000
+    async with serving(tmp_path, smtp={"max_junk_commands": 10_000}) as harness:
+        harness.handler.gate = asyncio.Event()
+        client = await harness.in_data()
+        client.send(b"x\r\n.\r\n")
+        await harness.handler.begun.wait()
+        client.send((b"NOOP " + b"x" * 400 + b"\r\n") * commands)
+        try:
+            (connection,) = harness.server._connections
+            transport = connection.transport
+            assert transport is not None
+            await until(lambda: not transport.is_reading())
+            assert len(connection._input) < 1_000_000
+        finally:
+            harness.handler.gate.set()
+        assert await client.replies(1 + commands) == [str(ACCEPTED), *["250 2.0.0 Ok"] * commands]
