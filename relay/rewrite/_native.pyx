@@ -67,10 +67,10 @@ def rewrite_html(bytes body not None, *, bint quoted, str charset, Rules rules n
 cdef bint read_text(Html html, bint quoted) except -1:
     """Decode the body; False when it is not plain."""
     if quoted:
-        html.origin = <int32_t*> PyMem_Malloc(html.body_size * sizeof(int32_t))
-        if html.origin == NULL:
+        html.runs = <Run*> PyMem_Malloc((html.body_size // 3 + 1) * sizeof(Run))
+        if html.runs == NULL:
             raise MemoryError
-        html.text = decode_quoted(html.body, html.body_size, html.origin)
+        html.text = decode_quoted(html)
     else:
         html.text = html.body[:html.body_size]
     if html.text is None:
@@ -111,22 +111,35 @@ cdef Py_ssize_t following_link(Html html, Py_ssize_t i) noexcept:
 def holds_name(bytes body not None):
     """Return whether the name of a placeholder is in an encoded body (`holds_name_twin`)."""
     cdef octets s = <octets> PyBytes_AS_STRING(body)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(body), at, place
-    for at in range(size):
-        if s[at] | 0x20 != c"n":
-            continue
-        place = behind(s, at + 1, size, b"sub", 3)
-        if place < 0:
-            continue
-        place = after_breaks(s, place, size)
-        if place < size and memchr(b"|%&=+ \t\r\n\xc2", s[place], 10) != NULL:
-            return True
-        place = behind(s, place, size, b"scribe", 6)
-        if place >= 0:
-            place = after_breaks(s, place, size)
-            if place < size and memchr(b"_%&=", s[place], 4) != NULL:
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(body), at
+    for letter in b"bB":
+        at = find(s, letter, 0, size)
+        while at >= 0:
+            if is_behind(s, at, b"usn", 3) and goes_on(s, after_breaks(s, at + 1, size), size):
                 return True
+            at = find(s, letter, at + 1, size)
     return False
+
+cdef bint goes_on(octets s, Py_ssize_t at, Py_ssize_t size) noexcept:
+    """Return whether what is behind "nsub" may belong to a placeholder."""
+    if at < size and memchr(b"|%&=+ \t\r\n\xc2", s[at], 10) != NULL:
+        return True
+    at = behind(s, at, size, b"scribe", 6)
+    if at < 0:
+        return False
+    at = after_breaks(s, at, size)
+    return at < size and memchr(b"_%&=", s[at], 4) != NULL
+
+cdef bint is_behind(octets s, Py_ssize_t at, const char* word, Py_ssize_t length) noexcept:
+    """Return whether a word, given in reverse, ends at the offset in any case, perhaps with soft line breaks inside."""
+    cdef Py_ssize_t letter
+    for letter in range(length):
+        while at >= 3 and memcmp(s + at - 3, b"=\r\n", 3) == 0:
+            at -= 3
+        at -= 1
+        if at < 0 or s[at] | 0x20 != <unsigned char> word[letter]:
+            return False
+    return True
 
 cdef Py_ssize_t behind(octets s, Py_ssize_t at, Py_ssize_t size, const char* word, Py_ssize_t length) noexcept:
     """Return the offset behind a word in any case, perhaps with soft line breaks inside, -1 for another one."""

@@ -3,30 +3,32 @@
 cdef const char* HEX_DIGITS = b"0123456789ABCDEF"
 cdef enum: QP_LINE = 76
 
-cdef bytes decode_quoted(octets body, Py_ssize_t size, int32_t* origin):
-    """Return the text of a quoted-printable body, with the origin of each octet; None when it is not plain."""
-    cdef bytes text = PyBytes_FromStringAndSize(NULL, size)
+cdef bytes decode_quoted(Html html):
+    """Return the text of a quoted-printable body, and keep its runs; None when it is not plain."""
+    cdef bytes text = PyBytes_FromStringAndSize(NULL, html.body_size)
     cdef char* out = PyBytes_AS_STRING(text)
-    cdef Py_ssize_t at = 0, length = 0, high, low
-    while at < size:
-        origin[length] = <int32_t> at
-        if body[at] != c"=":
-            out[length] = <char> body[at]
-            at += 1
-        elif at + 2 >= size:
+    cdef octets body = html.body
+    cdef Py_ssize_t at = 0, length = 0, size = html.body_size, end, high, low
+    while True:
+        html.runs[html.run_count] = Run(<int32_t> length, <int32_t> at)
+        html.run_count += 1
+        end = find(body, c"=", at, size)
+        end = size if end < 0 else end
+        memcpy(out + length, body + at, end - at)
+        length += end - at
+        at = end + 3
+        if end == size:
+            return text[:length]
+        if at > size:
             return None
-        elif body[at + 1] == c"\r" and body[at + 2] == c"\n":
-            at += 3
+        if body[end + 1] == c"\r" and body[end + 2] == c"\n":
             continue
-        else:
-            high = hex_digit(body[at + 1])
-            low = hex_digit(body[at + 2])
-            if high < 0 or low < 0:
-                return None
-            out[length] = <char> (high << 4 | low)
-            at += 3
+        high = hex_digit(body[end + 1])
+        low = hex_digit(body[end + 2])
+        if high < 0 or low < 0:
+            return None
+        out[length] = <char> (high << 4 | low)
         length += 1
-    return text[:length]
 
 cdef bytes quote(octets text, Py_ssize_t size, Py_ssize_t* column, Py_ssize_t rest):
     """Return the text in quoted-printable, begun at `column`, which becomes the column behind it."""
@@ -38,7 +40,15 @@ cdef bytes quote(octets text, Py_ssize_t size, Py_ssize_t* column, Py_ssize_t re
     at = 0
     while left:
         room = left if column[0] + left + rest <= QP_LINE else max(QP_LINE - 1 - column[0], 0)
-        while at < size:
+        if left == size - at:  # nothing needs an escape
+            width = min(room, left)
+            memcpy(out + length, text + at, width)
+            length += width
+            column[0] += width
+            room -= width
+            left -= width
+            at += width
+        while left and at < size:
             width = 1 if is_safe(text[at]) else 3
             if width > room:
                 break
@@ -73,9 +83,9 @@ cdef inline Py_ssize_t put(char* out, Py_ssize_t at, unsigned char octet, bint e
 cdef splice(Html html, Py_ssize_t start, Py_ssize_t end, bytes text):
     """Put a text in the place of this range of the decoded text; the ranges come in order."""
     cdef Py_ssize_t encoded, line, rest
-    if html.origin != NULL:
+    if html.runs != NULL:
         encoded = encoded_end(html, end)
-        start = encoded if start == end else html.origin[start]
+        start = encoded if start == end else origin(html, start)
         end = encoded
         line = start
         while line > html.at and html.body[line - 1] != c"\n":
@@ -87,12 +97,25 @@ cdef splice(Html html, Py_ssize_t start, Py_ssize_t end, bytes text):
     html.pieces.append(text)
     html.at = end
 
+cdef Py_ssize_t origin(Html html, Py_ssize_t offset) noexcept:
+    """Return where the octet of the text at this offset begins in the body."""
+    cdef Py_ssize_t first = 0, last = html.run_count - 1, middle
+    while first < last:
+        middle = (first + last + 1) // 2
+        if html.runs[middle].text <= offset:
+            first = middle
+        else:
+            last = middle - 1
+    return html.runs[first].body + offset - html.runs[first].text
+
 cdef Py_ssize_t encoded_end(Html html, Py_ssize_t offset) noexcept:
     """Return where the octet before this offset ends in the body, before any soft line break."""
-    cdef Py_ssize_t at = html.origin[offset - 1] if offset else 0
+    cdef Py_ssize_t at = origin(html, offset - 1) if offset else 0
     return 0 if not offset else at + 3 if html.body[at] == c"=" else at + 1
 
 cdef Py_ssize_t line_end(octets body, Py_ssize_t at, Py_ssize_t size) noexcept:
     """Return where the line ends that `at` is in, before its CRLF."""
-    cdef octets found = <octets> memmem(body + at, size - at, b"\r\n", 2)
-    return size if found == NULL else found - body
+    cdef Py_ssize_t end = find(body, c"\r", at, size)
+    while 0 <= end < size - 1 and body[end + 1] != c"\n":
+        end = find(body, c"\r", end + 1, size)
+    return end if 0 <= end < size - 1 else size

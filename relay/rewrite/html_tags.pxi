@@ -70,18 +70,22 @@ cdef struct Tag:
     bint has_href
     Py_ssize_t href, href_end  # the value of the first href, -1 without one
 
+cdef struct Run:  # octets that follow each other in the text and in its quoted-printable body
+    int32_t text, body  # where they begin; the last one may be an escape
+
 cdef class Html:
     """An HTML part: its body as it came, its text, the same in lower case, its tags, and what goes out."""
 
     cdef octets body, letters  # the letters are those of `lower`
     cdef bytes text, lower
     cdef Py_ssize_t body_size, size, count, room, at, column
-    cdef int32_t* origin  # where each octet of the text begins in a quoted-printable body, NULL where nothing is encoded
+    cdef Run* runs  # of a quoted-printable body, NULL where nothing is encoded
+    cdef Py_ssize_t run_count
     cdef Tag* tags
     cdef list pieces
 
     def __dealloc__(self):
-        PyMem_Free(self.origin)
+        PyMem_Free(self.runs)
         PyMem_Free(self.tags)
 
     cdef int add(self, Tag* tag) except -1:

@@ -1,9 +1,7 @@
 # Which links may be tracked. Twins: `links.py` and `link_rules.py`.
 
 cdef enum:
-    TRACKED, NOT_HTTP, UNSURE, MAX_URL = 4000
-
-cdef tuple STEM_PATTERNS = tuple(stem.encode() for stem in STEMS)
+    TRACKED, UNTRACKED, UNSURE, MAX_URL = 4000
 
 cdef enum: MAX_TEXT = 512
 
@@ -14,12 +12,13 @@ cdef struct Hint:
     int next  # the next one with the same first octet, -1 for none
 
 cdef Hint HINTS[512]
-cdef int FIRST_HINT[2][256]  # of texts and of URLs, by first octet
+cdef int FIRST_HINT[3][256]  # of texts, of URLs, and of sensitive paths, by first octet
 cdef list KEPT = []  # the texts of HINTS
 
 cdef fill_hints():
     cdef int count = 0, kind, octet
-    for kind, hints in enumerate(((*ASCII_HINTS, *UTF8_HINTS, REFERENCE, ESCAPE), (*ASCII_HINTS, *PERCENT_HINTS))):
+    stems = [stem.encode() for stem in STEMS]
+    for kind, hints in enumerate(((*ASCII_HINTS, *UTF8_HINTS, REFERENCE, ESCAPE), (*ASCII_HINTS, *PERCENT_HINTS), stems)):
         for octet in range(256):
             FIRST_HINT[kind][octet] = -1
         for hint in hints:
@@ -32,7 +31,7 @@ cdef fill_hints():
 fill_hints()
 
 cdef bint has_hint(int kind, octets lower, Py_ssize_t at, Py_ssize_t end) noexcept:
-    """Return whether a text or URL in lower case has one of the hints (twin: `_has`)."""
+    """Return whether a text, URL or path in lower case has one of the hints."""
     cdef int number
     while at + 1 < end:
         number = FIRST_HINT[kind][lower[at]]
@@ -113,13 +112,16 @@ cdef bint may_hold_a_secret(octets path, Py_ssize_t size) noexcept:
             return True
     return False
 
-cdef bint may_be_sensitive(octets path, octets lower, Py_ssize_t size):
-    for stem in STEM_PATTERNS:
-        if memmem(lower, size, PyBytes_AS_STRING(stem), PyBytes_GET_SIZE(stem)) != NULL:
-            return may_hold_a_secret(path, size)
+cdef bint has_space(octets url, Py_ssize_t size) noexcept:
+    """Return whether a URL is surely not plain, because a space in it is kept: what follows is no reference."""
+    cdef Py_ssize_t at = find(url, c" ", 0, size)
+    while 0 <= at < size - 1:
+        if CLASS[url[at + 1]] & URL and url[at + 1] != c"&":
+            return True
+        at = find(url, c" ", at + 1, size)
     return False
 
-cdef int classify_link(octets url, octets lower, Py_ssize_t size):
+cdef int classify_link(octets url, octets lower, Py_ssize_t size) noexcept:
     """Return what surely becomes of a link with this attribute value, UNSURE for the twin to say."""
     cdef Py_ssize_t at
     if size == 0 or size > MAX_URL or url[0] <= 0x20:
@@ -128,9 +130,11 @@ cdef int classify_link(octets url, octets lower, Py_ssize_t size):
         for at in range(size):
             if url[at] == c"&" or url[at] > 126 or url[at] < 0x20:
                 return UNSURE
-        return UNSURE if memcmp(lower, b"http", min(size, 4)) == 0 else NOT_HTTP
+        return UNSURE if memcmp(lower, b"http", min(size, 4)) == 0 else UNTRACKED
     at = authority_end(url, lower, size) if size > 7 else -1
-    if at < 0 or not is_plain(url, at, size) or has_hint(1, lower, 0, size) or may_be_sensitive(url + at, lower + at, size - at):
+    if at < 0 or not is_plain(url, at, size):
+        return UNTRACKED if has_space(url, size) else UNSURE
+    if has_hint(1, lower, 0, size) or (has_hint(2, lower, at, size) and may_hold_a_secret(url + at, size - at)):
         return UNSURE
     return TRACKED
 
@@ -140,7 +144,7 @@ cdef object link_target(Html html, Tag* tag, Py_ssize_t text_end, Rules rules):
     cdef octets url = <octets> PyBytes_AS_STRING(html.text) + tag.href
     cdef int verdict = classify_link(url, html.letters + tag.href, size)
     cdef bytes target
-    if verdict == NOT_HTTP:
+    if verdict == UNTRACKED:
         return None
     if verdict == TRACKED and not rules.always_unsure and not (
         memmem(html.letters + tag.attributes, tag.end - tag.attributes, b"track", 5) != NULL

@@ -48,6 +48,10 @@ TAKEN = {
     "a comment": b"<!-- " + LINK + b" -->" + LINK,
     "styles and titles": b"<head><title>" + LINK + b"</title><style>a{}</style></head><body>" + LINK,
     "a link the twin classifies": b'<a href=" https://x.test/&#63;a=%zz">x</a><a href="https://u@x.test/">x</a>' + LINK,
+    "a URL with spaces": b'<a href="https://x.test/?a=1  b">x</a><a href="https://x.test/ ">x</a>' + LINK,
+    "spaces around references": b'<a href="https://x.test/ &#32;">x</a><a href="https://x.test/ &x;y z">x</a>' + LINK,
+    "spaces at the ends": b'<a href="https://x.test/ \t">x</a><a href="&#32; https://x.test/">x</a>' + LINK,
+    "spaces and line ends": b'<a href="https://x.test/\r\n ">x</a><a href="https://x.test/ \r\na">x</a>' + LINK,
     "a visible URL": b'<a href="https://x.test/">https://y.test/</a>' + LINK,
     "a secret": b'<a href="https://x.test/reset?t=0123456789abcdefABCDEF">x</a>' + LINK,
     "a link that says unsubscribe": b'<a href="https://x.test/1">Unsubscribe</a><a href="https://x.test/optout">x</a>'
