@@ -22,29 +22,49 @@ SOURCES = RELAY_SOURCES.decode()
 
 ctypedef const unsigned char* octets
 
-def decode_dots(bytes raw not None):
-    """Return the content with its dots removed, None when a line end is not CRLF (twin: `DotDecoder._decode` of `dot_stuffing.py`)."""
+def find_end(bytes raw not None):
+    """Return where the end mark of content is, -1 without one (twin: `find_end` of `dot_stuffing.py`)."""
     cdef octets s = <octets> PyBytes_AS_STRING(raw)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(raw), at = 0, end
-    cdef list pieces = []
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(raw), at = 1
     cdef octets found
-    end = 0
+    while at + 3 < size:
+        found = <octets> memchr(s + at, c"\n", size - at - 3)
+        if found == NULL:
+            break
+        at = found - s + 1
+        if s[at] == c"." and s[at - 2] == c"\r" and s[at + 1] == c"\r" and s[at + 2] == c"\n":
+            return at - 2
+    return -1
+
+def decode_dots(bytes raw not None, Py_ssize_t stop):
+    """Return the content before `stop` with its dots removed, None when a line end is not CRLF (twin: `decode_dots` of `dot_stuffing.py`)."""
+    cdef octets s = <octets> PyBytes_AS_STRING(raw)
+    cdef Py_ssize_t at = 0, end = 0, length = 0
+    cdef octets found
+    stop = min(max(stop, 0), PyBytes_GET_SIZE(raw))
+    cdef PyObject* content = PyBytes_FromStringAndSize(NULL, stop)
+    cdef char* out = PyBytes_AS_STRING(<object> content)
     while True:
-        found = <octets> memchr(s + end, c"\n", size - end)
+        found = <octets> memchr(s + end, c"\n", stop - end)
         if found == NULL:
             break
         if found == s + end or memchr(s + end, c"\r", found - s - end) != found - 1:
+            Py_DECREF(<object> content)
             return None
         end = found - s + 1
-        if end < size and s[end] == c".":
-            pieces.append(s[at:end])
+        if end < stop and s[end] == c".":
+            memcpy(out + length, s + at, end - at)
+            length += end - at
             end = at = end + 1
-    if memchr(s + end, c"\r", size - end) != NULL:
+    if memchr(s + end, c"\r", stop - end) != NULL:
+        Py_DECREF(<object> content)
         return None
-    if not pieces:
-        return raw
-    pieces.append(s[at:size])
-    return b"".join(pieces)
+    memcpy(out + length, s + at, stop - at)
+    length += stop - at
+    _PyBytes_Resize(&content, length)
+    decoded = <object> content
+    Py_DECREF(decoded)
+    return decoded
 
 def header_fields(bytes content not None, Py_ssize_t start, Py_ssize_t stop, make):
     """Return the fields between these offsets, each made of (name, start, end, value_start) (twin: `headers.read_fields`)."""

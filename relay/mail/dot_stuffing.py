@@ -35,43 +35,58 @@ def stuffed_piece(piece: bytes, last: bytes) -> bytes:
     return (last + piece).replace(b"\r\n.", b"\r\n..")[len(last) :]
 
 
+def find_end(raw: bytes) -> int:
+    """Return where the end mark of content is, -1 without one (Python twin of `_native.find_end`)."""
+    return raw.find(_END)
+
+
+def decode_dots(raw: bytes, stop: int) -> bytes:
+    """Return the content before `stop`: dots unstuffed, line ends CRLF (Python twin of `_native.decode_dots`)."""
+    return normalise(raw[:stop].replace(b"\r\n.", _CRLF))
+
+
 class DotDecoder:
     """Decodes the data after 354, in blocks of any size, in linear time.
 
     `finished` is true after the final dot; `rest` is then the data after it.
     """
 
-    __slots__ = ("_held", "_started", "finished", "rest")
+    __slots__ = ("_added", "_held", "_started", "finished", "rest")
 
     def __init__(self) -> None:
-        self._held = _CRLF
-        """Octets that the next block decides. At the start a line end, so that a dot in the first line is decoded."""
+        self._held = b""
+        """Octets that the next block decides."""
+        self._added = 0
+        """Octets of a line end that was put in front of the content."""
         self._started = False
         self.finished = False
         self.rest = b""
 
     def feed(self, block: bytes) -> bytes:
         """Decode the next block and return the decoded content: dots unstuffed, line ends CRLF."""
-        raw = self._held + block
-        end = raw.find(_END)
-        if end < 0:
-            decided = len(raw) - _undecided(raw)
-            self._held = raw[decided:]
-            return self._decode(raw[:decided])
-        self.finished = True
-        self.rest = raw[end + len(_END) :]
-        return self._decode(raw[: end + len(_CRLF)])
+        if not self._started and block:
+            self._started = True
+            if block.startswith(b"."):  # Is decoded as one behind a line end.
+                self._held, self._added = _CRLF, len(_CRLF)
 
-    def _decode(self, raw: bytes) -> bytes:
-        if not raw:
-            return b""
-        content = native.decode_dots(raw) if IS_COMPILED else None
+        raw = self._held + block if self._held else block
+        end = native.find_end(raw) if IS_COMPILED else find_end(raw)
+        if end < 0:
+            stop = len(raw) - _undecided(raw)
+            self._held = raw[stop:]
+        else:
+            stop = end + len(_CRLF)
+            self.finished = True
+            self.rest = raw[end + len(_END) :]
+        return self._decode(raw, stop)
+
+    def _decode(self, raw: bytes, stop: int) -> bytes:
+        content = native.decode_dots(raw, stop) if IS_COMPILED else None
         if content is None:
-            content = normalise(raw.replace(b"\r\n.", _CRLF))
-        if self._started:
-            return content
-        self._started = True
-        return content[len(_CRLF) :]
+            content = decode_dots(raw, stop)
+        if self._added and content:
+            content, self._added = content[self._added :], 0
+        return content
 
 
 class LineEndDecoder:

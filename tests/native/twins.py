@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from relay.mail.dot_stuffing import normalise
+from relay.mail.dot_stuffing import decode_dots, find_end
 from relay.mail.headers import body_start, read_fields
 from relay.mail.native import native
 from relay.mailauth.dkim_sign import relaxed_body
@@ -78,8 +78,11 @@ def mail_disagreement(content: bytes) -> str:
     for offset in (0, start, len(content)):
         if native.relaxed_body(content, offset) != relaxed_body(content[offset:]):
             return "relaxed_body"
-    if native.decode_dots(content) not in (None, normalise(content.replace(b"\r\n.", b"\r\n"))):
-        return "decode_dots"
+    if native.find_end(content) != find_end(content):
+        return "find_end"
+    for stop in (start, len(content)):
+        if native.decode_dots(content, stop) not in (None, decode_dots(content, stop)):
+            return "decode_dots"
     return ""
 
 

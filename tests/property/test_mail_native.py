@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.mail.dot_stuffing import decode_dots, find_end
 from relay.mail.native import IS_COMPILED, native
 from tests.native.twins import (
     golden_messages,
@@ -46,11 +47,20 @@ def test_both_forms_agree_about_the_golden_messages() -> None:
     assert [mail_disagreement(content) for content in golden_messages() if mail_disagreement(content)] == []
 
 
-def test_plain_content_is_not_copied() -> None:
-    content = b"a\r\nb.\r\n"
-    assert native.decode_dots(content) is content
-    assert native.decode_dots(b"a\r\n..b\r\n.c\r\n") == b"a\r\n.b\r\nc\r\n"
-    assert native.decode_dots(b"a\nb\r\n") is None
+def test_dots_are_removed_unless_a_line_end_is_another_one() -> None:
+    assert native.decode_dots(b"a\r\n..b\r\n.c\r\n", 100) == b"a\r\n.b\r\nc\r\n"
+    assert native.decode_dots(b"a\r\n..b\r\n.c\r\n", 3) == b"a\r\n"
+    assert native.decode_dots(b"a\nb\r\n", 5) is None
+    assert native.decode_dots(b"a\rb\r\n", 5) is None
+
+
+@given(
+    st.lists(st.sampled_from([b"\r", b"\n", b".", b"\r\n", b"\r\n.", b"\r\n.\r\n", b"a"])).map(b"".join),
+    st.integers(0, 40),
+)
+def test_both_forms_agree_about_the_end_and_the_dots_of_any_content(raw: bytes, stop: int) -> None:
+    assert native.find_end(raw) == find_end(raw)
+    assert native.decode_dots(raw, stop) in (None, decode_dots(raw, stop))
 
 
 LETTERS = st.characters(min_codepoint=1, max_codepoint=0x17F) | st.sampled_from("Aa0-_=+/")
