@@ -71,7 +71,10 @@ class SmtpStream(SMTP):
         self._original_transport = None
         self.deadline = math.inf
         self.closing = False
+        self._block = b""
+        """The first unread input as it arrived: content of one block is not copied."""
         self._input = bytearray()
+        """Unread input behind it."""
         self._has_ended = False
         """Whether there will be no more input."""
         self._reading_paused = False
@@ -85,7 +88,10 @@ class SmtpStream(SMTP):
 
     def data_received(self, data: bytes) -> None:
         """Add the data to the input. Too much of it pauses the client."""
-        self._input += data
+        if self._block or self._input:
+            self._input += data
+        else:
+            self._block = data
         if len(self._input) > _MOST_UNREAD and not self._reading_paused and self.transport is not None:
             self.transport.pause_reading()
             self._reading_paused = True
@@ -119,9 +125,9 @@ class SmtpStream(SMTP):
 
     async def _receive(self) -> None:
         """Flush the replies and wait for more input. Raises ClientDisconnected at its end."""
-        present = len(self._input)
+        present = len(self._unread())
         await self.flush()
-        while len(self._input) == present:
+        while len(self._block) + len(self._input) == present:
             if self._has_ended:
                 raise ClientDisconnected
             if self._reading_paused and self.transport is not None:
@@ -132,22 +138,33 @@ class SmtpStream(SMTP):
 
     async def read_block(self) -> bytes:
         """Return the buffered input, or the next when the buffer is empty."""
-        if not self._input:
+        if not (self._block or self._input):
             await self._receive()
-        block = bytes(self._input)
-        self._input.clear()
+        block = bytes(self._unread()) if self._input else self._block
+        self._discard()
         return block
+
+    def _unread(self) -> bytearray:
+        """Return all unread input as one buffer."""
+        if self._block:
+            self._input[:0], self._block = self._block, b""
+        return self._input
+
+    def _discard(self) -> None:
+        self._block = b""
+        self._input.clear()
 
     def push_back(self, rest: bytes) -> None:
         """Put unused input back."""
-        self._input[:0] = rest
+        if rest:
+            self._unread()[:0] = rest
 
     async def read_line(self, limit: int) -> bytes | None:
         """Return the next line without its end, None when it is longer than `limit` octets with its end.
 
         A bare LF ends a command line as well. A longer line is skipped without buffering it.
         """
-        while (end := self._input.find(_END_OF_LINE)) < 0:
+        while (end := self._unread().find(_END_OF_LINE)) < 0:
             if len(self._input) >= limit:
                 await self._skip_line()
                 return None
@@ -224,7 +241,7 @@ class SmtpStream(SMTP):
     async def start_tls(self, ready: Reply, context: ssl.SSLContext) -> None:
         """Reply to STARTTLS and do the handshake; earlier input in clear text is discarded (RFC 3207 section 4.2)."""
         await self.flush()
-        self._input.clear()
+        self._discard()
         plain = self.transport
         if plain is None:
             raise ClientDisconnected
