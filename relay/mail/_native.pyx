@@ -3,7 +3,6 @@
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
 from cpython.ref cimport Py_DECREF, PyObject
-from libc.stdint cimport uint64_t
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 cdef extern from "Python.h":
@@ -87,6 +86,35 @@ def header_fields(bytes content not None, Py_ssize_t start, Py_ssize_t stop, mak
         at = end
     return found
 
+def find_delimiter(bytes content not None, bytes delimiter not None, Py_ssize_t start, Py_ssize_t end):
+    """Return where a delimiter line of MIME begins: what `content.find(delimiter, start, end)` returns."""
+    cdef octets s = <octets> PyBytes_AS_STRING(content), text = <octets> PyBytes_AS_STRING(delimiter), found
+    cdef Py_ssize_t length = PyBytes_GET_SIZE(delimiter), at = max(start, 0) + 1
+    end = min(end, PyBytes_GET_SIZE(content))
+    while at + length - 1 <= end:  # at the first of the dashes behind the line end
+        found = <octets> memchr(s + at, c"-", end - at)
+        if found == NULL:
+            return -1
+        at = found - s
+        if s[at - 1] == c"\n" and at + length - 1 <= end and memcmp(s + at - 1, text, length) == 0:
+            return at - 1
+        at += 1
+    return -1
+
+def has_long_line(bytes data not None, Py_ssize_t start, Py_ssize_t stop, Py_ssize_t limit):
+    """Return whether a line between these offsets has more octets than the limit (twin: `has_long_line` of `encoding.py`)."""
+    cdef octets s = <octets> PyBytes_AS_STRING(data)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(data), at
+    start, stop = max(start, 0), min(stop, size)
+    while stop - start > limit:
+        at = min(start + limit + 2, size)
+        while at > start and s[at - 1] != c"\n":
+            at -= 1
+        if at == start:
+            return True
+        start = at
+    return False
+
 cdef Py_ssize_t line_end(octets s, Py_ssize_t at, Py_ssize_t stop) noexcept:
     cdef octets found = <octets> memmem(s + at, stop - at, b"\r\n", 2)
     return stop if found == NULL else found - s + 2
@@ -98,7 +126,7 @@ def relaxed_body(bytes content not None, Py_ssize_t start):
     cdef PyObject* body = PyBytes_FromStringAndSize(NULL, size - at + 2)
     cdef char* out = PyBytes_AS_STRING(<object> body)
     while at < size:
-        run = blank_at(s, at, size)
+        run = changed_blank(s, at, size)
         memcpy(out + length, s + at, run - at)
         length += run - at
         at = run
@@ -117,19 +145,34 @@ def relaxed_body(bytes content not None, Py_ssize_t start):
     Py_DECREF(relaxed)
     return relaxed
 
-cdef Py_ssize_t blank_at(octets s, Py_ssize_t at, Py_ssize_t size) noexcept:
-    """Return where the next space or tab is, the end without one; eight octets are looked at together."""
-    cdef uint64_t ones = 0x0101010101010101, word, spaces, tabs
-    while at + 8 <= size:
-        memcpy(&word, s + at, 8)
-        spaces = word ^ (ones * 0x20)
-        tabs = word ^ (ones * 0x09)
-        if (((spaces - ones) & ~spaces) | ((tabs - ones) & ~tabs)) & (ones * 0x80):
-            break
-        at += 8
-    while at < size and s[at] != c" " and s[at] != c"\t":
+def is_relaxed(bytes content not None, Py_ssize_t start):
+    """Return whether the body that begins at `start` surely is in relaxed form (twin: `dkim_sign.relaxed_body`)."""
+    cdef octets s = <octets> PyBytes_AS_STRING(content)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(content), at = min(max(start, 0), size)
+    if size - at < 3 or memcmp(s + size - 2, b"\r\n", 2) or (size - at >= 4 and memcmp(s + size - 4, b"\r\n", 2) == 0):
+        return at == size
+    return changed_blank(s, at, size) == size
+
+cdef Py_ssize_t changed_blank(octets s, Py_ssize_t at, Py_ssize_t size) noexcept:
+    """Return where the next blank is that relaxed form may change, the end without one."""
+    while at < size:
+        if at + BLOCK < size and not may_hold_one(s + at):
+            at += BLOCK
+            continue
+        if s[at] == c"\t" or (s[at] == c" " and (at + 1 == size or s[at + 1] <= c" ")):
+            return at
         at += 1
-    return at
+    return size
+
+cdef enum: BLOCK = 32
+
+cdef inline bint may_hold_one(octets s) noexcept:
+    """Return whether a block has such a blank. Without branches, so that compilers look at many octets together."""
+    cdef unsigned char found = 0
+    cdef int at
+    for at in range(BLOCK):
+        found |= (s[at] == c"\t") | ((s[at] == c" ") & (s[at + 1] <= c" "))
+    return found != 0
 
 cdef octets BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
 cdef octets QUEUE_DIGITS = b"0123456789ABCDFGHJKLMNPQRSTVWXYZ"

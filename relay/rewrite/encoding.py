@@ -7,6 +7,7 @@ from itertools import accumulate
 
 from relay.mail.header_lines import LINE_LIMIT, fold_fields, with_header_end
 from relay.mail.headers import Field, fields, named
+from relay.mail.native import IS_COMPILED, native
 from relay.rewrite.mime import IDENTITY_ENCODINGS, Part, walk
 
 QP_LINE = 76
@@ -170,6 +171,11 @@ def encode_quoted_printable(data: bytes) -> bytes | None:
 def has_long_line(data: bytes, start: int = 0, end: int | None = None) -> bool:
     """Whether a line of the range has more than 998 octets."""
     stop = len(data) if end is None else end
+    return native.has_long_line(data, start, stop, LINE_LIMIT) if IS_COMPILED else has_long_line_twin(data, start, stop)
+
+
+def has_long_line_twin(data: bytes, start: int, stop: int) -> bool:
+    """Whether a line between these offsets has more than 998 octets: what the compiled function returns."""
     while stop - start > LINE_LIMIT:
         line_end = data.rfind(b"\n", start, start + LINE_LIMIT + 2)
         if line_end < 0:

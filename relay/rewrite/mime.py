@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from relay.mail.headers import Field, body_start, fields, named
+from relay.mail.native import IS_COMPILED, native
 from relay.rewrite.mime_parameters import Parameterised, parse
 
 MAX_DEPTH = 20
@@ -115,7 +116,9 @@ def _walk(content: bytes, start: int, end: int, position: _Position) -> Iterator
     if not ranges:
         yield _with_fault(part, "boundary never found")
         return
-    if any(content.find(_delimiter(other), part.body - 1, part.end) >= 0 for other in _other_boundaries(content, part)):
+    if any(
+        _find(content, _delimiter(other), part.body - 1, part.end) >= 0 for other in _other_boundaries(content, part)
+    ):
         yield _with_fault(part, "multipart with a folded boundary")
         return
 
@@ -208,6 +211,13 @@ def _delimiter(boundary: str) -> bytes:
     return b"\n--" + boundary.encode("latin-1", "replace").rstrip(b" \t")
 
 
+def _find(content: bytes, delimiter: bytes, start: int, end: int) -> int:
+    """Return where the next delimiter line begins, -1 without one. The compiled function looks for the rare dashes."""
+    if IS_COMPILED:
+        return native.find_delimiter(content, delimiter, start, end)
+    return content.find(delimiter, start, end)
+
+
 def _children(content: bytes, part: Part) -> list[tuple[int, int]]:
     """Return the ranges between the delimiter lines of a multipart (RFC 2046 section 5.1.1).
 
@@ -218,7 +228,7 @@ def _children(content: bytes, part: Part) -> list[tuple[int, int]]:
     child = -1
     at = part.body - 1
     while len(ranges) <= MAX_PARTS:
-        at = content.find(delimiter, at, part.end)
+        at = _find(content, delimiter, at, part.end)
         if at < 0:
             break
         tail = _DELIMITER_TAIL.match(content, at + len(delimiter), part.end)

@@ -7,9 +7,11 @@ from pathlib import Path
 from random import Random
 
 from relay.mail.dot_stuffing import decode_dots, find_end
+from relay.mail.header_lines import LINE_LIMIT
 from relay.mail.headers import body_start, read_fields
 from relay.mail.native import native
 from relay.mailauth.dkim_sign import relaxed_body
+from relay.rewrite.encoding import has_long_line_twin
 from relay.rewrite.fast_path import analyse_fast, apply_fast, holds_name
 from relay.rewrite.message import rewrite
 from relay.rewrite.mime import walk
@@ -71,13 +73,20 @@ def disagreement(content: bytes, tracking: Tracking) -> str | None:
 
 def mail_disagreement(content: bytes) -> str:
     """Return which compiled function of `relay.mail` differs from its twin, "" when none does."""
-    start = body_start(content)
+    start, size = body_start(content), len(content)
     made = native.header_fields(content, 0, start, tuple)
     if made != [tuple(field) for field in read_fields(content, 0, start)]:
         return "header_fields"
-    for offset in (0, start, len(content)):
+    for offset in (0, start, size):
         if native.relaxed_body(content, offset) != relaxed_body(content[offset:]):
             return "relaxed_body"
+        if native.is_relaxed(content, offset) and relaxed_body(content[offset:]) != content[offset:]:
+            return "is_relaxed"
+        for end in (size, size // 2):
+            if native.find_delimiter(content, b"\n--a", offset, end) != content.find(b"\n--a", offset, end):
+                return "find_delimiter"
+            if native.has_long_line(content, offset, end, LINE_LIMIT) != has_long_line_twin(content, offset, end):
+                return "has_long_line"
     if native.find_end(content) != find_end(content):
         return "find_end"
     for stop in (start, len(content)):

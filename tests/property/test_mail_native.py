@@ -34,6 +34,9 @@ PIECES = [
     b"\r\n\r\n",
     b"\xff",
     b"\0",
+    b"-",
+    b"\n--a",
+    b"x" * 500,
 ]
 OCTETS = st.lists(st.sampled_from([*PIECES, b"eight or more octets"]), max_size=60).map(b"".join) | st.binary()
 
@@ -45,6 +48,31 @@ def test_both_forms_agree_about_any_octets(content: bytes) -> None:
 
 def test_both_forms_agree_about_the_golden_messages() -> None:
     assert [mail_disagreement(content) for content in golden_messages() if mail_disagreement(content)] == []
+
+
+@pytest.mark.parametrize("blank", [b" ", b"\t", b"  ", b" \r\n", b"\t\r\n", b" \n", b"\r\n", b"\r\n\r\n"])
+def test_a_blank_at_any_offset(blank: bytes) -> None:
+    for offset in range(140):
+        for end in (b"\r\n", b"", b" ", b"\r\n\r\n"):
+            content = b"x" * offset + blank + b"y" * (70 - offset % 70) + end
+            assert mail_disagreement(content) == "", content
+
+
+def test_ordinary_bodies_are_relaxed() -> None:
+    assert native.is_relaxed(b"A: b\r\n\r\nOne line of words, longer than a block.\r\n\r\nTwo\r\n", 8)
+    assert not native.is_relaxed(b"Two  blanks\r\n", 0)
+    assert not native.is_relaxed(b"No line end", 0)
+
+
+@pytest.mark.parametrize("length", range(990, 1005))
+def test_a_line_of_any_length(length: int) -> None:
+    for content in (
+        b"x" * length,
+        b"x" * length + b"\r\n",
+        b"a\r\n" + b"x" * length + b"\n",
+        b"\n" * 1000 + b"x" * length,
+    ):
+        assert mail_disagreement(content) == ""
 
 
 def test_dots_are_removed_unless_a_line_end_is_another_one() -> None:

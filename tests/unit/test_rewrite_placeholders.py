@@ -170,6 +170,7 @@ def test_the_name_is_found_like_the_twin_finds_it() -> None:
         b"n",
         b"s",
         b"ub",
+        b"UB",
         b"scribe",
         b"nsub",
         b"=\r\n",
