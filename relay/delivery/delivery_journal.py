@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Self
 from zlib import crc32
 
+from relay.compact_json import json_encoder
 from relay.mail.reply import Reply
 from relay.queue.outcome import Delivered
 from relay.queue.ports import JournalRecord
@@ -29,6 +30,8 @@ SLOT = 4096
 
 SLOTS = 4096
 """Slots of the file: more than the runner has entries in flight. Without a free slot, a delivery has no record."""
+
+_encode = json_encoder()
 
 _HEAD = struct.Struct("<II")
 """Checksum and length of a record."""
@@ -120,7 +123,7 @@ class DeliveryJournalFile:
 def encode_record(record: JournalRecord) -> bytes:
     """Return the octets of a record in its slot."""
     reply = record.outcome.reply
-    octets = json.dumps(
+    octets = _encode(
         [
             record.queue_id,
             record.numbers,
@@ -128,8 +131,7 @@ def encode_record(record: JournalRecord) -> bytes:
             [reply.code, reply.status, reply.text[:_MAX_TEXT]],
             record.outcome.remote[:_MAX_REMOTE],
             record.outcome.dsn_passed_on,
-        ],
-        separators=(",", ":"),
+        ]
     ).encode("ascii")
     return _HEAD.pack(crc32(octets), len(octets)) + octets
 

@@ -1,17 +1,17 @@
 """Log lines in the Elastic Common Schema (ECS 8)."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from time import time
 from typing import Any
 
+from relay.compact_json import json_encoder
 from relay.log.summary import summary_of, trace_of
 
 VERSION = "8.17.0"
 """Version of the schema."""
 
-_encode = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
+_encode = json_encoder(default=str)
 
 _OUTCOMES = {
     "message.delivered": "success",

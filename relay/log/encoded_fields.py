@@ -1,12 +1,13 @@
 """Encoded fields: log, store and spool write the same JSON of an event, and each took its time to encode it."""
 
-import json
 from collections.abc import Mapping
 from json.encoder import encode_basestring_ascii as encode_text
 
+from relay.compact_json import json_encoder
+
 __all__ = ["EncodedFields", "encode_text", "encoded"]
 
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_encode = json_encoder()
 
 
 class EncodedFields(dict[str, object]):

@@ -1,6 +1,5 @@
 """Forms of a log line: JSON, text for a console, and that of Postfix for its tools."""
 
-import json
 import os
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
@@ -8,6 +7,7 @@ from functools import lru_cache
 from time import time
 from typing import Any
 
+from relay.compact_json import json_encoder
 from relay.log.ecs import as_ecs
 from relay.log.encoded_fields import EncodedFields
 
@@ -16,7 +16,7 @@ Fields = dict[str, Any]
 Form = Callable[[str, str, Fields], str]
 """Returns a line by its name, level and fields."""
 
-_encode = json.JSONEncoder(ensure_ascii=True, default=str, separators=(",", ":")).encode
+_encode = json_encoder(default=str)
 
 
 def as_json(name: str, level: str, fields: Fields) -> str:

@@ -106,17 +106,17 @@ class AttemptTable:
 
     def reserve(self, batch: ClaimedBatch) -> None:
         """Count a batch as in flight."""
-        first = batch.entries[0]
-        self._lanes.start(first.lane, batch.transactions, first.flow.accountable)
-        self._flows.start(first.flow, len(batch.entries))
+        lane, flow = batch.entries[0].lane, batch.entries[0].flow
+        self._lanes.start(lane, batch.transactions, flow.accountable)
+        self._flows.start(flow, len(batch.entries))
         self._entries += len(batch.entries)
         self._content += _octets(batch)
 
     def release(self, batch: ClaimedBatch) -> None:
         """Count a batch as in flight no more."""
-        first = batch.entries[0]
-        self._lanes.finish(first.lane, batch.transactions, first.flow.accountable)
-        self._flows.finish(first.flow, len(batch.entries))
+        lane, flow = batch.entries[0].lane, batch.entries[0].flow
+        self._lanes.finish(lane, batch.transactions, flow.accountable)
+        self._flows.finish(flow, len(batch.entries))
         self._entries -= len(batch.entries)
         self._content -= _octets(batch)
 

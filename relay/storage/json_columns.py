@@ -5,12 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from functools import lru_cache
 
+from relay.compact_json import json_encoder
 from relay.log.encoded_fields import EncodedFields
 from relay.mail.reply import Reply
 from relay.render.message_policy import MessagePolicy, tuple_of
 from relay.rewrite.options import ListUnsubscribe, Tracking
 
-_encode = json.JSONEncoder(separators=(",", ":"), check_circular=False).encode
+_encode = json_encoder()
 
 _ASKED = (
     *("pixel_text", "unsubscribe_text", "dialects", "is_signed", "needs_tls", "ignores_lists", "tags_were_a_list"),
