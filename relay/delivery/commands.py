@@ -6,11 +6,12 @@ RFC 3461 (DSN).
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Self
 
 from relay.content_file import head_of
 from relay.delivery.outgoing_body import StuffedFile, outgoing_body
+from relay.frozen import dataclass
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry
 from relay.queue.message import Message

@@ -1,7 +1,7 @@
 """The connection pool: opens sessions within the limits of connections, and keeps them for the next job."""
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from relay.content_file import LARGE
 from relay.delivery.connect import Connect, ConnectFailure, Security, connect
@@ -16,6 +16,7 @@ from relay.delivery.session import Session
 from relay.delivery.sites import SiteTable
 from relay.delivery.token_login import connect_with_token
 from relay.delivery.transaction import TransactionReplies
+from relay.frozen import dataclass
 from relay.limits.priority import Flow
 from relay.oauth.tokens import AccessTokens
 from relay.queue.nodes import full_share

@@ -1,8 +1,9 @@
 """The keys of one relay: tokens and DKIM."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from relay.frozen import dataclass
 from relay.mailauth.dkim_keys import SigningKey
 from relay.rewrite.tokens import Keyring
 

@@ -1,8 +1,10 @@
 """An event: one thing that happened to one recipient of one message."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
+
+from relay.frozen import dataclass
 
 
 class Kind(StrEnum):

@@ -1,9 +1,9 @@
 """Principals: the party accountable for a message, and the ledgers of its limits. Pure."""
 
-from dataclasses import dataclass
 from zlib import crc32
 
 from relay.config.settings import Settings
+from relay.frozen import dataclass
 from relay.limits.window import Window, windows
 from relay.mail.canonical_address import canonical
 from relay.mail.transaction import network_of

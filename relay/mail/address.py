@@ -4,8 +4,8 @@ An address is kept as the text the client sent, without the angle brackets; the 
 """
 
 import re
-from dataclasses import dataclass
 
+from relay.frozen import dataclass
 from relay.mail.domain_name import to_ascii
 
 MAX_LOCAL_PART = 64

@@ -6,8 +6,9 @@ the value.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from relay.frozen import dataclass
 from relay.mail.address import DOMAIN, LITERAL
 from relay.mail.canonical_address import quoted_if_needed
 from relay.mail.domain_name import to_ascii

@@ -1,9 +1,9 @@
 """Authors and senders of a message: its From, Sender and Resent- fields (RFC 5322 sections 3.6.2 and 3.6.6). Pure."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 
+from relay.frozen import dataclass
 from relay.mail.address_list import MAX_LIST, Unreadable, parse_address_list
 from relay.mail.headers import Field, fields, named
 

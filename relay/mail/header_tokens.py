@@ -1,8 +1,9 @@
 """Lexical tokens of structured header fields (RFC 5322 sections 3.2 and 4.1, RFC 6532). Pure, linear in the value."""
 
 import re
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from relay.frozen import dataclass
 
 _FOLD = r"\r\n(?=[ \t])"
 _CHAR = r"[^\x00\r\n\ud800-\udfff]"

@@ -1,9 +1,10 @@
 """Instructions of applications about one message: the statements of header fields, and their combination. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any, Literal, assert_never
 
+from relay.frozen import dataclass
 from relay.mail.trace_context import TRACEPARENT
 
 MAX_VALUE = 500

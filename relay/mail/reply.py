@@ -1,7 +1,8 @@
 """SMTP replies: code, enhanced status and text (RFC 5321 section 4.2, RFC 3463, RFC 2034)."""
 
 import re
-from dataclasses import dataclass
+
+from relay.frozen import dataclass
 
 _ENHANCED = re.compile(r"([245])\.(\d{1,3})\.(\d{1,3})(?:\s+|$)")
 

@@ -2,8 +2,9 @@
 
 import binascii
 from base64 import b64decode, b64encode
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from relay.frozen import dataclass
 from relay.mail.reply import Reply
 
 MECHANISMS = ("PLAIN", "LOGIN")

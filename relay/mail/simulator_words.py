@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Literal
 
+from relay.frozen import dataclass
 from relay.mail.canonical_address import domain_of
 from relay.mail.reply import Reply
 

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal, get_args
 
+from relay.frozen import dataclass
 from relay.mail.address import AddressError, parse_address, quote_dots, strip_route
 from relay.mail.reply import Reply
 from relay.mail.transaction import BodyKind, Envelope, Notify, Recipient

@@ -1,7 +1,8 @@
 """The trace that a mail or a request belongs to (W3C Trace Context). Pure."""
 
 import re
-from dataclasses import dataclass
+
+from relay.frozen import dataclass
 
 TRACEPARENT = "traceparent"
 """Name of the header field, of the metadata, and of the field of a line."""

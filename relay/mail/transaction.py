@@ -1,10 +1,10 @@
 """Values of an SMTP transaction: recipient, envelope, session, content."""
 
-from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 from typing import Literal
 
+from relay.frozen import dataclass
 from relay.mail.instructions import Statement
 
 BodyKind = Literal["7BIT", "8BITMIME"]

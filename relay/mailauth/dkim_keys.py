@@ -4,7 +4,7 @@ import base64
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Literal
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -19,6 +19,8 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
     load_pem_private_key,
 )
+
+from relay.frozen import dataclass
 
 Algorithm = Literal["rsa-sha256", "ed25519-sha256"]
 """The `a=` values in use. RFC 8301 forbids rsa-sha1."""

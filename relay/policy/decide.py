@@ -1,11 +1,12 @@
 """Decides about a submitted message: its refusal, or its policy, limits and earliest time. Pure."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from relay.config.sandbox import DeliverTo, strictest
 from relay.config.settings import Settings
 from relay.config.settings import Tracking as TrackingSettings
+from relay.frozen import dataclass
 from relay.limits.principal import flow_key, limits_for, principal_of
 from relay.limits.priority import Flow, Priority
 from relay.limits.window import Ledgers

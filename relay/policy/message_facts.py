@@ -1,8 +1,8 @@
 """Parses the fields of a header that decisions depend on. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
+from relay.frozen import dataclass
 from relay.mail.address_list import Unreadable
 from relay.mail.authors import AuthorError, Authors, addresses_in, parse_authors
 from relay.mail.control_headers import is_removed

@@ -1,13 +1,14 @@
 """Bounce policy: what a reply means for its entry, its lane and its address. Pure."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, assert_never
 
 from relay.dsn.bounce_rules import Rules
 from relay.dsn.classify import Classification, classify
 from relay.dsn.reply_parts import mask_reply
 from relay.dsn.transaction_addresses import UNKNOWN_ADDRESSES, TransactionAddresses
+from relay.frozen import dataclass
 from relay.mail.lane import is_provider
 from relay.mail.simulator_words import NO_SIMULATOR, Simulator
 from relay.queue.outcome import Deferred, Delivered, Outcome, Refused

@@ -2,9 +2,10 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import assert_never
 
+from relay.frozen import dataclass
 from relay.limits.ports import Slot
 from relay.limits.window import Ledgers
 from relay.mail.lane import BUILT_IN, lane_of

@@ -1,9 +1,10 @@
 """A queue entry: one recipient of one message, its state, and the table of state transitions."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import StrEnum
 from typing import Any, NamedTuple, assert_never
 
+from relay.frozen import dataclass
 from relay.limits.priority import Flow, Priority
 from relay.mail.reply import Reply
 from relay.mail.transaction import Notify, Recipient

@@ -1,12 +1,13 @@
 """A message in the queue, and the values in which it is enqueued, claimed and settled."""
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Literal, Protocol
 
 from relay.content_file import UnreadContent
 from relay.dsn.transaction_addresses import TransactionAddresses
 from relay.events.event import Event, Kind
+from relay.frozen import dataclass
 from relay.mail.canonical_address import canonical
 from relay.mail.lane import lane_of
 from relay.mail.transaction import Notify, Recipient, network_of

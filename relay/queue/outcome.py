@@ -1,8 +1,8 @@
 """Outcomes of an attempt to deliver to one recipient."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from relay.frozen import dataclass
 from relay.mail.reply import Reply
 
 Phase = Literal["", "connect", "ehlo", "starttls", "auth", "mail", "rcpt", "data"]

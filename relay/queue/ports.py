@@ -1,11 +1,11 @@
 """Protocols that the queue needs. `storage`, `delivery`, `render` and `app` implement them."""
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
 from typing import BinaryIO, Protocol
 
 from relay.content_file import Content
 from relay.events.ports import StoreError
+from relay.frozen import dataclass
 from relay.limits.priority import Flow
 from relay.queue.changes import Changed, EntryChange, ReportsOf
 from relay.queue.claim_limits import NO_HOLDERS, ClaimLimits, Holders

@@ -5,11 +5,12 @@ provider that has capacity. When none has, the entry waits for the provider that
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from relay.config.settings import Settings
 from relay.events.event import Kind
+from relay.frozen import dataclass
 from relay.limits.principal import limits_for, principal_of, provider_limits
 from relay.limits.window import Ledgers
 from relay.mail.lane import DIRECT, SIMULATOR, lane_of, split_lane

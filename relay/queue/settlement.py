@@ -1,10 +1,11 @@
 """Settling: turns the outcomes of an attempt into new entries, events and evidence. Pure."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, assert_never
 
 from relay.events.event import Event, Kind
+from relay.frozen import dataclass
 from relay.mail.canonical_address import canonical
 from relay.queue.bounce_policy import BouncePolicy, Classified, Disposition, disposition, event_fields
 from relay.queue.due_dsns import DsnSender, PendingDsn, due_dsns
@@ -82,7 +83,7 @@ def settle_minimal(
     Delivered entries are final, all others are deferred. It has no notification and no evidence. The next attempt gets
     the same refusal, and settles it.
     """
-    unclassified = [Classified(one.outcome) for one in classified]
+    unclassified = [one if one.meaning is None else Classified(one.outcome) for one in classified]
     entries = [
         move(entry, State.DELIVERED, **_tried(entry, one.outcome))
         if isinstance(one.outcome, Delivered)

@@ -12,12 +12,14 @@ sent over a second socket; so is its rendering.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
+from relay.compact_json import json_encoder
 from relay.domains.relay_keys import Keys
+from relay.frozen import dataclass
 from relay.mailauth.dkim_keys import SigningKey
 from relay.render.message import RenderedContent, RenderInput
 from relay.render.message_policy import MessagePolicy, tuple_of
@@ -212,7 +214,7 @@ def _refuse_constant(name: str) -> object:
     raise ValueError(f"{name} is no number")
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_encode = json_encoder()
 _decode = json.JSONDecoder(parse_constant=_refuse_constant).decode
 
 

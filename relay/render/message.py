@@ -4,10 +4,11 @@ Processes that have renderers need no more than this of rendering.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Self
 
 from relay.domains.relay_keys import Keys
+from relay.frozen import dataclass
 from relay.limits.priority import Flow
 from relay.mail.control_headers import is_removed
 from relay.mail.dialects.table import dialect_of

@@ -1,8 +1,9 @@
 """The policy of a message: decided at acceptance, stored in its row, applied at rendering."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Self
 
+from relay.frozen import dataclass
 from relay.mail.lane import DIRECT, SIMULATOR
 from relay.rewrite.options import ListUnsubscribe, Tracking
 

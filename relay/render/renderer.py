@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from relay.content_file import ContentFile, ContentWriter
 from relay.domains.relay_keys import Keys
+from relay.frozen import dataclass
 from relay.render.message import Rendering, RenderInput
 
 

@@ -3,9 +3,10 @@
 The result has the content and the counts of `message.rewrite`, or is None. `docs/compiled-code.md` describes changes.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
 
+from relay.frozen import dataclass
 from relay.rewrite.clipping import exceeds_limit_by_rewriting
 from relay.rewrite.eligibility import skip_message_reason, skip_part_reason, unsubscribe_values
 from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, base64_line, decode, encode_base64, has_long_line

@@ -2,10 +2,10 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
+from relay.frozen import dataclass
 from relay.mail.canonical_address import canonical_domain
 from relay.mail.domain_name import registrable
 from relay.rewrite.character_references import decode_attribute

@@ -1,7 +1,6 @@
 """Adds tracking to a message for one recipient: splices URLs and the pixel, and keeps every other byte."""
 
-from dataclasses import dataclass
-
+from relay.frozen import dataclass
 from relay.rewrite.clipping import Fitted, exceeds_limit_by_texts, fit
 from relay.rewrite.links import Reason
 from relay.rewrite.options import Tracking

@@ -2,8 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from relay.frozen import dataclass
 from relay.mail.headers import Field, body_start, fields, named
 from relay.mail.native import IS_COMPILED, native
 from relay.rewrite.mime_parameters import Parameterised, parse

@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from functools import lru_cache
 from types import MappingProxyType
 from urllib.parse import unquote
+
+from relay.frozen import dataclass
 
 _WHITE = re.compile(r"\s+")
 

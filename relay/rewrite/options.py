@@ -1,8 +1,8 @@
 """Tracking and List-Unsubscribe options, stored with the message at acceptance."""
 
-from dataclasses import dataclass
 from typing import Literal
 
+from relay.frozen import dataclass
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token, sign_token
 
 _ONE_CLICK = "List-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"

@@ -1,8 +1,8 @@
 """Finds and replaces the placeholders of unsubscribe links in the text parts of a message."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
+from relay.frozen import dataclass
 from relay.mail.headers import named
 from relay.rewrite.eligibility import skip_message_reason, skip_part_reason
 from relay.rewrite.encoding import BASE64, decode

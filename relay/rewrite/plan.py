@@ -2,10 +2,11 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from operator import itemgetter
 from typing import NamedTuple
 
+from relay.frozen import dataclass
 from relay.rewrite.eligibility import skip_message_reason, skip_part_reason, unsubscribe_values
 from relay.rewrite.html_tags import Tag, tags
 from relay.rewrite.links import FoundLink, Reason, Rules, classify_link, header_urls, links, rules

@@ -1,9 +1,10 @@
 """Text parts: decoded, readable as ASCII, and spliced in their own transfer encoding."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
+from relay.frozen import dataclass
 from relay.rewrite.eligibility import readable
 from relay.rewrite.encoding import (
     BASE64,

@@ -4,12 +4,13 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import lru_cache
 from hashlib import blake2b
 from hmac import compare_digest
 
+from relay.frozen import dataclass
 from relay.mail.canonical_address import canonical
 from relay.rewrite.token_parts import COMPRESSED, MAC, TAG, TO_URL, head_octets, read_parts, url_token_parts
 from relay.rewrite.url_compression import compress, decompress

@@ -1,9 +1,10 @@
 """Writes to the queue: enqueue, settle, operator changes."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from relay.events.event import Event
+from relay.frozen import dataclass
 from relay.queue.changes import Changed, EntryChange
 from relay.queue.entry import Entry, State, StateError
 from relay.queue.message import Message, NewMessage, Settlement

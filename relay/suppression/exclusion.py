@@ -1,9 +1,10 @@
 """Exclusion of recipients from a message, by the suppression list and the unsubscribe list."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from relay.config.senders import Exclusions
+from relay.frozen import dataclass
 from relay.suppression.ports import SuppressionStore, UnsubscribeStore
 from relay.suppression.unsubscribes import Subscription, Unsubscribe, excludes
 

@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from typing import Any, NoReturn
 
+from relay.frozen import dataclass
 from relay.mail.address import is_address
 from relay.mail.canonical_address import canonical
 from relay.mail.dialects.json_fields import parse_json_object

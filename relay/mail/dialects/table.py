@@ -1,8 +1,9 @@
 """All dialects, and the statements of a message in them. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
+from relay.frozen import dataclass
 from relay.mail.control_headers import IDEMPOTENCY_KEYS, read_control_headers
 from relay.mail.dialects import (
     generic,
