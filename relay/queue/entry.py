@@ -1,10 +1,9 @@
 """A queue entry: one recipient of one message, its state, and the table of state transitions."""
 
-from dataclasses import replace
 from enum import StrEnum
 from typing import Any, NamedTuple, assert_never
 
-from relay.frozen import dataclass
+from relay.frozen import dataclass, replace
 from relay.limits.priority import Flow, Priority
 from relay.mail.reply import Reply
 from relay.mail.transaction import Notify, Recipient

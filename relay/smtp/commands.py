@@ -3,8 +3,7 @@
 The listener's `MessageHandler` decides whether a client may send and to which recipients.
 """
 
-from dataclasses import replace
-
+from relay.frozen import replace
 from relay.mail.reply import Reply
 from relay.mail.sasl import MECHANISMS
 from relay.mail.smtp_command import parse_helo, parse_mail, parse_rcpt

@@ -1,11 +1,11 @@
 """Builds an accepted message: its row with the frozen policy, an entry per recipient, and their events. Pure."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from math import inf
 
 from relay.config.settings import Settings
 from relay.events.event import Event, Kind
+from relay.frozen import replace
 from relay.limits.priority import Flow
 from relay.mail.canonical_address import canonical
 from relay.mail.lane import lane_of

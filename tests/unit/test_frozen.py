@@ -3,9 +3,14 @@
 import copy
 import dataclasses
 import pickle
+from typing import Any
 
-from relay.frozen import dataclass
+import pytest
+
+from relay.frozen import dataclass, replace
 from relay.mail.reply import Reply
+from relay.queue.entry import Entry, State
+from relay.render.message_policy import MessagePolicy
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,20 @@ def test_keys_are_compared_by_identity() -> None:
     one, other = Key(1), Key(1)
     assert one != other
     assert len({one, other}) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "changes"),
+    [
+        (MessagePolicy(domain="x.test", copies=(1,)), {"identity": "a@x.test", "added_fields": b"A: b\r\n"}),
+        (Entry("0A", 0, "u@x.test", "mx:x.test", 0.0, 1.0, 0.0, notify=("NEVER",)), {"state": State.ACTIVE}),
+        (Reply(250, "", "ok"), {}),
+    ],
+)
+def test_replace_does_what_that_of_dataclasses_does(value: Any, changes: dict[str, Any]) -> None:
+    assert replace(value, **changes) == dataclasses.replace(value, **changes)
+    with pytest.raises((KeyError, TypeError)):
+        replace(value, unknown=1)
 
 
 def test_copies_are_equal() -> None:
