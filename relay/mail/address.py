@@ -63,7 +63,7 @@ def parse_address(text: str) -> Address:
     Quoted local parts and address literals are allowed, source routes are not (see `strip_route`).
     """
     local, at, domain = text.rpartition("@")
-    if _NOT_UTF8.search(text):
+    if not text.isascii() and _NOT_UTF8.search(text):
         raise AddressError("the address is not UTF-8")
     if not at:
         raise AddressError("no @ in the address")
@@ -73,13 +73,19 @@ def parse_address(text: str) -> Address:
     if not (DOMAIN.fullmatch(to_ascii(domain) or "") or LITERAL.fullmatch(domain)):
         raise AddressError("the part after the @ is not a domain name")
 
+    octets = len(text.encode())
+    if octets > MAX_LOCAL_PART:
+        _check_lengths(local, domain, octets)
+    return Address(local, domain.lower())
+
+
+def _check_lengths(local: str, domain: str, octets: int) -> None:
     if len(local.encode()) > MAX_LOCAL_PART:
         raise AddressError(f"the part before the @ is longer than {MAX_LOCAL_PART} octets")
     if len(domain.encode()) > MAX_DOMAIN:
         raise AddressError(f"the domain is longer than {MAX_DOMAIN} octets")
-    if len(text.encode()) > MAX_PATH - 2:
+    if octets > MAX_PATH - 2:
         raise AddressError(f"the address is longer than {MAX_PATH} octets")
-    return Address(local, domain.lower())
 
 
 def quote_dots(text: str) -> str:

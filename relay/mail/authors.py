@@ -26,15 +26,15 @@ class Authors:
 
 def parse_authors(content: bytes, found: Sequence[Field]) -> Authors:
     """Parse the fields; raise AuthorError unless there is exactly one From with an address and every field is valid."""
-    ours = [one for one in found if one.name == b"from" or one.name in _AGENTS]
-    from_fields = list(named(ours, b"from"))
+    from_fields = [one for one in found if one.name == b"from"]
+    agent_fields = [one for one in found if one.name in _AGENTS]
     if len(from_fields) != 1:
         raise AuthorError(f"The message has {len(from_fields) or 'no'} From fields; it needs exactly one")
-    if sum([one.end - one.value_start for one in ours]) > MAX_LIST:
+    if sum([one.end - one.value_start for one in (*from_fields, *agent_fields)]) > MAX_LIST:
         raise AuthorError(f"From, Sender and Resent- fields have more than {MAX_LIST} octets")
 
     senders = _parse(content, from_fields[0], "From")
-    agents = [_parse(content, one, _AGENTS[one.name]) for one in ours if one.name in _AGENTS]
+    agents = [_parse(content, one, _AGENTS[one.name]) for one in agent_fields]
     return Authors(senders, tuple(chain.from_iterable(agents)))
 
 
@@ -79,4 +79,4 @@ def _parse(content: bytes, field: Field, name: str) -> tuple[str, ...]:
 
 def _mailboxes(content: bytes, field: Field) -> tuple[str, ...] | Unreadable:
     parsed = parse_address_list(field.value(content).decode("utf-8", "surrogateescape"))
-    return parsed if isinstance(parsed, Unreadable) else tuple(one.address for one in parsed)
+    return parsed if isinstance(parsed, Unreadable) else tuple([one.address for one in parsed])

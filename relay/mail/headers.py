@@ -38,7 +38,9 @@ _field = partial(tuple.__new__, Field)
 
 def unfold(value: bytes) -> bytes:
     """Remove folds (RFC 5322 section 2.2.3) and surrounding white space."""
-    return _FOLD.sub(b"", value).strip()
+    if b"\n " in value or b"\n\t" in value:
+        value = _FOLD.sub(b"", value)
+    return value.strip()
 
 
 def body_start(content: bytes, start: int = 0, end: int | None = None) -> int:

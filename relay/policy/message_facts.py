@@ -9,7 +9,7 @@ from relay.mail.control_headers import is_removed
 from relay.mail.dialects.field_values import NO_CONTEXT, DialectContext
 from relay.mail.dialects.table import ALL_RULES, DialectRules, read_instructions
 from relay.mail.header_lines import LINE_LIMIT, line_fault, stray_line
-from relay.mail.headers import Field, fields, first_text, named
+from relay.mail.headers import Field, fields, named
 from relay.mail.instructions import Instructions, Statement
 from relay.mail.received import relay_hosts
 
@@ -78,12 +78,13 @@ def parse_facts(
     except AuthorError as error:
         author_fault = str(error)
 
-    names = frozenset([one.name for one in found])
+    first = {one.name: one for one in reversed(found)}
+    names = first.keys()
     received = [one for one in found if one.name == b"received"]
     return MessageFacts(
         senders=authors.senders,
-        message_id=first_text(content, found, b"message-id"),
-        subject=first_text(content, found, b"subject")[:200],
+        message_id=_text(content, first.get(b"message-id")),
+        subject=_text(content, first.get(b"subject"))[:200],
         has_date=b"date" in names,
         hops=len(received),
         relays=relay_hosts(content, received),
@@ -96,6 +97,10 @@ def parse_facts(
         is_bulk=not _BULK_FIELDS.isdisjoint(names) and is_bulk(content, found),
         keeps_list_fields=not _KEEPING.isdisjoint(names),
     )
+
+
+def _text(content: bytes, field: Field | None) -> str:
+    return "" if field is None else field.value(content).decode("utf-8", "replace")
 
 
 def is_bulk(content: bytes, found: Sequence[Field]) -> bool:

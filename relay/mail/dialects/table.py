@@ -5,6 +5,7 @@ from dataclasses import field, replace
 
 from relay.frozen import dataclass
 from relay.mail.control_headers import IDEMPOTENCY_KEYS, read_control_headers
+from relay.mail.control_headers import PREFIX as CONTROL_PREFIX
 from relay.mail.dialects import (
     generic,
     mailgun,
@@ -61,12 +62,14 @@ _METADATA = tuple(_PREFIXES)
 _TRACE_FIELD = TRACEPARENT.encode()
 
 _PREFIX = b"x-"
-"""Beginning of the names of all fields of dialects, and of almost all others that are read here."""
-
-_WITHOUT_PREFIX = frozenset({_TRACE_FIELD, *(name for name in IDEMPOTENCY_KEYS if not name.startswith(_PREFIX))})
-"""Names of the others."""
+"""Beginning of the names of all fields of dialects."""
 
 _OWNER = {name.encode(): dialect for dialect, readers in _READERS.items() for name in readers}
+
+_READ = frozenset({*_OWNER, *IDEMPOTENCY_KEYS, _TRACE_FIELD})
+"""Names of fields that are read, beside those with a beginning below and those of the configuration."""
+
+_READ_BEGINNINGS = (CONTROL_PREFIX, *_METADATA)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +108,7 @@ def read_instructions(
     Raises InstructionError for a field to refuse.
     """
     own = rules.metadata_fields
-    read = [one for one in found if one.name[:2] == _PREFIX or one.name in _WITHOUT_PREFIX or (own and one.name in own)]
+    read = [one for one in found if one.name in _READ or one.name in own or one.name.startswith(_READ_BEGINNINGS)]
     if not read and not given:
         return NO_INSTRUCTIONS
     statements = [*given, *read_statements(content, read, rules, context)]
