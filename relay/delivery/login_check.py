@@ -50,7 +50,7 @@ async def check_login(
     if provider.oauth is not None and tokens is None:
         text = "it logs in by OAuth2, and its tokens are those of the running relay"
         return LoginAnswer(provider.name, server, "unknown", text)
-    only = settings.model_copy(update={"providers": (provider,)})
+    only = settings.replaced({"providers": (provider,)})
     hops = NextHopResolver(only, resolver, TlsContexts())
     found = await hops.endpoints(Upstream(provider.name))
     if isinstance(found, Deferred | Refused):

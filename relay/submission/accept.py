@@ -5,7 +5,7 @@ A message answered with 250 is on disk. Any other reply leaves nothing stored.
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from relay.clock import Clock
@@ -18,10 +18,11 @@ from relay.mail.instructions import InstructionError
 from relay.mail.lane import SIMULATOR
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
-from relay.policy.decide import Acceptance, Rejection, decide, exclusion_scope
+from relay.policy.decide import Acceptance, Rejection, exclusion_scope
 from relay.policy.dialect_rules import dialect_context, dialect_rules
 from relay.policy.message_facts import MessageFacts, parse_facts
 from relay.policy.refusals import is_own_sender, refuse_relaying, refuse_sender, refuse_unverified
+from relay.policy.usual_decisions import UsualDecisions
 from relay.queue.message import Message, NewMessage, Origin, SubmissionKey
 from relay.queue.pause import Pause
 from relay.queue.ports import RepeatedError
@@ -56,6 +57,7 @@ class SubmissionHandler:
     origin: Origin = ""
     """What marks its messages as mail of the relay itself."""
     spam: SpamFilter | None = None
+    decisions: UsualDecisions = field(default_factory=UsualDecisions)
     submissions: Submissions | None = None
     """The submissions with an idempotency key; None ignores such keys."""
 
@@ -85,7 +87,7 @@ class SubmissionHandler:
         With an idempotency key that was used for the same message, nothing is queued.
         """
         settings, now = self.settings(), self.clock()
-        decided = await _decide_off_loop(settings, transaction, now)
+        decided = await self._decide_off_loop(settings, transaction, now)
         if isinstance(decided, Reply):
             return decided
 
@@ -107,6 +109,29 @@ class SubmissionHandler:
                 return await self._accept(transaction, facts, decision, now, key)
             except RepeatedError:  # Another node stored it meanwhile.
                 return await self.submissions.earlier(key) or UNDER_WAY
+
+    async def _decide_off_loop(
+        self, settings: Settings, transaction: Transaction, now: float
+    ) -> tuple[MessageFacts, Acceptance] | Reply:
+        """Decide about the message; in a thread if its header is large: reading it would delay other clients."""
+        content = transaction.content
+        if body_start(content, 0, min(len(content), LARGE_HEADER + 1)) <= LARGE_HEADER:
+            return self._decide(settings, transaction, now)
+        return await asyncio.to_thread(self._decide, settings, transaction, now)
+
+    def _decide(
+        self, settings: Settings, transaction: Transaction, now: float
+    ) -> tuple[MessageFacts, Acceptance] | Reply:
+        """Return the facts of the message and the decisions about it, or its refusal."""
+        session, envelope, content = transaction.session, transaction.envelope, transaction.content
+        rules = dialect_rules(settings, session.credential)
+        try:
+            context = dialect_context(settings, session, envelope, content, now)
+            facts = parse_facts(content, rules, context, transaction.instructions)
+        except InstructionError as error:
+            return Reply(554, "5.6.0", str(error))
+        decided = self.decisions.decide(settings, session, envelope, facts, now)
+        return decided.reply if isinstance(decided, Rejection) else (facts, decided)
 
     async def _accept(
         self,
@@ -224,29 +249,6 @@ def refuse_paused(pause: Pause | None) -> Reply | None:
         return None
     what = f"<{pause.identity}> is paused: {pause.why}"
     return Reply(451, "4.7.1", f"{what}; an operator must resume it: relay identity resume {pause.identity}")
-
-
-async def _decide_off_loop(
-    settings: Settings, transaction: Transaction, now: float
-) -> tuple[MessageFacts, Acceptance] | Reply:
-    """Decide about the message; in a thread if its header is large, because reading it would delay other clients."""
-    content = transaction.content
-    if body_start(content, 0, min(len(content), LARGE_HEADER + 1)) <= LARGE_HEADER:
-        return _decide(settings, transaction, now)
-    return await asyncio.to_thread(_decide, settings, transaction, now)
-
-
-def _decide(settings: Settings, transaction: Transaction, now: float) -> tuple[MessageFacts, Acceptance] | Reply:
-    """Return the facts of the message and the decisions about it, or its refusal."""
-    session, envelope, content = transaction.session, transaction.envelope, transaction.content
-    rules = dialect_rules(settings, session.credential)
-    try:
-        context = dialect_context(settings, session, envelope, content, now)
-        facts = parse_facts(content, rules, context, transaction.instructions)
-    except InstructionError as error:
-        return Reply(554, "5.6.0", str(error))
-    decided = decide(settings, session, envelope, facts, now)
-    return decided.reply if isinstance(decided, Rejection) else (facts, decided)
 
 
 def _excluded_by_content(

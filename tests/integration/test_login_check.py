@@ -19,7 +19,9 @@ LOGIN: dict[str, Any] = {"username": "acme", "password": "hunter2-hunter2"}
 async def answer_of(port: int, resolver: Resolver | None = None, **more: Any) -> LoginAnswer:
     values = {"name": "news", "host": "127.0.0.1", "port": port, "tls": "none", **more}
     settings = Settings.model_validate({"server": {"hostname": "relay.test"}, "provider": [values]})
-    empty = settings.model_copy(update={"providers": ()})
+    assert settings.provider("news") is settings.providers[0]
+    empty = settings.replaced({"providers": ()})
+    assert empty.provider("news") is None
     return await check_login(settings.providers[0], empty, resolver or Resolver([("127.0.0.1", 9)]))
 
 
