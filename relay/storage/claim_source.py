@@ -29,16 +29,20 @@ class ClaimSource:
         self.raw = raw
         self.lease = lease
         self._unreadable = unreadable
+        self._taken: list[Row] = []
+        """Entries whose lease is not written yet."""
 
     def prefetch(self, wanted: Mapping[LaneFlow, int], octets: int) -> None:
         """Announce the next calls: the number of entries by flow, and the octets left for contents."""
 
     def first(self, flow: LaneFlow, most: int) -> list[Row]:
         """Return at most `most` waiting entries of the flow, in order of due time."""
+        self._write_leases()
         return self.raw.execute(DUE, (*flow, most)).fetchall()
 
     def same_message(self, queue_id: str, lane: str, now: float) -> list[Row]:
         """Return the due entries of a message in a lane, at most one transaction's recipients."""
+        self._write_leases()
         return self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
 
     def content(self, queue_id: str, most: int) -> Row | None:
@@ -47,7 +51,13 @@ class ClaimSource:
 
     def take(self, rows: Sequence[Row]) -> None:
         """Lease these entries, at the latest in `finish`."""
-        self.raw.executemany(LEASE, [(self.lease, row[0], row[1]) for row in rows])
+        self._taken += rows
 
     def finish(self) -> None:
         """Complete the claim: nothing more is taken."""
+        self._write_leases()
+
+    def _write_leases(self) -> None:
+        if self._taken:
+            self.raw.executemany(LEASE, [(self.lease, row[0], row[1]) for row in self._taken])
+            self._taken = []

@@ -69,11 +69,19 @@ class StoreDatabase:
         """Write new mail of that many octets, which requires free space beyond the reserve."""
 
         def checked(raw: Connection) -> T:
-            self._space.check(size)
+            self.check_space(size)
             return operation(raw)
 
+        return await self.write_checked_mail(checked, size)
+
+    def check_space(self, size: int) -> None:
+        """Raise StoreError when mail of that size does not fit. Called in the transaction that writes it."""
+        self._space.check(size)
+
+    async def write_checked_mail(self, operation: Operation[T], size: int) -> T:
+        """Write new mail of that many octets by an operation that calls `check_space`."""
         try:
-            return await self._writer.run(checked, size)
+            return await self._writer.run(operation, size)
         except StoreError as error:
             if error.full:
                 self._space.refused(size)

@@ -5,6 +5,8 @@ every page they touch. When an operation raises, the batch is rolled back and ru
 that the operation fails alone. A batch that the server ended as the victim of a deadlock runs again too. Operations
 therefore must be repeatable after a rollback.
 
+Operations of a group (`storage.grouped`) run together at first, and each by itself the second time.
+
 Operations submitted during a transaction form the next one. When transactions follow each other closely, the next one
 waits briefly for more operations: each costs a flush and two thread switches, whatever its size.
 """
@@ -17,6 +19,7 @@ from typing import Any, TypeVar
 
 from relay.events.ports import StoreError
 from relay.storage.database import DbSession, DriverConnection, Operation
+from relay.storage.grouped import run_all
 
 T = TypeVar("T")
 
@@ -86,7 +89,7 @@ class Writer:
         return result
 
     def submit(self, operation: Operation[T], cost: int = 0) -> asyncio.Future[T]:
-        """Submit without waiting. Operations take effect in the order of submission."""
+        """Submit without waiting. Operations take effect in the order of submission, a group with its first one."""
         if self._closed:
             raise StoreError("the store is closed")
         if cost and (len(self._waiting) >= MAX_WAITING or self._waiting_bytes + cost > MAX_WAITING_BYTES > cost):
@@ -179,7 +182,7 @@ class Writer:
         try:
             with self._link.together(session) as connection:
                 connection.execute(self._link.begin)
-                results = [operation(connection) for operation in operations]
+                results = run_all(connection, operations)
                 connection.execute("COMMIT")
         except Exception as error:
             self._roll_back(session)

@@ -138,6 +138,30 @@ async def test_a_final_entry_cannot_be_settled_again(store: Store) -> None:
     }
 
 
+async def test_settlements_at_once_get_their_own_results(store: Store) -> None:
+    for queue_id in ("A", "B", "C", "D"):
+        await store.queue.enqueue(accepted(queue_id))
+    first, second, third, fourth = await claim(store)
+    await store.queue.apply([settle(first, State.DELIVERED, NOW)])
+    pair = [settle(third, State.DELIVERED, NOW), settle(fourth, State.WAITING, NOW, due=NOW + 60)]
+    results = await asyncio.gather(
+        store.queue.apply([settle(second, State.BOUNCED, NOW)]),
+        store.queue.apply([]),
+        store.queue.apply([settle(first, State.BOUNCED, NOW)]),
+        store.queue.apply(pair),
+        return_exceptions=True,
+    )
+    written = [one if isinstance(one, BaseException) else [kept.entries for kept in one] for one in results]
+    assert isinstance(written.pop(2), StateError)
+    assert written == [[settle(second, State.BOUNCED, NOW).entries], [], [one.entries for one in pair]]
+    assert {one.queue_id: one.state for _, one in await store.queue.entries(EntryQuery())} == {
+        "A": State.DELIVERED,
+        "B": State.BOUNCED,
+        "C": State.DELIVERED,
+        "D": State.WAITING,
+    }
+
+
 async def test_a_report_comes_with_the_settlement_or_not_at_all(store: Store) -> None:
     await store.queue.enqueue(accepted("A"))
     await store.queue.enqueue(accepted("TAKEN", due=NOW + 1e6))

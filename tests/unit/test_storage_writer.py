@@ -4,7 +4,7 @@ import asyncio
 import resource
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,7 +13,8 @@ import pytest
 
 from relay.events.ports import RejectedError, StoreError
 from relay.storage import writer as writing
-from relay.storage.database import Connection
+from relay.storage.database import Connection, Operation
+from relay.storage.grouped import Grouped
 from relay.storage.sqlite.connection import SqliteLink, connect_writer, in_thread
 from relay.storage.sqlite.schema import prepare
 from relay.storage.writer import Writer
@@ -119,6 +120,59 @@ async def test_a_failing_operation_fails_alone(bench: Bench) -> None:
     assert [type(result) for result in results] == [str, KeyError, RejectedError, RejectedError, str]
     assert await bench.values() == ["a", "b"]
     assert bench.rollbacks
+
+
+class Putting:
+    """Puts values in groups, and remembers which came together."""
+
+    def __init__(self) -> None:
+        self.together: list[list[str]] = []
+
+    def run(self, raw: Connection, values: Sequence[str]) -> list[str]:
+        self.together.append(list(values))
+        raw.executemany("INSERT INTO t VALUES (?)", [(value,) for value in values])
+        return [f"{value} is put" for value in values]
+
+    def put(self, value: str) -> Grouped[str, str]:
+        return Grouped(self.run, value)
+
+
+async def test_a_group_runs_once_in_place_of_its_first_operation(bench: Bench) -> None:
+    gate, one, other, seen = Gate(), Putting(), Putting(), list[object]()
+    first = await gate.passed_by(bench.writer)
+
+    def look(raw: Connection) -> None:
+        seen.extend(value for (value,) in raw.execute("SELECT value FROM t ORDER BY value"))
+
+    operations: list[Operation[object]] = [
+        put("p"),
+        one.put("a"),
+        other.put("x"),
+        look,
+        one.put("b"),
+        put("q"),
+        one.put("c"),
+    ]
+    waiting = [bench.writer.submit(operation) for operation in operations]
+    gate.opened.set()
+    await first
+    assert await asyncio.gather(*waiting) == ["p", "a is put", "x is put", None, "b is put", "q", "c is put"]
+    assert (one.together, other.together) == ([["a", "b", "c"]], [["x"]])
+    assert seen == ["a", "b", "c", "p", "x"]
+    assert not bench.rollbacks
+
+
+async def test_an_operation_of_a_group_fails_alone(bench: Bench) -> None:
+    gate, group = Gate(), Putting()
+    first = await gate.passed_by(bench.writer)
+    waiting = [bench.writer.submit(group.put(value)) for value in ("a", "b", "a", "c")]
+    gate.opened.set()
+    await first
+    results = await asyncio.gather(*waiting, return_exceptions=True)
+    assert results[:2] + results[3:] == ["a is put", "b is put", "c is put"]
+    assert isinstance(results[2], StoreError)
+    assert group.together == [["a", "b", "a", "c"], ["a"], ["b"], ["a"], ["c"]]
+    assert await bench.values() == ["a", "b", "c"]
 
 
 async def test_a_full_disk_fails_the_batch_and_passes(bench: Bench) -> None:

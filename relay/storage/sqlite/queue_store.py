@@ -4,6 +4,7 @@ import asyncio
 import uuid
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import islice
 
 from relay.events.ports import StoreError
 from relay.queue.claim_limits import ClaimLimits
@@ -11,7 +12,9 @@ from relay.queue.entry import Entry
 from relay.queue.message import ClaimedBatch, NewMessage, Settlement
 from relay.storage import claim, purge, queue_writes
 from relay.storage.claim_source import ClaimSource
+from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
+from relay.storage.grouped import Grouped
 from relay.storage.integrity import leaving_out
 from relay.storage.message_queries import EntryKey
 from relay.storage.operations import StoreDatabase
@@ -42,14 +45,20 @@ class SqliteQueueStore(BaseQueueStore):
     async def enqueue(self, accepted: NewMessage) -> bool:
         """Store message, content, entries and events in one transaction; lease the active entries. Always True."""
         leased = active_entries(accepted)
-        leases = queue_writes.NewLeases({accepted.message.queue_id: (self.boot,)} if leased else {})
         try:
-            await self._database.write_mail(queue_writes.enqueue(self._lanes, [accepted], leases), size_of(accepted))
+            await self._database.write_checked_mail(Grouped(self._insert, accepted), size_of(accepted))
         except BaseException:
             # The transaction may have been committed all the same.
             self._release(leased)
             raise
         return True
+
+    def _insert(self, raw: Connection, accepted: Sequence[NewMessage]) -> Sequence[None]:
+        for one in accepted:
+            self._database.check_space(size_of(one))
+        leases = {one.message.queue_id: (self.boot,) for one in accepted}
+        queue_writes.insert(raw, self._lanes, accepted, queue_writes.NewLeases(leases))
+        return [None] * len(accepted)
 
     async def recover(self, now: float, longest_wait: float) -> int:
         """Void the leases of earlier processes and clamp waits; return how many leases were voided."""
@@ -88,7 +97,11 @@ class SqliteQueueStore(BaseQueueStore):
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Write entries, events and reports in one transaction; StateError when an entry is final or unknown."""
         self._suppressions.expect(evidence for one in settlements for evidence in one.evidence)
-        return await self._database.write(queue_writes.apply(self._lanes, settlements))
+        return await self._database.write(Grouped(self._settle, settlements))
+
+    def _settle(self, raw: Connection, together: Sequence[Sequence[Settlement]]) -> Sequence[Sequence[Settlement]]:
+        written = iter(queue_writes.apply(self._lanes, [one for some in together for one in some])(raw))
+        return [list(islice(written, len(some))) for some in together]
 
     async def _purge_events(self, before: float) -> None:
         """Delete old events of unknown messages."""
