@@ -94,9 +94,8 @@ _ENTRY_TYPES = _types(
 
 def _typed(row: Row, types: tuple[Any, ...]) -> Row:
     """Return the row. Raises TypeError for a value of another type: SQLite enforces no types."""
-    for value, kind in zip(row, types, strict=False):
-        if not isinstance(value, kind):
-            raise TypeError(f"a value of type {type(value).__name__}")
+    if not all(map(isinstance, row, types)):
+        raise TypeError("a value of another type")
     return row
 
 

@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import fields
 from functools import lru_cache
+from operator import attrgetter
+from typing import Any
 
 from relay.compact_json import json_encoder
 from relay.log.encoded_fields import EncodedFields
@@ -20,6 +22,10 @@ _ASKED = (
 """Fields of a policy that few messages set."""
 
 _PLAIN_MAIL = MessagePolicy()
+
+_ENCODED_FIELDS = tuple(field.name for field in fields(MessagePolicy) if field.name != "added_fields")
+
+_ENCODED_VALUES = attrgetter(*_ENCODED_FIELDS)
 
 _TRACKING_FIELDS = tuple(field.name for field in fields(Tracking))
 
@@ -63,9 +69,14 @@ def decode_reply(text: str | None) -> Reply | None:
     return None if text is None else Reply(*json.loads(text))
 
 
-@lru_cache(maxsize=1024)
 def encode_policy(policy: MessagePolicy) -> str:
     """Encode a policy as a JSON object, without `added_fields`, which differ in every message."""
+    return _encoded_policy(_ENCODED_VALUES(policy))
+
+
+@lru_cache(maxsize=1024)
+def _encoded_policy(values: tuple[Any, ...]) -> str:
+    policy = MessagePolicy(**dict(zip(_ENCODED_FIELDS, values, strict=True)))
     value: dict[str, object] = {
         "domain": policy.domain,
         "identity": policy.identity,
@@ -99,17 +110,21 @@ def encode_policy(policy: MessagePolicy) -> str:
     return _encode(value)
 
 
-@lru_cache(maxsize=1024)
 def decode_policy(text: str) -> MessagePolicy:
     """The inverse of `encode_policy`. Options of a newer version are ignored, missing ones get their default.
 
     Earlier versions did not record `send_at`. Raises ValueError if `sandbox` cannot be read: such mail must not leave.
     """
+    return MessagePolicy(**_decoded_policy(text))
+
+
+@lru_cache(maxsize=1024)
+def _decoded_policy(text: str) -> Mapping[str, Any]:
     value = json.loads(text)
     if value.get("sandbox", True) is not True:
         raise ValueError(f"sandbox of a message is {value['sandbox']!r}, neither true nor absent")
     tracking, offered = value.get("tracking"), value.get("list_unsubscribe")
-    return MessagePolicy(
+    return dict(
         domain=value["domain"],
         identity=value["identity"],
         tracking=None if tracking is None else _tracking(tracking),
@@ -137,12 +152,12 @@ def _asked(policy: MessagePolicy) -> dict[str, object]:
 
 def split_policy(policy: MessagePolicy) -> tuple[str, bytes]:
     """Return the two columns of a policy: its JSON and its `added_fields`."""
-    return encode_policy(replace(policy, added_fields=b"")), policy.added_fields
+    return encode_policy(policy), policy.added_fields
 
 
 def join_policy(text: str, added_fields: bytes) -> MessagePolicy:
     """The inverse of `split_policy`."""
-    return replace(decode_policy(text), added_fields=added_fields)
+    return MessagePolicy(added_fields=added_fields, **_decoded_policy(text))
 
 
 def _tracking(value: Mapping[str, object]) -> Tracking:
