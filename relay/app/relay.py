@@ -156,15 +156,9 @@ class App:
         self._listening = True
 
         build = await asyncio.to_thread(_services_builder)
+        exposition = self.observer.metrics.exposition
         self._services = services = build(
-            self,
-            context,
-            mail,
-            sink,
-            sockets,
-            stack=services_stack,
-            node=self._node,
-            exposition=self.observer.metrics.exposition,
+            self, context, mail, sink, sockets, stack=services_stack, node=self._node, exposition=exposition
         )
         for fault in services.native_faults:
             self.log("server.stale_code", reason=fault)

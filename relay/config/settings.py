@@ -18,16 +18,7 @@ from relay.config.console import Console
 from relay.config.credentials import Cost, Credential, Scope, most_hashes
 from relay.config.sandbox import DeliverTo, SimulatorSettings, strictest
 from relay.config.secret_hash import SecretHash
-from relay.config.senders import (
-    Defaults,
-    Dkim,
-    Domain,
-    Exclusions,
-    Identity,
-    Senders,
-    Tracking,
-    Verification,
-)
+from relay.config.senders import Defaults, Dkim, Domain, Exclusions, Identity, Senders, Tracking, Verification
 from relay.config.server import (
     SQLITE,
     Admin,

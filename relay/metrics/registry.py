@@ -44,14 +44,7 @@ class Metrics:
         self.engagement = self._counter("engagement_total", "Opens and clicks by verdict", "kind", "verdict")
         self.events_folded = self._counter("events_folded_total", "Opens and clicks that were counted in another event")
         self.events_shed = self._counter("events_shed_total", "Opens and clicks not kept: disk space is short")
-        self.refused = self._counter("refused_total", "SMTP transactions refused, by reply code", "code")
-        self.smtp_connections = self._gauge("smtp_connections", "Open connections to a listener", "listener")
-        accepted = CountCollector(
-            "relay_smtp_accepted", "Messages accepted by a listener", ("listener",), self.registry
-        )
-        octets = CountCollector("relay_smtp_bytes", "Octets of the messages accepted", ("listener",), self.registry)
-        self.smtp_accepted, self.smtp_bytes = accepted.counts, octets.counts
-        self.auth_failures = self._counter("auth_failures_total", "Failed logins at a listener", "listener")
+        self._add_smtp()
         self.spam_checks = self._counter(
             "spam_checks_total", "Messages given to the spam filter, by result: ham, spam, later, unchecked", "result"
         )
@@ -78,6 +71,17 @@ class Metrics:
         for collector in (self._queue, self._sites, self._domains, self._limits, requests):
             self.registry.register(collector)
         self._add_process()
+
+    def _add_smtp(self) -> None:
+        """Add the figures of the listeners of mail."""
+        self.refused = self._counter("refused_total", "SMTP transactions refused, by reply code", "code")
+        self.smtp_connections = self._gauge("smtp_connections", "Open connections to a listener", "listener")
+        accepted = CountCollector(
+            "relay_smtp_accepted", "Messages accepted by a listener", ("listener",), self.registry
+        )
+        octets = CountCollector("relay_smtp_bytes", "Octets of the messages accepted", ("listener",), self.registry)
+        self.smtp_accepted, self.smtp_bytes = accepted.counts, octets.counts
+        self.auth_failures = self._counter("auth_failures_total", "Failed logins at a listener", "listener")
 
     def _add_store(self) -> None:
         """Add the figures of store and disk."""

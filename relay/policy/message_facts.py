@@ -72,12 +72,7 @@ def parse_facts(
     if body_at:
         found = [one for one in found if one.start < body_at]
 
-    authors, author_fault = Authors((), ()), ""
-    try:
-        authors = parse_authors(content, found)
-    except AuthorError as error:
-        author_fault = str(error)
-
+    authors, author_fault = _authors(content, found)
     first = {one.name: one for one in reversed(found)}
     names = first.keys()
     received = [one for one in found if one.name == b"received"]
@@ -97,6 +92,14 @@ def parse_facts(
         is_bulk=not _BULK_FIELDS.isdisjoint(names) and is_bulk(content, found),
         keeps_list_fields=not _KEEPING.isdisjoint(names),
     )
+
+
+def _authors(content: bytes, found: Sequence[Field]) -> tuple[Authors, str]:
+    """Return the authors, and why they are not certain, "" if they are."""
+    try:
+        return parse_authors(content, found), ""
+    except AuthorError as error:
+        return Authors((), ()), str(error)
 
 
 def _text(content: bytes, field: Field | None) -> str:

@@ -32,7 +32,7 @@ from relay.submission.idempotency import LARGE, UNDER_WAY, Repeated, Submissions
 from relay.submission.reserve import reserve_slots, waiting_for_probation
 from relay.submission.sandbox import always_suppressed, simulate
 from relay.submission.spam import SpamFilter, SpamResult, Unchecked, refuse_for_now, spam_request
-from relay.suppression.exclusion import Excluded, Exclusion
+from relay.suppression.exclusion import Excluded, Exclusion, ExclusionScope
 
 LARGE_HEADER = 4 * 1024
 """Octets. A larger header is read in a thread."""
@@ -204,11 +204,7 @@ class SubmissionHandler:
         addresses = [*(one.address for one in recipients), *decision.bcc]
         found = _excluded_by_content(checked, decision, addresses)
         if found is None:
-            words, is_sandbox = settings.simulator.words, decision.policy.sandbox or bool(decision.deliver_to)
-            listed = [one for one in addresses if not words.always_answers(one)]
-            found = await self.exclusion.check(listed, scope, queue_id, now, due=not decision.not_before)
-            if suppressed := always_suppressed(words, addresses, sandbox=is_sandbox):
-                found = replace(found, reasons={**found.reasons, **suppressed})
+            found = await self._find_excluded(queue_id, addresses, scope, decision, now)
         excluded = {**found.reasons, **_copies_on_probation(found, decision.bcc)}
         numbers = [n for n, one in enumerate(recipients) if not excluded or canonical(one.address) not in excluded]
         earliest = max(now, decision.not_before)
@@ -229,6 +225,17 @@ class SubmissionHandler:
             await self.limits.release(queue_id, numbers)
             raise
         return accepted
+
+    async def _find_excluded(
+        self, queue_id: str, addresses: Sequence[str], scope: ExclusionScope, decision: Acceptance, now: float
+    ) -> Excluded:
+        """Return the addresses that the lists exclude, and those of the simulator that are always suppressed."""
+        words, is_sandbox = self.settings().simulator.words, decision.policy.sandbox or bool(decision.deliver_to)
+        listed = [one for one in addresses if not words.always_answers(one)]
+        found = await self.exclusion.check(listed, scope, queue_id, now, due=not decision.not_before)
+        if suppressed := always_suppressed(words, addresses, sandbox=is_sandbox):
+            return replace(found, reasons={**found.reasons, **suppressed})
+        return found
 
     async def _reserve(
         self, queue_id: str, numbers: Sequence[int], decision: Acceptance, earliest: float
