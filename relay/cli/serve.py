@@ -36,7 +36,7 @@ from relay.storage.errors import AwayError
 if TYPE_CHECKING:
     from relay.app.tracker import TrackerApp
 
-COLLECT_AFTER = 20_000
+GC_THRESHOLD = 20_000
 """Objects that are made before the youngest are searched for garbage. With 700 the tracker took a fifth more time."""
 
 
@@ -173,7 +173,7 @@ async def start_app(
             await app.start()
             # Objects of the start live as long as the process: to examine them in each collection would delay mail.
             gc.freeze()
-            gc.set_threshold(COLLECT_AFTER)
+            gc.set_threshold(GC_THRESHOLD)
     except (RulesError, CertificateError, KeyFaultError, StoreError, SpoolError, OSError) as error:
         if await asyncio.to_thread(print_faults):
             return EX_UNAVAILABLE if _may_pass(error) else EX_CONFIG

@@ -41,7 +41,7 @@ class ConnectionLimit:
 
 
 @lru_cache(maxsize=256)
-def limit_of(most: int, reserve: int = 0, share: int = 0, factor: float = 0.0) -> ConnectionLimit:
+def connection_limit(most: int, reserve: int = 0, share: int = 0, factor: float = 0.0) -> ConnectionLimit:
     """Return a limit. It is cached: each connection asks for several, and few differ."""
     return ConnectionLimit(most, reserve, share, factor)
 

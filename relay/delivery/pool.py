@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from relay.content_file import LARGE
 from relay.delivery.connect import Connect, ConnectFailure, Security, connect
-from relay.delivery.connection_limit import ConnectionLimit, limit_of
+from relay.delivery.connection_limit import ConnectionLimit, connection_limit
 from relay.delivery.connection_slots import ConnectionSlots
 from relay.delivery.idle_sessions import IdleKey, IdleSessions
 from relay.delivery.mx import MAX_HOSTS, Endpoint, failing_last
@@ -180,17 +180,17 @@ class Pool:
         total = settings.delivery.max_connections
         # Entries claimed before other nodes joined are still delivered.
         most = max(1, self._share(site.name, site.connections))
-        limit = limit_of(most, share=max(1, most - 1) if self._principals.are_several(settings) else 0)
+        limit = connection_limit(most, share=max(1, most - 1) if self._principals.are_several(settings) else 0)
         limits = {lane_target.lane: limit}
         if size > LARGE:
             # Large messages take long: one connection is left to the others.
-            limits[_large_key(site.name)] = limit_of(max(1, most - 1))
+            limits[_large_key(site.name)] = connection_limit(max(1, most - 1))
         if site.address:
             limits |= {_site_key(site.name): limit, _address_key(site.address): limit}
             if not self._sites.is_proven(site):
                 half = max(1, total // 2)
-                limits[UNPROVEN] = limit_of(half, reserve=half // 2, factor=_UNPROVEN_FACTOR)
-        limits[TOTAL] = limit_of(total, reserve=total // _PER_RESERVED)
+                limits[UNPROVEN] = connection_limit(half, reserve=half // 2, factor=_UNPROVEN_FACTOR)
+        limits[TOTAL] = connection_limit(total, reserve=total // _PER_RESERVED)
         return limits
 
     async def _make_room(self, lane_target: LaneTarget, held: HeldSlot, key: IdleKey) -> None:

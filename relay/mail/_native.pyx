@@ -145,7 +145,7 @@ def relaxed_body(bytes content not None, Py_ssize_t start):
     Py_DECREF(relaxed)
     return relaxed
 
-def is_relaxed(bytes content not None, Py_ssize_t start):
+def is_relaxed_body(bytes content not None, Py_ssize_t start):
     """Return whether the body that begins at `start` surely is in relaxed form (twin: `dkim_sign.relaxed_body`)."""
     cdef octets s = <octets> PyBytes_AS_STRING(content)
     cdef Py_ssize_t size = PyBytes_GET_SIZE(content), at = min(max(start, 0), size)

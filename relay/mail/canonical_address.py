@@ -18,7 +18,7 @@ _NOT_PLAIN = re.compile(r'"|\.\.|^\.|\.@|[.\]]$')
 
 _NEEDS_PAIR = re.compile(r'["\\]')
 
-_LONGEST_CACHED = 320
+_MAX_CACHED = 320
 """Characters of an address or domain whose canonical form is cached, at most: a stranger's long text is not."""
 
 
@@ -31,7 +31,7 @@ def canonical(address: str) -> str:
     Needless quotes are removed, and dots that need quotes get them. The domain is in A-labels without a final dot, an
     address literal in its shortest form, other text in NFC. Text that is not an address is put in lower case.
     """
-    return _canonical(address) if len(address) <= _LONGEST_CACHED else _canonical.__wrapped__(address)
+    return _canonical(address) if len(address) <= _MAX_CACHED else _canonical.__wrapped__(address)
 
 
 @lru_cache(maxsize=1024)
@@ -44,7 +44,7 @@ def _canonical(address: str) -> str:
 
 def canonical_domain(domain: str) -> str:
     """Return the canonical form of a domain or address literal; an invalid domain in lower case."""
-    return _canonical_domain(domain) if len(domain) <= _LONGEST_CACHED else _canonical_domain.__wrapped__(domain)
+    return _canonical_domain(domain) if len(domain) <= _MAX_CACHED else _canonical_domain.__wrapped__(domain)
 
 
 @lru_cache(maxsize=1024)

@@ -180,7 +180,7 @@ def relaxed_body(body: bytes) -> bytes:
 
 def body_hash(content: bytes, start: int = 0) -> bytes:
     """Return the SHA-256 digest of the relaxed body that begins at `start`: the `bh=` of RFC 6376 section 3.7."""
-    if IS_COMPILED and native.is_relaxed(content, start):
+    if IS_COMPILED and native.is_relaxed_body(content, start):
         return hashlib.sha256(memoryview(content)[start:]).digest()
     made = hashlib.sha256()
     for piece in relaxed_body_pieces(content, start):

@@ -4,7 +4,7 @@ from collections.abc import Collection
 
 from prometheus_client import CollectorRegistry
 
-from relay.metrics.counts import CountCollector
+from relay.metrics.collectors import CounterCollector
 from relay.metrics.queue_figures import provider_label
 from relay.metrics.site_figures import MAX_SITES
 
@@ -13,7 +13,7 @@ class DeliveryCounter:
     """The results of attempts. Sites with a profile and the first MAX_SITES others have a label of their own."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._results = CountCollector(
+        self._results = CounterCollector(
             "relay_deliveries",
             "Results of delivery attempts, by recipient",
             ("provider", "site", "result", "category"),

@@ -2,7 +2,7 @@
 
 from prometheus_client import CollectorRegistry
 
-from relay.metrics.counts import HistogramCollector
+from relay.metrics.collectors import HistogramCollector
 
 _ATTEMPTS = (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 

@@ -14,7 +14,7 @@ from prometheus_client import (
 )
 
 from relay import __version__
-from relay.metrics.counts import CountCollector, HistogramCollector
+from relay.metrics.collectors import CounterCollector, HistogramCollector
 from relay.metrics.deliveries import DeliveryCounter
 from relay.metrics.domain_figures import DomainCollector, DomainFigures
 from relay.metrics.durations import Durations
@@ -40,7 +40,7 @@ class Metrics:
         self.delay = HistogramCollector(
             "relay_delivery_delay_seconds", "From acceptance to delivery", _DELAYS, self.registry
         ).of()
-        self._events = CountCollector("relay_events", "Events by kind", ("kind",), self.registry)
+        self._events = CounterCollector("relay_events", "Events by kind", ("kind",), self.registry)
         self.engagement = self._counter("engagement_total", "Opens and clicks by verdict", "kind", "verdict")
         self.events_folded = self._counter("events_folded_total", "Opens and clicks that were counted in another event")
         self.events_shed = self._counter("events_shed_total", "Opens and clicks not kept: disk space is short")
@@ -76,10 +76,10 @@ class Metrics:
         """Add the figures of the listeners of mail."""
         self.refused = self._counter("refused_total", "SMTP transactions refused, by reply code", "code")
         self.smtp_connections = self._gauge("smtp_connections", "Open connections to a listener", "listener")
-        accepted = CountCollector(
+        accepted = CounterCollector(
             "relay_smtp_accepted", "Messages accepted by a listener", ("listener",), self.registry
         )
-        octets = CountCollector("relay_smtp_bytes", "Octets of the messages accepted", ("listener",), self.registry)
+        octets = CounterCollector("relay_smtp_bytes", "Octets of the messages accepted", ("listener",), self.registry)
         self.smtp_accepted, self.smtp_bytes = accepted.counts, octets.counts
         self.auth_failures = self._counter("auth_failures_total", "Failed logins at a listener", "listener")
 

@@ -97,7 +97,7 @@ class AttemptRunner:
             if not outcomes:
                 await self._apply(await self._given_back(claimed))
                 return
-            classified = await self._judged(claimed, outcomes, started_at)
+            classified = await self._apply_outcomes(claimed, outcomes, started_at)
 
         current = await self._with_lifetime(claimed, offset)
         settlement = await self._settler.settle_proven(current, classified, started_at, self._context.clock(), notes)
@@ -105,7 +105,7 @@ class AttemptRunner:
             settlement = await self._reroute(claimed, classified, settlement)
         await self._apply(settlement)
 
-    async def _judged(
+    async def _apply_outcomes(
         self, claimed: ClaimedBatch, outcomes: Sequence[Outcome], started_at: float
     ) -> Sequence[Classified]:
         """Classify the outcomes, and apply them to the lane. Deliveries, which are most, need no classification."""

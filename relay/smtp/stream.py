@@ -40,7 +40,7 @@ CLOSED_IN_HANDSHAKE = "the client closed the connection in the handshake"
 _CLOSING_TIME = 10.0
 """Seconds to send the last reply before the connection is aborted."""
 
-_MOST_UNREAD = 256 * 1024
+_MAX_UNREAD = 256 * 1024
 """Octets of input above which the client has to wait until they are read."""
 
 _TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
@@ -92,7 +92,7 @@ class SmtpStream(SMTP):
             self._input += data
         else:
             self._block = data
-        if len(self._input) > _MOST_UNREAD and not self._reading_paused and self.transport is not None:
+        if len(self._input) > _MAX_UNREAD and not self._reading_paused and self.transport is not None:
             self.transport.pause_reading()
             self._reading_paused = True
         self._wake()

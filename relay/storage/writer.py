@@ -5,7 +5,7 @@ every page they touch. When an operation raises, the batch is rolled back and ru
 that the operation fails alone. A batch that the server ended as the victim of a deadlock runs again too. Operations
 therefore must be repeatable after a rollback.
 
-Operations of a group (`storage.grouped`) run together at first, and each by itself the second time.
+Operations of a group (`storage.grouped_operations`) run together at first, and each by itself the second time.
 
 Operations submitted during a transaction form the next one. When transactions follow each other closely, the next one
 waits briefly for more operations: each costs a flush and two thread switches, whatever its size.
@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from relay.events.ports import StoreError
 from relay.storage.database import DbSession, DriverConnection, Operation
-from relay.storage.grouped import run_all
+from relay.storage.grouped_operations import run_operations
 
 T = TypeVar("T")
 
@@ -182,7 +182,7 @@ class Writer:
         try:
             with self._link.together(session) as connection:
                 connection.execute(self._link.begin)
-                results = run_all(connection, operations)
+                results = run_operations(connection, operations)
                 connection.execute("COMMIT")
         except Exception as error:
             self._roll_back(session)

@@ -19,10 +19,10 @@ from relay.mail.lane import SIMULATOR
 from relay.mail.reply import Reply
 from relay.mail.transaction import Envelope, Recipient, Session, Transaction
 from relay.policy.decide import Acceptance, Rejection, exclusion_scope
+from relay.policy.decision_cache import DecisionCache
 from relay.policy.dialect_rules import dialect_context, dialect_rules
 from relay.policy.message_facts import MessageFacts, parse_facts
 from relay.policy.refusals import is_own_sender, refuse_relaying, refuse_sender, refuse_unverified
-from relay.policy.usual_decisions import UsualDecisions
 from relay.queue.message import Message, NewMessage, Origin, SubmissionKey
 from relay.queue.pause import Pause
 from relay.queue.ports import RepeatedError
@@ -57,7 +57,7 @@ class SubmissionHandler:
     origin: Origin = ""
     """What marks its messages as mail of the relay itself."""
     spam: SpamFilter | None = None
-    decisions: UsualDecisions = field(default_factory=UsualDecisions)
+    decisions: DecisionCache = field(default_factory=DecisionCache)
     submissions: Submissions | None = None
     """The submissions with an idempotency key; None ignores such keys."""
 

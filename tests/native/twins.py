@@ -80,8 +80,8 @@ def mail_disagreement(content: bytes) -> str:
     for offset in (0, start, size):
         if native.relaxed_body(content, offset) != relaxed_body(content[offset:]):
             return "relaxed_body"
-        if native.is_relaxed(content, offset) and relaxed_body(content[offset:]) != content[offset:]:
-            return "is_relaxed"
+        if native.is_relaxed_body(content, offset) and relaxed_body(content[offset:]) != content[offset:]:
+            return "is_relaxed_body"
         for end in (size, size // 2):
             if native.find_delimiter(content, b"\n--a", offset, end) != content.find(b"\n--a", offset, end):
                 return "find_delimiter"

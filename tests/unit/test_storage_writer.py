@@ -14,7 +14,7 @@ import pytest
 from relay.events.ports import RejectedError, StoreError
 from relay.storage import writer as writing
 from relay.storage.database import Connection, Operation
-from relay.storage.grouped import Grouped
+from relay.storage.grouped_operations import GroupedOperation
 from relay.storage.sqlite.connection import SqliteLink, connect_writer, in_thread
 from relay.storage.sqlite.schema import prepare
 from relay.storage.writer import Writer
@@ -133,8 +133,8 @@ class Putting:
         raw.executemany("INSERT INTO t VALUES (?)", [(value,) for value in values])
         return [f"{value} is put" for value in values]
 
-    def put(self, value: str) -> Grouped[str, str]:
-        return Grouped(self.run, value)
+    def put(self, value: str) -> GroupedOperation[str, str]:
+        return GroupedOperation(self.run, value)
 
 
 async def test_a_group_runs_once_in_place_of_its_first_operation(bench: Bench) -> None:

@@ -14,7 +14,7 @@ from relay.storage import claim, purge, queue_writes
 from relay.storage.claim_source import ClaimSource
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
-from relay.storage.grouped import Grouped
+from relay.storage.grouped_operations import GroupedOperation
 from relay.storage.integrity import leaving_out
 from relay.storage.message_queries import EntryKey
 from relay.storage.operations import StoreDatabase
@@ -46,7 +46,7 @@ class SqliteQueueStore(BaseQueueStore):
         """Store message, content, entries and events in one transaction; lease the active entries. Always True."""
         leased = active_entries(accepted)
         try:
-            await self._database.write_checked_mail(Grouped(self._insert, accepted), size_of(accepted))
+            await self._database.write_checked_mail(GroupedOperation(self._insert, accepted), size_of(accepted))
         except BaseException:
             # The transaction may have been committed all the same.
             self._release(leased)
@@ -97,7 +97,7 @@ class SqliteQueueStore(BaseQueueStore):
     async def apply(self, settlements: Sequence[Settlement]) -> Sequence[Settlement]:
         """Write entries, events and reports in one transaction; StateError when an entry is final or unknown."""
         self._suppressions.expect(evidence for one in settlements for evidence in one.evidence)
-        return await self._database.write(Grouped(self._settle, settlements))
+        return await self._database.write(GroupedOperation(self._settle, settlements))
 
     def _settle(self, raw: Connection, together: Sequence[Sequence[Settlement]]) -> Sequence[Sequence[Settlement]]:
         written = iter(queue_writes.apply(self._lanes, [one for some in together for one in some])(raw))

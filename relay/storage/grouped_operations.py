@@ -12,7 +12,7 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Grouped(Generic[A, R]):
+class GroupedOperation(Generic[A, R]):
     """The operation of one caller. Called by itself, it runs alone."""
 
     run: Callable[[Connection, Sequence[A]], Sequence[R]]
@@ -24,16 +24,16 @@ class Grouped(Generic[A, R]):
         return self.run(raw, [self.value])[0]
 
 
-def run_all(raw: Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
+def run_operations(raw: Connection, operations: Sequence[Operation[Any]]) -> list[Any]:
     """Run the operations in order, each group in place of its first operation; return their results."""
     groups: dict[object, list[tuple[int, Any]]] = {}
     for index, operation in enumerate(operations):
-        if isinstance(operation, Grouped):
+        if isinstance(operation, GroupedOperation):
             groups.setdefault(operation.run, []).append((index, operation.value))
 
     results: list[Any] = [None] * len(operations)
     for index, operation in enumerate(operations):
-        if not isinstance(operation, Grouped):
+        if not isinstance(operation, GroupedOperation):
             results[index] = operation(raw)
         elif (members := groups.pop(operation.run, None)) is not None:
             found = operation.run(raw, [value for _, value in members])

@@ -5,9 +5,9 @@ from itertools import product
 import pytest
 
 from relay.mail.transaction import Envelope
-from relay.policy import usual_decisions
+from relay.policy import decision_cache
 from relay.policy.decide import Acceptance, Rejection, decide
-from relay.policy.usual_decisions import UsualDecisions
+from relay.policy.decision_cache import DecisionCache
 from tests.unit.policy_helpers import BILLING, CREDENTIALS, NOW, PROVIDERS, SECRET, facts, session, settings
 
 ALL_SETTINGS = (
@@ -47,37 +47,37 @@ SESSIONS = [
 
 
 def test_they_are_the_decisions_made_anew() -> None:
-    usual = UsualDecisions()
+    cache = DecisionCache()
     cases = product(ALL_SETTINGS, HEADERS, SESSIONS, (Envelope("app@acme.test"), Envelope("")))
     for of, lines, client, envelope in [*cases] * 2:
         found = facts(*lines)
-        assert usual.decide(of, client, envelope, found, NOW) == decide(of, client, envelope, found, NOW)
+        assert cache.decide(of, client, envelope, found, NOW) == decide(of, client, envelope, found, NOW)
 
 
 def test_they_are_made_once_and_do_not_outlast_the_settings() -> None:
-    usual, envelope = UsualDecisions(), Envelope("app@acme.test")
+    cache, envelope = DecisionCache(), Envelope("app@acme.test")
     before, after = settings(), settings(**PROVIDERS, defaults={"provider": "news"})
-    first = usual.decide(before, session(), envelope, facts(), NOW)
-    assert usual.decide(before, session(), envelope, facts(), NOW) is first
-    changed = usual.decide(after, session(), envelope, facts(), NOW)
+    first = cache.decide(before, session(), envelope, facts(), NOW)
+    assert cache.decide(before, session(), envelope, facts(), NOW) is first
+    changed = cache.decide(after, session(), envelope, facts(), NOW)
     assert isinstance(changed, Acceptance)
     assert changed.policy.provider == "news"
-    assert usual.decide(before, session(), envelope, facts(), NOW) == first
+    assert cache.decide(before, session(), envelope, facts(), NOW) == first
 
 
 def test_each_message_is_refused_by_its_own_header() -> None:
-    usual, of, envelope = UsualDecisions(), settings(), Envelope("app@acme.test")
-    assert isinstance(usual.decide(of, session(), envelope, facts(), NOW), Acceptance)
+    cache, of, envelope = DecisionCache(), settings(), Envelope("app@acme.test")
+    assert isinstance(cache.decide(of, session(), envelope, facts(), NOW), Acceptance)
     looping = facts("From: app@acme.test", *["Received: x"] * 100)
-    assert isinstance(usual.decide(of, session(), envelope, looping, NOW), Rejection)
+    assert isinstance(cache.decide(of, session(), envelope, looping, NOW), Rejection)
 
 
 def test_few_are_kept_and_none_of_a_long_author(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(usual_decisions, "_MAX_KNOWN", 3)
-    usual, of, envelope = UsualDecisions(), settings(), Envelope("app@acme.test")
+    monkeypatch.setattr(decision_cache, "_MAX_KNOWN", 3)
+    cache, of, envelope = DecisionCache(), settings(), Envelope("app@acme.test")
     for number in range(10):
-        usual.decide(of, session(), envelope, facts(f"From: a{number}@acme.test"), NOW)
-        assert len(usual._known(of)) <= 3
-    kept = dict(usual._known(of))
-    usual.decide(of, session(), envelope, facts(f"From: {'a' * 400}@acme.test"), NOW)
-    assert usual._known(of) == kept
+        cache.decide(of, session(), envelope, facts(f"From: a{number}@acme.test"), NOW)
+        assert len(cache._known(of)) <= 3
+    kept = dict(cache._known(of))
+    cache.decide(of, session(), envelope, facts(f"From: {'a' * 400}@acme.test"), NOW)
+    assert cache._known(of) == kept

@@ -11,8 +11,8 @@ from prometheus_client.registry import Collector
 from prometheus_client.utils import floatToGoString
 
 
-class CountCollector(Collector):
-    """A counter with labels. `name` is that of the metric without "_total"."""
+class CounterCollector(Collector):
+    """A metric that is a counter with labels. `name` is that of the metric without "_total"."""
 
     def __init__(self, name: str, text: str, labels: Sequence[str], registry: CollectorRegistry) -> None:
         self._name, self._text, self._labels = name, text, labels
@@ -28,8 +28,8 @@ class CountCollector(Collector):
         yield family
 
 
-class Seconds:
-    """How many durations were observed up to each upper bound, and their sum."""
+class Histogram:
+    """How many durations were observed up to each upper bound, and their sum, in seconds."""
 
     __slots__ = ("bounds", "counts", "total")
 
@@ -50,21 +50,21 @@ class Seconds:
 
 
 class HistogramCollector(Collector):
-    """A histogram, with at most one label."""
+    """A metric that is a histogram, with at most one label."""
 
     def __init__(
         self, name: str, text: str, bounds: Sequence[float], registry: CollectorRegistry, label: str = ""
     ) -> None:
         self._name, self._text, self._bounds = name, text, bounds
         self._label_names = [label] if label else []
-        self._of: dict[str, Seconds] = {} if label else {"": Seconds(bounds)}
+        self._of: dict[str, Histogram] = {} if label else {"": Histogram(bounds)}
         registry.register(self)
 
-    def of(self, value: str = "") -> Seconds:
+    def of(self, value: str = "") -> Histogram:
         """Return the durations with that value of the label."""
         found = self._of.get(value)
         if found is None:
-            found = self._of[value] = Seconds(self._bounds)
+            found = self._of[value] = Histogram(self._bounds)
         return found
 
     def collect(self) -> Iterable[HistogramMetricFamily]:

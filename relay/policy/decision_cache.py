@@ -1,4 +1,4 @@
-"""Decisions about mail that asks for nothing: they depend on the sender alone, and are made once for all its mail."""
+"""Cache of decisions about mail that asks for nothing: they depend on the sender alone, and are made once for it."""
 
 from relay.config.settings import Settings
 from relay.mail.instructions import NO_INSTRUCTIONS
@@ -16,7 +16,7 @@ _MAX_LENGTH = 320
 Key = tuple[str, str, str, bool, bool, bool]
 
 
-class UsualDecisions:
+class DecisionCache:
     """Decides as `relay.policy.decide` does. What is kept holds for the settings it was made with."""
 
     def __init__(self) -> None:
@@ -30,10 +30,10 @@ class UsualDecisions:
         if key is None:
             return decide(settings, session, envelope, facts, now)
         known = self._known(settings)
-        usual = known.get(key)
-        if usual is not None:
+        kept = known.get(key)
+        if kept is not None:
             refusal = refuse_facts(settings, session, facts, now)
-            return usual if refusal is None else Rejection(refusal)
+            return kept if refusal is None else Rejection(refusal)
 
         found = decide(settings, session, envelope, facts, now)
         if isinstance(found, Acceptance):
