@@ -64,7 +64,7 @@ class FlowTable:
 def _holders(flow: Flow) -> Mapping[str | Flow, float]:
     party = flow.accountable
     if flow.priority is Priority.CAMPAIGN:
-        return {party: _PARTY, Flow(party, flow.priority): _CAMPAIGN}
+        return {party: _PARTY, flow.of_party: _CAMPAIGN}
     return {party: _PARTY}
 
 

@@ -95,7 +95,8 @@ _ENTRY_TYPES = _types(
 def _typed(row: Row, types: tuple[Any, ...]) -> Row:
     """Return the row. Raises TypeError for a value of another type: SQLite enforces no types."""
     if not all(map(isinstance, row, types)):
-        raise TypeError("a value of another type")
+        other = next(value for value, kind in zip(row, types, strict=False) if not isinstance(value, kind))
+        raise TypeError(f"a value of type {type(other).__name__}")
     return row
 
 

@@ -40,6 +40,7 @@ class Cursor:
 
     @progress.setter
     def progress(self, progress: Progress) -> None:
+        """Note them. The cursor is written after enough changes."""
         self.state = replace(self.state, progress=progress)
         self._unsaved += 1
 
