@@ -117,8 +117,7 @@ class _Claim:
     def _content(self, queue_id: str) -> Stored:
         """Return a message, with its content if that is not large and fits: it delays no other message."""
         if queue_id not in self.messages:
-            row = self.source.content(queue_id, min(LARGE, self.bytes_left))
-            stored = self.messages[queue_id] = intact_message(queue_id, row)
+            stored = self.messages[queue_id] = self.source.message(queue_id, min(LARGE, self.bytes_left))
             if isinstance(stored[1], bytes):
                 self.bytes_left -= len(stored[1])
         return self.messages[queue_id]

@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.entry import LaneFlow
 from relay.storage.database import Connection
-from relay.storage.integrity import Unreadable, read_stored
+from relay.storage.integrity import Stored, Unreadable, intact_message, read_stored
+from relay.storage.recent_messages import RecentMessages
 from relay.storage.rows import CLAIM_COLUMNS, Row
 
 DUE = (
@@ -25,10 +26,11 @@ LEASE = "UPDATE entries SET state = 'active', lease = ? WHERE queue_id = ? AND n
 class ClaimSource:
     """Finds and leases the entries of a claim. This class queries each flow and each message separately."""
 
-    def __init__(self, raw: Connection, lease: str, unreadable: Unreadable) -> None:
+    def __init__(self, raw: Connection, lease: str, unreadable: Unreadable, recent: RecentMessages) -> None:
         self.raw = raw
         self.lease = lease
         self._unreadable = unreadable
+        self._recent = recent
         self._taken: list[Row] = []
         """Entries whose lease is not written yet."""
 
@@ -45,8 +47,12 @@ class ClaimSource:
         self._write_leases()
         return self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
 
-    def content(self, queue_id: str, most: int) -> Row | None:
-        """Return the row of a message; None if there is none. A content of more than `most` octets is not read."""
+    def message(self, queue_id: str, most: int) -> Stored:
+        """Return a message. A content of more than `most` octets is not read."""
+        return self._recent.take(queue_id, most) or intact_message(queue_id, self._row(queue_id, most))
+
+    def _row(self, queue_id: str, most: int) -> Row | None:
+        """Return the row of a message; None if there is none."""
         return read_stored(self.raw, queue_id, self._unreadable, most)
 
     def take(self, rows: Sequence[Row]) -> None:

@@ -18,6 +18,7 @@ from relay.storage.due_lanes import DueLanes
 from relay.storage.integrity import Unreadable, leaving_out
 from relay.storage.message_queries import EntryKey
 from relay.storage.operations import ROW_COST, StoreDatabase
+from relay.storage.recent_messages import RecentMessages
 
 T = TypeVar("T")
 
@@ -28,9 +29,10 @@ class BaseQueueStore(ABC):
     purged_tables: ClassVar[Sequence[str]]
     """Statements that delete a message, by queue id."""
 
-    def __init__(self, database: StoreDatabase, lanes: DueLanes) -> None:
+    def __init__(self, database: StoreDatabase, lanes: DueLanes, recent: RecentMessages) -> None:
         self._database = database
         self._lanes = lanes
+        self._recent = recent
         self._unreadable = Unreadable()
 
     @property

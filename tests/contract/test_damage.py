@@ -16,7 +16,7 @@ from relay.storage import integrity
 from relay.storage.database import Connection
 from relay.storage.store import Store
 from tests.contract.conftest import Opener
-from tests.contract.values import CONTENT, NOW, ROOMY, accepted, full_entry, full_message, settle
+from tests.contract.values import CONTENT, NOW, ROOMY, accepted, forget_recent, full_entry, full_message, settle
 
 CHANGES = {
     "one octet": ("UPDATE contents SET content = ? WHERE queue_id = 'B'", CONTENT[:-1] + b"x", integrity.CHANGED),
@@ -45,6 +45,9 @@ CHANGES = {
 
 
 async def change(store: Store, sql: str, *values: object) -> None:
+    """Change what is stored, as a disk does: the first claim comes later."""
+    forget_recent(store)
+
     def operation(raw: Connection) -> None:
         raw.execute(sql, values)
 
@@ -90,6 +93,17 @@ async def test_a_release_is_checked_again(store: Store) -> None:
     await change(store, "UPDATE contents SET content = ?", CONTENT)
     [claimed] = await store.queue.claim(NOW, ROOMY)
     assert (claimed.content, claimed.damage) == (CONTENT, "")
+
+
+async def test_the_first_claim_takes_a_message_from_memory(store: Store) -> None:
+    await store.queue.enqueue(accepted("B"))
+    await store.database.write(lambda raw: raw.execute("UPDATE contents SET content = ?", (b"LIES",)))
+    [claimed] = await store.queue.claim(NOW, ROOMY)
+    assert (claimed.message, claimed.content, claimed.damage) == (accepted("B").message, CONTENT, "")
+
+    await store.queue.apply([settle(claimed, State.WAITING, NOW)])
+    [claimed] = await store.queue.claim(NOW, ROOMY)
+    assert (claimed.content, claimed.damage) == (b"", integrity.CHANGED)
 
 
 async def test_every_field_of_a_message_leaves_its_digest_as_it_was(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from relay.content_file import LARGE
 from relay.events.event import Event, Kind
 from relay.mail.reply import Reply
 from relay.queue.claim_limits import ClaimLimits
@@ -138,6 +139,13 @@ def settle(claimed: ClaimedBatch, state: State, at: float, *, due: float | None 
         for one in entries
     )
     return Settlement(entries, events)
+
+
+def forget_recent(store: Store) -> None:
+    """Have the next claim read what is stored."""
+    recent = store.queue._recent
+    for queue_id in list(recent._messages):
+        recent.take(queue_id, LARGE)
 
 
 def ids(claimed: list[ClaimedBatch] | tuple[ClaimedBatch, ...]) -> list[tuple[str, int]]:

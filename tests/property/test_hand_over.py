@@ -128,7 +128,10 @@ class Checked:
         waiting = replace(new, entries=tuple(replace(one, state=State.WAITING) for one in new.entries))
         insert = queue_writes.enqueue(store._lanes, [waiting], queue_writes.NewLeases({}))
         claim_due = claim.claim(
-            store._lanes, self.harness.now, limits, lambda raw: ClaimSource(raw, store.boot, store._unreadable)
+            store._lanes,
+            self.harness.now,
+            limits,
+            lambda raw: ClaimSource(raw, store.boot, store._unreadable, store._recent),
         )
 
         def operation(raw: Connection) -> set[Key]:

@@ -19,7 +19,7 @@ from relay.storage.sqlite import schema
 from relay.storage.sqlite.connection import PAGE_SIZE
 from relay.storage.sqlite.stats import survey_sqlite
 from relay.storage.sqlite.store import SqliteStore
-from tests.contract.values import NOW, ROOMY, accepted, settle
+from tests.contract.values import NOW, ROOMY, accepted, forget_recent, settle
 
 NEWEST = max(schema.migrations())
 
@@ -216,6 +216,7 @@ async def test_values_of_other_types_and_texts_that_are_no_text_concern_their_me
     store = await SqliteStore.open(path, now=NOW)
     for number in range(2):
         await store.queue.enqueue(accepted(f"M{number}"))
+    forget_recent(store)
     await store.database.write(lambda raw: raw.execute(f"{change} WHERE queue_id = 'M1'"))
     try:
         found = await damages(store)

@@ -11,6 +11,7 @@ from relay.storage.database import Connection
 from relay.storage.integrity import STORED, Unreadable, read_stored
 from relay.storage.message_queries import EntryKey
 from relay.storage.postgres.leases import Lease
+from relay.storage.recent_messages import RecentMessages
 from relay.storage.rows import CLAIM_COLUMNS, Row, qualified
 
 DUE = (
@@ -49,8 +50,8 @@ _LANE, _PRINCIPAL, _PRIORITY = map(CLAIM_COLUMNS.split(", ").index, LaneFlow._fi
 class PostgresClaimSource(ClaimSource):
     """Finds entries that no other node is claiming: all lanes in one statement, all messages in another."""
 
-    def __init__(self, raw: Connection, lease: Lease, held: Collection[EntryKey]) -> None:
-        super().__init__(raw, lease.node, Unreadable())
+    def __init__(self, raw: Connection, lease: Lease, held: Collection[EntryKey], recent: RecentMessages) -> None:
+        super().__init__(raw, lease.node, Unreadable(), recent)
         self._number = lease.number
         self._held = held
         self._rows: dict[LaneFlow, list[Row]] = {}
@@ -74,7 +75,8 @@ class PostgresClaimSource(ClaimSource):
         for row in rows:
             self._rows[LaneFlow(row[_LANE], row[_PRINCIPAL], row[_PRIORITY])].append(row)
             sizes[row[0]] = row[_WIDTH]
-        sizes = {queue_id: size for queue_id, size in sizes.items() if queue_id not in self._contents}
+        known = self._contents, self._recent
+        sizes = {queue_id: size for queue_id, size in sizes.items() if not any(queue_id in some for some in known)}
         self._read(list(sizes), _fitting(sizes, octets))
 
     def first(self, flow: LaneFlow, most: int) -> list[Row]:
@@ -86,7 +88,7 @@ class PostgresClaimSource(ClaimSource):
         rows = self.raw.execute(COMPANIONS, (queue_id, lane, now, MAX_RECIPIENTS)).fetchall()
         return [row for row in rows if (row[0], row[1]) not in self._held]
 
-    def content(self, queue_id: str, most: int) -> Row | None:
+    def _row(self, queue_id: str, most: int) -> Row | None:
         """Return the row of a message; None if there is none. Contents that did not fit were not read."""
         if queue_id not in self._contents:
             return read_stored(self.raw, queue_id, Unreadable(), most)

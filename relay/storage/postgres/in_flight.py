@@ -22,16 +22,18 @@ from relay.storage.message_queries import EntryKey
 from relay.storage.postgres import leases
 from relay.storage.postgres.claim_source import PostgresClaimSource
 from relay.storage.postgres.heartbeat import Heartbeat
+from relay.storage.recent_messages import RecentMessages
 from relay.storage.writer import Writer
 
 
 class InFlight:
     """Claims and settles under the lease of the heartbeat."""
 
-    def __init__(self, writer: Writer, lanes: DueLanes, heartbeat: Heartbeat) -> None:
+    def __init__(self, writer: Writer, lanes: DueLanes, heartbeat: Heartbeat, recent: RecentMessages) -> None:
         self._writer = writer
         self._lanes = lanes
         self._heartbeat = heartbeat
+        self._recent = recent
         self._held: dict[EntryKey, leases.Lease] = {}
         self._numbers = count(1)
         self._claiming: set[int] = set()
@@ -94,7 +96,7 @@ class InFlight:
 
         lease = leases.Lease(self._heartbeat.lease, next(self._numbers))
         self._claiming.add(lease.number)
-        find = partial(PostgresClaimSource, lease=lease, held=self._held)
+        find = partial(PostgresClaimSource, lease=lease, held=self._held, recent=self._recent)
         claiming = self._writer.submit(claim.claim(self._lanes, now, room, find))
         claiming.add_done_callback(partial(self._claimed, lease))
 

@@ -23,6 +23,7 @@ from relay.storage.postgres.heartbeat import Notifier
 from relay.storage.postgres.in_flight import InFlight
 from relay.storage.postgres.nodes import NodeRegistry
 from relay.storage.queue_store import BaseQueueStore, active_entries, size_of
+from relay.storage.recent_messages import RecentMessages
 from relay.storage.writer import MAX_WAITING_BYTES
 
 T = TypeVar("T")
@@ -37,13 +38,14 @@ class PostgresQueueStore(BaseQueueStore):
         self,
         database: StoreDatabase,
         lanes: DueLanes,
+        recent: RecentMessages,
         *,
         in_flight: InFlight,
         nodes: NodeRegistry,
         notifier: Notifier,
         log: Emit,
     ) -> None:
-        super().__init__(database, lanes)
+        super().__init__(database, lanes, recent)
         self.in_flight = in_flight
         self._nodes = nodes
         self._notifier = notifier
@@ -95,6 +97,7 @@ class PostgresQueueStore(BaseQueueStore):
             await self._database.write(queue_writes.enqueue(self._lanes, [one for one, _ in batch], new))
         finally:
             self.in_flight.inserted(entry for one, _ in batch for entry in active_entries(one))
+        self._recent.add(one for one, _ in batch)
         return [None] * len(batch)
 
     async def recover(self, now: float, longest_wait: float) -> int:

@@ -31,6 +31,7 @@ from relay.storage.postgres.pooler_check import refuse_transaction_pooler
 from relay.storage.postgres.queue_store import PostgresQueueStore
 from relay.storage.postgres.reader_pool import ReaderPool
 from relay.storage.postgres.restored_dump import renumber_restored
+from relay.storage.recent_messages import RecentMessages
 from relay.storage.store import Store
 from relay.storage.writer import Writer
 
@@ -74,10 +75,12 @@ class PostgresStore(Store):
 
         self.nodes = NodeRegistry(node.id, self.database)
         self.limits = self._ledgers = SharedLedgers(target, node.id)
+        recent = RecentMessages()
         self.queue = PostgresQueueStore(
             self.database,
             lanes,
-            in_flight=InFlight(self._writer, lanes, self._heartbeat),
+            recent,
+            in_flight=InFlight(self._writer, lanes, self._heartbeat, recent),
             nodes=self.nodes,
             notifier=self._notifier,
             log=log,

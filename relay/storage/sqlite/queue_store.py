@@ -19,6 +19,7 @@ from relay.storage.integrity import leaving_out
 from relay.storage.message_queries import EntryKey
 from relay.storage.operations import StoreDatabase
 from relay.storage.queue_store import BaseQueueStore, active_entries, size_of
+from relay.storage.recent_messages import RecentMessages
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.writer import Writer
 
@@ -31,7 +32,7 @@ class SqliteQueueStore(BaseQueueStore):
     def __init__(
         self, database: StoreDatabase, lanes: DueLanes, writer: Writer, suppressions: SuppressionTable
     ) -> None:
-        super().__init__(database, lanes)
+        super().__init__(database, lanes, RecentMessages())
         self._writer = writer
         self._suppressions = suppressions
         self.boot = uuid.uuid4().hex
@@ -58,6 +59,7 @@ class SqliteQueueStore(BaseQueueStore):
             self._database.check_space(size_of(one))
         leases = {one.message.queue_id: (self.boot,) for one in accepted}
         queue_writes.insert(raw, self._lanes, accepted, queue_writes.NewLeases(leases))
+        self._recent.add(accepted)
         return [None] * len(accepted)
 
     async def recover(self, now: float, longest_wait: float) -> int:
@@ -75,7 +77,7 @@ class SqliteQueueStore(BaseQueueStore):
 
     async def _claim(self, now: float, room: ClaimLimits) -> Sequence[ClaimedBatch]:
         claiming = self._writer.submit(
-            claim.claim(self._lanes, now, room, lambda raw: ClaimSource(raw, self.boot, self._unreadable))
+            claim.claim(self._lanes, now, room, lambda raw: ClaimSource(raw, self.boot, self._unreadable, self._recent))
         )
         try:
             return await asyncio.shield(claiming)
