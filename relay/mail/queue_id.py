@@ -84,4 +84,4 @@ def time_of(queue_id: str) -> float:
 
 def is_queue_id(text: str) -> bool:
     """Whether the text has the form of a queue id."""
-    return len(text) == LENGTH and all(char in _DIGITS for char in text)
+    return len(text) == LENGTH and not text.strip(_DIGITS)

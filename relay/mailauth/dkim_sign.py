@@ -222,7 +222,8 @@ def _end_of_text(content: bytes, start: int, end: int) -> int:
 
 def _single_spaced(text: bytes) -> bytes:
     """Replace every run of spaces and tabs by one space."""
-    return _RUN.sub(b" ", text.replace(b"\t", b" "))
+    spaced = text.replace(b"\t", b" ")
+    return _RUN.sub(b" ", spaced) if b"  " in spaced else spaced
 
 
 def _without_last_line_ends(text: bytes) -> bytes:

@@ -62,8 +62,8 @@ def analyse_fast(content: bytes, tracking: Tracking, parts: list[Part]) -> FastP
 def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, recipient: int) -> FastRewritten | None:
     """Return the message rewritten for that recipient, None when the fast path does not apply."""
     part, opens, base = plan.part, plan.tracking.opens, plan.tracking.base_url.rstrip("/")
-    sign = url_token_signer(keyring, Kind.CLICK, queue_id, recipient)
-    click, token = f"{base}/c/".encode(), url_token_signer(keyring, Kind.OPEN, queue_id, recipient)(b"").decode("ascii")
+    click = url_token_signer(keyring, Kind.CLICK, queue_id, recipient, f"{base}/c/".encode())
+    token = url_token_signer(keyring, Kind.OPEN, queue_id, recipient)(b"").decode("ascii")
 
     done = _native.rewrite_html(
         plan.body,
@@ -71,7 +71,7 @@ def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, 
         charset=part.charset,
         rules=plan.rules,
         pixel=PIXEL.format(f"{base}/o/{token}").encode("ascii") if opens else b"",
-        click=lambda target: click + sign(target),
+        click=click,
     )
     if done is None or not (done[2] or opens):
         return None

@@ -28,12 +28,20 @@ _INT_DIGITS = "0123456789abcdefghijklmnopqrstuv"
 _TO_INT = str.maketrans(_QUEUE_DIGITS, _INT_DIGITS)
 """Digits of queue ids to those that `int` parses."""
 
-TO_URL = bytes.maketrans(b"+/", b"-_")
+_TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 """Base64 to base64url and back (RFC 4648 section 5)."""
 
 TokenParts = tuple[bytes, str, int, bytes, bool]
 """All octets of a token, queue id, index of the recipient, octets of the target, and whether these are compressed."""
+
+
+def base64url_twin(data: bytes) -> bytes:
+    """Return the octets in base64url without padding (twin of `_native`)."""
+    return binascii.b2a_base64(data, newline=False).translate(_TO_URL).rstrip(b"=")
+
+
+base64url = native.base64url if IS_COMPILED else base64url_twin
 
 
 def read_url_token(text: str) -> TokenParts | None:
@@ -45,8 +53,7 @@ def read_url_token(text: str) -> TokenParts | None:
         data = binascii.a2b_base64(encoded.translate(_FROM_URL) + b"=" * (-len(encoded) % 4))
     except binascii.Error:
         return None
-    canonical = binascii.b2a_base64(data, newline=False).translate(TO_URL).rstrip(b"=")
-    return read_parts(data) if canonical == encoded else None
+    return read_parts(data) if base64url_twin(data) == encoded else None
 
 
 def url_token_parts(text: str) -> TokenParts | None:

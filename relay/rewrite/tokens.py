@@ -12,7 +12,7 @@ from hmac import compare_digest
 
 from relay.frozen import dataclass
 from relay.mail.canonical_address import canonical
-from relay.rewrite.token_parts import COMPRESSED, MAC, TAG, TO_URL, head_octets, read_parts, url_token_parts
+from relay.rewrite.token_parts import COMPRESSED, MAC, TAG, base64url, head_octets, read_parts, url_token_parts
 from relay.rewrite.url_compression import compress, decompress
 
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
@@ -101,12 +101,16 @@ def sign_token(keyring: Keyring, token: Token, *, short: bool = False) -> str:
     """
     if token.kind not in URL_KINDS:
         raise ValueError(f"a {token.kind.name} token belongs in an address: use sign_address_token")
-    signed = binascii.b2a_base64(_sign(keyring, token, short=short), newline=False)
-    return signed.translate(TO_URL).rstrip(b"=").decode("ascii")
+    return base64url(_sign(keyring, token, short=short)).decode("ascii")
 
 
-def url_token_signer(keyring: Keyring, kind: Kind, queue_id: str, recipient: int) -> Callable[[bytes], bytes]:
-    """Return the function that signs URL tokens of one kind and recipient. It maps target octets to token octets."""
+def url_token_signer(
+    keyring: Keyring, kind: Kind, queue_id: str, recipient: int, base: bytes = b""
+) -> Callable[[bytes], bytes]:
+    """Return the function that signs URL tokens of one kind and recipient. It maps target octets to URL octets.
+
+    These begin with `base`; without it they are the token alone.
+    """
     key_id, key = keyring.keys[0]
     state, head = _keyed(kind, key_id, key), _key_tag(key_id) + head_octets(queue_id, recipient)
 
@@ -114,7 +118,7 @@ def url_token_signer(keyring: Keyring, kind: Kind, queue_id: str, recipient: int
         protected = head + target
         mac = state.copy()
         mac.update(protected)
-        return binascii.b2a_base64(mac.digest() + protected, newline=False).translate(TO_URL).rstrip(b"=")
+        return base + base64url(mac.digest() + protected)
 
     return sign
 

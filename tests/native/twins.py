@@ -17,7 +17,7 @@ from relay.rewrite.message import rewrite
 from relay.rewrite.mime import walk
 from relay.rewrite.options import Tracking
 from relay.rewrite.placeholder_spellings import holds_name_twin
-from relay.rewrite.token_parts import read_url_token
+from relay.rewrite.token_parts import base64url_twin, read_url_token
 from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
 from relay.tracker.fast_path import MAX_REQUEST, split_request
 
@@ -97,7 +97,8 @@ def mail_disagreement(content: bytes) -> str:
 
 def token_disagreement(text: str) -> bool:
     """Whether the compiled reading of a URL token differs from its twin."""
-    return native.read_url_token(text) != read_url_token(text)
+    octets = text.encode("utf-8", "surrogatepass")
+    return native.read_url_token(text) != read_url_token(text) or native.base64url(octets) != base64url_twin(octets)
 
 
 def request_disagreement(data: bytes) -> bool:
