@@ -43,6 +43,11 @@ def is_in(text: str, networks: Iterable[Network]) -> bool:
     return any(address.version == network.version and address in network for network in networks)
 
 
+def is_loopback(address: str) -> bool:
+    """Whether an IP address is one of this machine's own. Raises ValueError for what is no address."""
+    return _ip_address(address).is_loopback
+
+
 class NetworkSet:
     """The addresses of some networks. The answers about recent addresses are cached: clients come again."""
 

@@ -5,13 +5,12 @@ import math
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
-from ipaddress import ip_address
 
 from relay.mail.dot_stuffing import LineEndDecoder
 from relay.mail.reply import Reply
 from relay.mail.smtp_command import CommandLine, parse_line
 from relay.mail.transaction import Envelope, Session, network_of
-from relay.networks import plain_address
+from relay.networks import is_loopback, plain_address
 from relay.proxy_protocol import ProxyHeader
 from relay.smtp.body import Body
 from relay.smtp.context import ListenerContext
@@ -89,7 +88,7 @@ class Connection(SmtpStream):
         peer = transport.get_extra_info("peername") or (_UNKNOWN_CLIENT,)
         is_known = self._header is None or bool(self._header.client)
         client = (self._header.client if self._header else "") or plain_address(str(peer[0])) or _UNKNOWN_CLIENT
-        self.loopback = is_known and ip_address(client).is_loopback
+        self.loopback = is_known and is_loopback(client)
         self.client_session = replace(self.client_session, client=client, client_known=is_known, tls=self.tls)
         self._is_allowed = is_known and self.service.listener.allows(client)
         self._connections.add(self)
@@ -266,6 +265,8 @@ class Connection(SmtpStream):
 def _printable(reply: Reply) -> Reply:
     """Replace control characters, which could end the reply early; a reply may quote other servers."""
     lines = reply.text.split("\n")
+    if all(line.isprintable() for line in lines):
+        return reply
     return replace(reply, text="\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines))
 
 
