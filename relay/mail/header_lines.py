@@ -50,6 +50,8 @@ def stray_line(content: bytes, found: Sequence[Field]) -> int | None:
         if field.start != at:
             return at
         at = field.end
+    if content.startswith(b"\r\n", at):  # The empty line that ends the header.
+        return None
     stop = body_start(content)
     return at if at < stop and content[at:stop] != b"\r\n" else None
 
@@ -63,14 +65,13 @@ def with_header_end(content: bytes, found: Sequence[Field]) -> bytes:
     return content[:at] + b"\r\n" + content[at:] if at else content
 
 
-def line_fault(content: bytes, found: Sequence[Field], kept: Iterable[Field]) -> str:
-    """Return what is wrong with the lines of the header, "" for nothing.
+def line_fault(content: bytes, found: Sequence[Field], kept: Iterable[Field], at: int | None) -> str:
+    """Return what is wrong with the lines of the header, "" for nothing. `at` is its first line that is no field.
 
     `found` are all fields, `kept` those that leave: a line of these over 998 octets must have a blank to be folded at.
     A line that is no field begins the body if no field follows, or a delimiter of MIME parts before one. Content that
     begins with a blank has no header.
     """
-    at = stray_line(content, found)
     if at is not None and not content.startswith((b" ", b"\t")):
         following = next((field.start for field in found if field.start > at), None)
         if at == 0 or (following is not None and b"\n--" not in content[max(at - 1, 0) : following]):

@@ -38,9 +38,8 @@ _field = partial(tuple.__new__, Field)
 
 def unfold(value: bytes) -> bytes:
     """Remove folds (RFC 5322 section 2.2.3) and surrounding white space."""
-    if b"\n " in value or b"\n\t" in value:
-        value = _FOLD.sub(b"", value)
-    return value.strip()
+    stripped = value.strip()
+    return _FOLD.sub(b"", stripped) if b"\n" in stripped else stripped
 
 
 def body_start(content: bytes, start: int = 0, end: int | None = None) -> int:
@@ -102,6 +101,14 @@ def read_fields(content: bytes, start: int, stop: int) -> list[Field]:
         at = line_end
 
     return found
+
+
+def by_name(found: Iterable[Field]) -> dict[bytes, list[Field]]:
+    """Return the fields by their lower-case name, those of one name in order."""
+    groups: dict[bytes, list[Field]] = {}
+    for field in found:
+        groups.setdefault(field.name, []).append(field)
+    return groups
 
 
 def named(found: Iterable[Field], name: bytes) -> Iterator[Field]:

@@ -1,6 +1,6 @@
 """Parses the fields of a header that decisions depend on. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from relay.frozen import dataclass
 from relay.mail.address_list import Unreadable
@@ -9,7 +9,7 @@ from relay.mail.control_headers import is_removed
 from relay.mail.dialects.field_values import NO_CONTEXT, DialectContext
 from relay.mail.dialects.table import ALL_RULES, DialectRules, read_instructions
 from relay.mail.header_lines import LINE_LIMIT, line_fault, stray_line
-from relay.mail.headers import Field, fields, named
+from relay.mail.headers import Field, by_name, fields, named
 from relay.mail.instructions import Instructions, Statement
 from relay.mail.received import relay_hosts
 
@@ -67,22 +67,21 @@ def parse_facts(
     """
     found = fields(content)
     long = [one for one in found if one.end - one.start > LINE_LIMIT and not is_removed(one)]
-    header_fault = line_fault(content, found, long)
     body_at = stray_line(content, found)
+    header_fault = line_fault(content, found, long, body_at)
     if body_at:
         found = [one for one in found if one.start < body_at]
 
-    authors, author_fault = _authors(content, found)
-    first = {one.name: one for one in reversed(found)}
-    names = first.keys()
-    received = [one for one in found if one.name == b"received"]
+    names = by_name(found)
+    authors, author_fault = _authors(content, names)
+    received = names.get(b"received", ())
     return MessageFacts(
         senders=authors.senders,
-        message_id=_text(content, first.get(b"message-id")),
-        subject=_text(content, first.get(b"subject"))[:200],
+        message_id=_text(content, names.get(b"message-id")),
+        subject=_text(content, names.get(b"subject"))[:200],
         has_date=b"date" in names,
         hops=len(received),
-        relays=relay_hosts(content, received),
+        relays=relay_hosts(content, received) if received else (),
         instructions=read_instructions(content, found, rules, context, given),
         agents=authors.agents,
         header_fault=header_fault,
@@ -94,7 +93,7 @@ def parse_facts(
     )
 
 
-def _authors(content: bytes, found: Sequence[Field]) -> tuple[Authors, str]:
+def _authors(content: bytes, found: Mapping[bytes, Sequence[Field]]) -> tuple[Authors, str]:
     """Return the authors, and why they are not certain, "" if they are."""
     try:
         return parse_authors(content, found), ""
@@ -102,8 +101,9 @@ def _authors(content: bytes, found: Sequence[Field]) -> tuple[Authors, str]:
         return Authors((), ()), str(error)
 
 
-def _text(content: bytes, field: Field | None) -> str:
-    return "" if field is None else field.value(content).decode("utf-8", "replace")
+def _text(content: bytes, found: Sequence[Field] | None) -> str:
+    """Return the value of the first of these fields, "" without one."""
+    return found[0].value(content).decode("utf-8", "replace") if found else ""
 
 
 def is_bulk(content: bytes, found: Sequence[Field]) -> bool:

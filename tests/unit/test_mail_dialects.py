@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.config.compat import ALL_DIALECTS
+from relay.mail.dialects import table
 from relay.mail.dialects.table import DIALECTS, DialectRules, dialect_of, read_instructions
 from relay.mail.headers import fields, without
 from relay.mail.instructions import InstructionError, Instructions
@@ -219,3 +220,7 @@ def test_no_value_raises_anything_but_the_refusal(given_fields: list[tuple[str, 
 
 def test_every_dialect_of_the_configuration_is_read() -> None:
     assert ALL_DIALECTS == DIALECTS
+
+
+def test_no_usual_field_is_read() -> None:
+    assert not any(map(table._is_read, table._USUAL))

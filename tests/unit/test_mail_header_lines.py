@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.mail.header_lines import LINE_LIMIT, fold, fold_fields, line_fault, with_header_end, without_mbox_lines
+from relay.mail.header_lines import (
+    LINE_LIMIT,
+    fold,
+    fold_fields,
+    line_fault,
+    stray_line,
+    with_header_end,
+    without_mbox_lines,
+)
 from relay.mail.headers import fields
 from relay.mailauth.dkim_sign import relaxed_header
 from tests.growth import assert_linear
@@ -51,8 +59,8 @@ def test_blanks_outside_quoted_strings_are_preferred() -> None:
 def test_without_a_blank_to_fold_at_the_field_is_at_fault(field: bytes) -> None:
     found = fields(field)
     assert fold(field) is None
-    assert "has a line of more than 998 octets" in line_fault(field, found, found)
-    assert line_fault(field, found, []) == "", "a field that is removed cannot be too long"
+    assert "has a line of more than 998 octets" in line_fault(field, found, found, stray_line(field, found))
+    assert line_fault(field, found, [], stray_line(field, found)) == "", "a field that is removed cannot be too long"
     assert fold_fields(field, found) is field
 
 
@@ -81,7 +89,7 @@ def test_folding_takes_linear_time(value: bytes) -> None:
 def test_a_field_is_at_fault_exactly_when_it_cannot_be_folded(value: bytes) -> None:
     field = b"X: " + value + b"\r\n"
     found = fields(field)
-    assert (line_fault(field, found, found) == "") is (fold(field) is not None)
+    assert (line_fault(field, found, found, stray_line(field, found)) == "") is (fold(field) is not None)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +103,7 @@ def test_long_fields_are_checked_in_a_moment_and_accepted_up_to_the_size_of_a_he
 
     def checked(content: bytes) -> bool:
         found = fields(content)
-        return bool(line_fault(content, found, found))
+        return bool(line_fault(content, found, found, stray_line(content, found)))
 
     def field_of(times: int) -> bytes:
         return b"X: " + text * times + b"z\r\n\r\nbody"
@@ -124,7 +132,7 @@ def test_other_fields_stay_the_same_bytes() -> None:
 )
 def test_a_line_that_is_no_field_is_named(content: bytes, line: str) -> None:
     found = fields(content)
-    fault = line_fault(content, found, found)
+    fault = line_fault(content, found, found, stray_line(content, found))
     assert fault.startswith(f'The header has a line that is no field: "{line}"')
 
 
@@ -132,7 +140,7 @@ def test_a_line_that_is_no_field_is_named(content: bytes, line: str) -> None:
     "content", [b"", b"\r\n", b"\r\nbody", b"A: b", b"A: b\r\n", b"A :b\r\n \r\n c\r\n\r\nbody", b"A:\r\n\r\n"]
 )
 def test_a_header_of_fields_has_no_fault(content: bytes) -> None:
-    assert line_fault(content, fields(content), fields(content)) == ""
+    assert line_fault(content, fields(content), fields(content), stray_line(content, fields(content))) == ""
 
 
 @pytest.mark.parametrize(
@@ -147,7 +155,7 @@ def test_a_header_of_fields_has_no_fault(content: bytes) -> None:
 def test_a_line_that_no_field_follows_begins_the_body(header: bytes, body: bytes) -> None:
     content = header + body
     found = fields(content)
-    assert line_fault(content, found, found) == ""
+    assert line_fault(content, found, found, stray_line(content, found)) == ""
     ended = with_header_end(content, found)
     assert ended == header + b"\r\n" + body
     assert with_header_end(ended, fields(ended)) is ended
@@ -155,7 +163,7 @@ def test_a_line_that_no_field_follows_begins_the_body(header: bytes, body: bytes
 
 def test_content_that_begins_with_a_blank_has_no_header() -> None:
     content = b"   \r\nA: b\r\n\r\nbody\r\n"
-    assert line_fault(content, fields(content), fields(content)) == ""
+    assert line_fault(content, fields(content), fields(content), stray_line(content, fields(content))) == ""
     assert with_header_end(content, fields(content)) is content
 
 

@@ -71,6 +71,12 @@ _READ = frozenset({*_OWNER, *IDEMPOTENCY_KEYS, _TRACE_FIELD})
 
 _READ_BEGINNINGS = (CONTROL_PREFIX, *_METADATA)
 
+_USUAL = frozenset(
+    b"from to cc sender reply-to subject date message-id in-reply-to references received return-path mime-version "
+    b"content-type content-transfer-encoding dkim-signature list-id list-unsubscribe list-unsubscribe-post".split()
+)
+"""Names of which most headers consist, and that ask for nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class DialectRules:
@@ -108,7 +114,10 @@ def read_instructions(
     Raises InstructionError for a field to refuse.
     """
     own = rules.metadata_fields
-    read = [one for one in found if one.name in _READ or one.name in own or one.name.startswith(_READ_BEGINNINGS)]
+    unusual = {one.name for one in found} - _USUAL
+    if not (given or own) and not any(map(_is_read, unusual)):
+        return NO_INSTRUCTIONS
+    read = [one for one in found if one.name in own or _is_read(one.name)]
     if not read and not given:
         return NO_INSTRUCTIONS
     statements = [*given, *read_statements(content, read, rules, context)]
@@ -116,6 +125,11 @@ def read_instructions(
     if not statements and not present:
         return NO_INSTRUCTIONS
     return replace(combine(statements), dialects=tuple(one for one in rules.dialects if one in present))
+
+
+def _is_read(name: bytes) -> bool:
+    """Whether fields of this name are read, whatever the configuration says."""
+    return name in _READ or name.startswith(_READ_BEGINNINGS)
 
 
 def read_statements(
