@@ -1,9 +1,10 @@
-"""Frames between the relay and its renderers: JSON and octets, of limited size.
+"""Frames between the relay and its renderers: JSON and contents, of limited size.
 
-    length 4 | head length 4 | head (JSON, UTF-8) | octets
+    length 4 | number of strings 4 | length of each string 4 | the strings
 
-Numbers are big-endian. `length` counts all octets after it. The options of a request, which many messages have in
-common, are JSON of their own among its octets: both ends keep the last ones. Keys are not kept.
+Numbers are big-endian. `length` counts all octets after it. The first string is JSON. The options of a request and the
+notes of an answer, which many messages have in common, are JSON of their own: who reads them keeps the last ones. Keys
+are not kept.
 
 A renderer parses hostile mail, so the relay checks every size and type of an answer, and accepts no code, key or
 envelope from it. A request carries the keys of its own message only. A large content is in a file, whose descriptor is
@@ -11,6 +12,7 @@ sent over a second socket; so is its rendering.
 """
 
 import json
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from functools import lru_cache
@@ -27,13 +29,16 @@ from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.rewrite.tokens import Keyring
 
 LENGTH = 4
-"""Octets of each of the two lengths."""
+"""Octets of each number."""
 
 MAX_HEAD = 1024 * 1024
 """Octets of JSON in an answer."""
 
 MAX_TEXT = 1000
 """Characters of one text in the notes of a rendering."""
+
+MAX_KEPT = 1024
+"""Octets of JSON of an answer that are kept, at most."""
 
 MAX_NOTES = 10_000
 """Texts in one list of the notes. A list has at most one text for each MIME part."""
@@ -84,7 +89,7 @@ class Failed:
 Answer = Sequence[RenderedContent] | Failed
 """A renderer makes contents only. The relay adds the reverse-path itself."""
 
-READY = b"\0\0\0\6\0\0\0\2{}"
+READY = b"\0\0\0\4\0\0\0\0"
 """The first frame of a renderer, sent when it has started."""
 
 
@@ -116,16 +121,15 @@ def request_frame(request: Request) -> bytes:
     message, policy, keys = request.message, request.message.policy, request.keys
     signing = [(domain, key) for domain, of_domain in keys.dkim.items() for key in of_domain]
 
-    head = {
-        "message": [message.queue_id, message.created_at, message.reverse_path],
-        "recipients": list(request.recipients),
-        "eight_bit": request.eight_bit,
-        "in_files": request.in_files,
-        "tokens": [(key_id, key.hex()) for key_id, key in keys.tokens.keys],
-        "dkim": [(domain, key.domain, key.selector, key.algorithm) for domain, key in signing],
-    }
+    head = (
+        (message.queue_id, message.created_at, message.reverse_path),
+        (list(request.recipients), request.eight_bit, request.in_files),
+        [(key_id, key.hex()) for key_id, key in keys.tokens.keys],
+        [(domain, key.domain, key.selector, key.algorithm) for domain, key in signing],
+    )
     options = _options_octets(_plain_values(policy), policy.tracking, policy.list_unsubscribe)
-    return _frame(head, (options, policy.added_fields, message.content, *(key.pem for _, key in signing)))
+    pems = [key.pem for _, key in signing]
+    return _frame(_encode(head).encode("ascii"), options, policy.added_fields, message.content, *pems)
 
 
 @lru_cache(maxsize=512)
@@ -150,64 +154,77 @@ def _read_options(octets: bytes) -> Mapping[str, Any]:
 
 def read_request(body: bytes) -> Request:
     """Read a request from a frame without its length."""
-    head, (options, added_fields, content, *pems) = _parse(body)
+    head, options, added_fields, content, *pems = _strings(body)
+    about_message, (recipients, eight_bit, in_files), tokens, about_keys = _decode(head.decode("ascii"))
     policy = MessagePolicy(**_read_options(options), added_fields=added_fields)
-    queue_id, created_at, reverse_path = head["message"]
+    queue_id, created_at, reverse_path = about_message
     message = RenderInput(queue_id, created_at, reverse_path, content, policy)
 
-    tokens = Keyring(tuple((key_id, bytes.fromhex(key)) for key_id, key in head["tokens"]))
+    keyring = Keyring(tuple([(key_id, bytes.fromhex(key)) for key_id, key in tokens]))
     dkim: dict[str, tuple[SigningKey, ...]] = {}
-    for (domain, *about), pem in zip(head["dkim"], pems, strict=True):
-        key_domain, selector, algorithm = about
+    for (domain, *about_key), pem in zip(about_keys, pems, strict=True):
+        key_domain, selector, algorithm = about_key
         dkim[domain] = (*dkim.get(domain, ()), SigningKey(key_domain, selector, algorithm, pem))
-    return Request(message, head["recipients"], head["eight_bit"], Keys(tokens, dkim), head["in_files"])
+    return Request(message, recipients, eight_bit, Keys(keyring, dkim), in_files)
 
 
 def answer_frame(answer: Answer) -> bytes:
     """Encode an answer."""
     if isinstance(answer, Failed):
-        return _frame({"failed": answer.reason}, ())
-    return _frame({"notes": [one.notes for one in answer]}, [one.content for one in answer])
+        return _frame(_encode(answer.reason).encode("ascii"))
+    notes = _encode([one.notes for one in answer])
+    return _frame(notes.encode("ascii"), *[one.content for one in answer])
 
 
-def read_answer(body: bytes, recipients: int) -> Answer:
+def read_answer(body: bytes | memoryview, recipients: int) -> Answer:
     """Read the answer to a request for that many recipients, from a frame without its length. Raises FrameError."""
-    head, contents = _parse(body)
-    notes, reason = head.get("notes"), head.get("failed")
-    if isinstance(notes, list) and len(notes) == len(contents) == recipients and all(map(_is_notes, notes)):
-        return [RenderedContent(content, one) for content, one in zip(contents, notes, strict=True)]
-    if isinstance(reason, str) and not contents and _is_text(reason):
-        return Failed(reason)
-    raise FrameError(f"the head is no answer for {recipients} recipients")
+    head, *contents = _strings(body) or (b"",)
+    found = _read_kept_head(head) if len(head) <= MAX_KEPT else _read_head(head)
+    if isinstance(found, str) and not contents:
+        return Failed(found)
+    if isinstance(found, str) or not len(found) == len(contents) == recipients:
+        raise FrameError(f"no answer for {recipients} recipients")
+    return [RenderedContent(content, notes) for content, notes in zip(contents, found, strict=True)]
 
 
-def _frame(head: Mapping[str, object], octets: Sequence[bytes]) -> bytes:
-    text = _encode({**head, "sizes": list(map(len, octets))}).encode("ascii")
-    length = LENGTH + len(text) + sum(map(len, octets))
-    return b"".join((length.to_bytes(LENGTH, "big"), len(text).to_bytes(LENGTH, "big"), text, *octets))
-
-
-def _parse(body: bytes) -> tuple[dict[str, Any], list[bytes]]:
-    """Return the head, and the octets split by its `sizes`. Raises FrameError."""
-    at = LENGTH + int.from_bytes(body[:LENGTH], "big")
-    if not LENGTH <= at <= len(body):
-        raise FrameError("the head is longer than its frame")
+def _read_head(head: bytes) -> Sequence[Mapping[str, object]] | str:
+    """Return the notes of an answer, or the reason of a failure. Raises FrameError."""
     try:
-        head = _decode(body[LENGTH:at].decode("utf-8"))
+        found = _decode(head.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise FrameError(f"the head is no JSON: {type(error).__name__}") from None
+    if isinstance(found, list) and all(map(_is_notes, found)):
+        return found
+    if isinstance(found, str) and _is_text(found):
+        return found
+    raise FrameError("the head has neither notes nor a reason")
 
-    sizes = head.get("sizes") if isinstance(head, dict) else None
-    if not isinstance(sizes, list) or not all(type(size) is int and size >= 0 for size in sizes):
-        raise FrameError("the head has no sizes")
-    if at + sum(sizes) != len(body):
-        raise FrameError("the sizes do not add up to the frame")
 
-    octets = []
-    for size in sizes:
-        octets.append(body[at : at + size])
-        at += size
-    return head, octets
+_read_kept_head = lru_cache(maxsize=512)(_read_head)
+
+
+def _frame(*strings: bytes) -> bytes:
+    """Return the frame of these strings."""
+    lengths = list(map(len, strings))
+    length = LENGTH + LENGTH * len(lengths) + sum(lengths)
+    return b"".join((struct.pack(f">{2 + len(lengths)}I", length, len(lengths), *lengths), *strings))
+
+
+def _strings(body: bytes | memoryview) -> list[bytes]:
+    """Return the strings of a frame without its length. Raises FrameError."""
+    number = int.from_bytes(body[:LENGTH], "big")
+    at = LENGTH + LENGTH * number
+    if not LENGTH <= at <= len(body):
+        raise FrameError("the lengths do not fit the frame")
+    lengths = struct.unpack_from(f">{number}I", body, LENGTH)
+    if at + sum(lengths) != len(body):
+        raise FrameError("the strings do not fit the frame")
+
+    strings: list[bytes] = []
+    for length in lengths:
+        strings.append(bytes(body[at : at + length]))
+        at += length
+    return strings
 
 
 def _refuse_constant(name: str) -> object:

@@ -196,28 +196,33 @@ class RendererProcess(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Set the answers of requests from whole frames. Kill the renderer after a malformed frame."""
-        self._received += data
+        if self._received:
+            self._received += data
         try:
-            while (body := self._next_frame()) is not None:
-                self._receive(body)
+            at = self._receive_frames(self._received or data)
         except FrameError as error:
-            self._received.clear()
+            self._received = bytearray()
             self.kill(f"a malformed answer: {error}")
+            return
+        if self._received:
+            del self._received[:at]
+        elif at < len(data):
+            self._received += data[at:]
 
-    def _next_frame(self) -> bytes | None:
-        received = self._received
-        if len(received) < LENGTH:
-            return None
-        end = LENGTH + int.from_bytes(received[:LENGTH], "big")
-        if end > LENGTH + self._max_frame():
-            raise FrameError(f"a frame of {end} octets")
-
-        if len(received) < end:
-            return None
+    def _receive_frames(self, received: bytes | bytearray) -> int:
+        """Take the whole frames. Return where the rest begins."""
+        at = 0
         with memoryview(received) as view:
-            body = bytes(view[LENGTH:end])
-        del received[:end]
-        return body
+            while len(view) - at >= LENGTH:
+                start = at + LENGTH
+                length = int.from_bytes(view[at:start], "big")
+                if length > self._max_frame():
+                    raise FrameError(f"a frame of {length} octets")
+                if len(view) < start + length:
+                    break
+                at = start + length
+                self._receive(view[start:at])
+        return at
 
     def _max_frame(self) -> int:
         """Return the octets that the next frame may have after its length."""
@@ -225,7 +230,7 @@ class RendererProcess(asyncio.Protocol):
             return len(READY) - LENGTH
         return self._pending[0].largest if self._pending else 0
 
-    def _receive(self, body: bytes) -> None:
+    def _receive(self, body: memoryview) -> None:
         if not self._ready.done():
             if body != READY[LENGTH:]:
                 raise FrameError("the first frame is not the ready frame")

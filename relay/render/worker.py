@@ -23,22 +23,18 @@ COLLECT_EVERY = 1000
 with a hundred thousand links take more than linear time."""
 
 
-def serve(source: BinaryIO, sink: BinaryIO, descriptors: socket.socket, max_cpu: int) -> None:
+def serve(source: BinaryIO, sink: RawIOBase, descriptors: socket.socket, max_cpu: int) -> None:
     """Answer requests until the other end closes. `descriptors` passes those of files.
 
     A message that takes more than `max_cpu` seconds of CPU time ends the process by SIGPROF. The relay ends it earlier,
-    unless the relay itself was killed.
+    unless the relay itself was killed. The timer keeps running in between: waiting takes no CPU time.
     """
-    sink.write(READY)
-    sink.flush()
+    _write(sink, READY)
     answers = 0
     while len(header := source.read(LENGTH)) == LENGTH:
         body = source.read(int.from_bytes(header, "big"))
         signal.setitimer(signal.ITIMER_PROF, max_cpu)
-        answer = answer_frame(_answer(body, descriptors))
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        sink.write(answer)
-        sink.flush()
+        _write(sink, answer_frame(_answer(body, descriptors)))
         answers += 1
         if answers % COLLECT_EVERY == 0:
             gc.collect()
@@ -60,17 +56,17 @@ def _answer_in_file(request: Request, descriptors: socket.socket) -> Answer:
     with os.fdopen(fds[0], "rb", buffering=0), os.fdopen(fds[1], "wb", buffering=0) as target:
         message = replace(request.message, content=read_whole(fds[0]))
         (rendered,) = render_contents(message, request.recipients, request.keys, eight_bit=request.eight_bit)
+        target.truncate(0)  # An earlier attempt may have left a part.
+        target.seek(0)
         _write(target, rendered.content)
     return [RenderedContent(b"", rendered.notes)]
 
 
-def _write(target: RawIOBase, content: bytes) -> None:
-    """Write a content as the whole file: an earlier attempt may have left a part."""
-    target.truncate(0)
-    target.seek(0)
-    view = memoryview(content)
-    while view:
-        view = view[target.write(view) or 0 :]
+def _write(target: RawIOBase, octets: bytes) -> None:
+    """Write all octets. There is no buffer: an answer goes out in one piece, so that the relay wakes once for it."""
+    written = target.write(octets) or 0
+    while written < len(octets):
+        written += target.write(memoryview(octets)[written:]) or 0
 
 
 def limit_memory(octets: int) -> None:
@@ -92,7 +88,7 @@ def main(fd: int, descriptors: int, max_memory: int, max_cpu: int) -> None:
     with (
         suppress(BrokenPipeError, ConnectionResetError),
         os.fdopen(fd, "rb") as source,
-        os.fdopen(os.dup(fd), "wb") as sink,
+        os.fdopen(os.dup(fd), "wb", buffering=0) as sink,
         socket.socket(fileno=descriptors) as passing,
     ):
         serve(source, sink, passing, max_cpu)

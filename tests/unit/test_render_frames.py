@@ -1,6 +1,7 @@
 """Frames between the relay and its renderers: a request comes back whole, and brings the keys of its message only."""
 
 import dataclasses
+import struct
 
 import pytest
 
@@ -9,6 +10,7 @@ from relay.mail.queue_id import queue_id
 from relay.mailauth.dkim_keys import generate_key, load_key
 from relay.render.frames import (
     LENGTH,
+    MAX_KEPT,
     NO_TOKENS,
     Failed,
     FrameError,
@@ -20,7 +22,7 @@ from relay.render.frames import (
     read_request,
     request_frame,
 )
-from relay.render.message import RenderInput
+from relay.render.message import RenderedContent, RenderInput
 from relay.render.message_policy import MessagePolicy
 from relay.rewrite.options import ListUnsubscribe, Tracking
 from relay.rewrite.tokens import Keyring
@@ -71,6 +73,11 @@ def body(frame: bytes) -> bytes:
     return frame[LENGTH:]
 
 
+def frame_of(*strings: bytes) -> bytes:
+    """A frame without its length."""
+    return struct.pack(f">{1 + len(strings)}I", len(strings), *map(len, strings)) + b"".join(strings)
+
+
 def test_every_field_of_a_request_comes_through() -> None:
     for field in dataclasses.fields(MessagePolicy):
         assert getattr(POLICY, field.name) != field.default, f"{field.name}: give it another value than its default"
@@ -98,9 +105,15 @@ def test_a_failure_comes_through() -> None:
 
 
 def test_a_deeply_nested_head_is_a_frame_error() -> None:
-    head = b'{"sizes":[],"failed":' + b"[" * 500_000
+    head = b"[" * 500_000
     with pytest.raises(FrameError):
-        read_answer(len(head).to_bytes(LENGTH, "big") + head, 1)
+        read_answer(frame_of(head), 1)
+
+
+def test_notes_of_any_size_come_through() -> None:
+    for count in (1, MAX_KEPT, 5000):
+        rendered = [RenderedContent(b"x", {"skipped": ["x"] * count})]
+        assert read_answer(body(answer_frame(rendered)), 1) == rendered
 
 
 def test_the_largest_answer_grows_with_the_message() -> None:

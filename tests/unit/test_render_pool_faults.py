@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import struct
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,9 +126,10 @@ module.main("""
     )
 
 
-def frame(head: object, octets: bytes = b"") -> bytes:
-    text = json.dumps(head).encode()
-    return (4 + len(text) + len(octets)).to_bytes(4, "big") + len(text).to_bytes(4, "big") + text + octets
+def frame(head: object, *contents: bytes) -> bytes:
+    strings = (json.dumps(head).encode(), *contents)
+    body = struct.pack(f">{1 + len(strings)}I", len(strings), *map(len, strings)) + b"".join(strings)
+    return len(body).to_bytes(4, "big") + body
 
 
 def answering(answer: bytes) -> str:
@@ -140,19 +142,22 @@ def answering(answer: bytes) -> str:
     "answer",
     [
         b"\xff\xff\xff\xff" + bytes(100),
-        frame({"sizes": [1], "notes": [{}, {}]}, b"x"),
-        frame({"sizes": [2], "notes": [{}]}, b"x"),
-        frame({"sizes": [-1, 2], "notes": [{}, {}]}, b"x"),
-        frame({"sizes": [1], "notes": [{"skipped": {"a": "b"}}]}, b"x"),
-        frame({"sizes": [1], "notes": [{"skipped": ["\r\n"]}]}, b"x"),
-        frame({"sizes": [1], "notes": [{"links": 1e999}]}, b"x"),
-        frame({"sizes": [], "failed": "x" * 5000}),
+        frame([{}, {}], b"x"),
+        frame([{}], b"x", b"y"),
+        frame([{}]),
+        frame([{"skipped": {"a": "b"}}], b"x"),
+        frame([{"skipped": ["\r\n"]}], b"x"),
+        frame([{"links": 1e999}], b"x"),
+        frame("x" * 5000),
+        frame("failed", b"x"),
         frame([[]]),
-        b"\0\0\0\6\0\0\0\1{}",
+        frame({}),
+        b"\0\0\0\x0a\0\0\0\1\0\0\0\1[]",
+        b"\0\0\0\x0a\0\0\0\1\0\0\0\3[]",
         b"\0\0\0\6\0\0\0\7{}",
         b"\0\0\0\1\0",
         b"\x80\x05]\x94.",
-        frame({"sizes": [1], "notes": [{}]}, b"x") * 2,
+        frame([{}], b"x") * 2,
     ],
 )
 async def test_a_wrong_answer_ends_the_renderer_and_not_the_relay(
@@ -169,7 +174,7 @@ async def test_a_wrong_answer_ends_the_renderer_and_not_the_relay(
 
 
 async def test_a_renderer_has_no_say_in_the_envelope(monkeypatch: pytest.MonkeyPatch) -> None:
-    good = frame({"sizes": [1], "notes": [{}], "reverse_path": "x> SIZE=1\r\nRCPT TO:<evil@x.test"}, b"x")
+    good = frame([{"reverse_path": "x> SIZE=1 RCPT TO:<evil@x.test"}], b"x")
     program(
         monkeypatch,
         answering(good),
@@ -177,7 +182,9 @@ async def test_a_renderer_has_no_say_in_the_envelope(monkeypatch: pytest.MonkeyP
     bounces = replace(STORED, policy=replace(POLICY, return_path="bounce.acme.test"))
     async with pool() as started:
         (rendering,) = await started.render(bounces, [7], eight_bit=True)
-    assert rendering == Rendering(reverse_path_for(bounces, 7, RING), b"x", {})
+    assert rendering == Rendering(
+        reverse_path_for(bounces, 7, RING), b"x", {"reverse_path": "x> SIZE=1 RCPT TO:<evil@x.test"}
+    )
 
 
 async def test_a_content_that_hung_twice_is_not_tried_again_for_anybody(monkeypatch: pytest.MonkeyPatch) -> None:
