@@ -5,6 +5,7 @@ import os
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,8 @@ class App:
         self, settings: Settings, config: Path | None = None, *, node: int = 0, clock: Clock = system_clock
     ) -> None:
         self.configuration = Configuration(settings, config, os.environ, node)
+        self.settings: Callable[[], Settings] = partial(getattr, self.configuration, "in_force")
+        """Returns the settings in effect. Each message calls it twenty times, so it is no function of Python."""
         settings = self.configuration.in_force
         self._node = node
         self._clock = clock
@@ -91,10 +94,6 @@ class App:
         if self._services is None:
             raise RuntimeError("the relay is not started: await start() first")
         return self._services
-
-    def settings(self) -> Settings:
-        """Return the settings in effect."""
-        return self.configuration.in_force
 
     def bounce_policy(self) -> BouncePolicy:
         """Return the bounce policy by the rules and settings in effect."""

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Mapping
+from functools import cached_property
 from ipaddress import ip_address
 from typing import Annotated, Literal
 
@@ -30,7 +31,7 @@ from relay.config.values import (
     Section,
     Text,
 )
-from relay.networks import is_in
+from relay.networks import NetworkSet
 
 Tls = Literal["none", "starttls", "implicit"]
 
@@ -56,7 +57,12 @@ class Listener(Listening):
 
     def allows(self, client: str) -> bool:
         """Whether a client, by its IP address, may send without AUTH."""
-        return self.kind == "submission" and self.auth == "optional" and is_in(client, self.allow_networks)
+        return self.kind == "submission" and self.auth == "optional" and client in self._allowed
+
+    @cached_property
+    def _allowed(self) -> NetworkSet:
+        """The `allow_networks`."""
+        return NetworkSet(self.allow_networks)
 
 
 class Smtp(Section):

@@ -143,6 +143,8 @@ class Simulator:
 
     def answers(self, address: str, *, sandbox: bool = False) -> bool:
         """Whether a recipient is one of the simulator. That of SES is one in sandbox mail only."""
+        if not (self.domain or sandbox):
+            return False
         domain = domain_of(address)
         return bool(domain) and (domain == self.domain or (sandbox and domain == SES_DOMAIN))
 

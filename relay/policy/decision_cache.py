@@ -5,7 +5,7 @@ from relay.mail.instructions import NO_INSTRUCTIONS
 from relay.mail.transaction import Envelope, Session
 from relay.policy.decide import Acceptance, Rejection, decide
 from relay.policy.message_facts import MessageFacts
-from relay.policy.refusals import refuse_facts
+from relay.policy.refusals import refuse_header
 
 _MAX_KNOWN = 512
 """Decisions that are kept, at most."""
@@ -32,7 +32,7 @@ class DecisionCache:
         known = self._known(settings)
         kept = known.get(key)
         if kept is not None:
-            refusal = refuse_facts(settings, session, facts, now)
+            refusal = refuse_header(settings, facts)
             return kept if refusal is None else Rejection(refusal)
 
         found = decide(settings, session, envelope, facts, now)
@@ -52,8 +52,13 @@ class DecisionCache:
 
 
 def _key(session: Session, envelope: Envelope, facts: MessageFacts) -> Key | None:
-    """Return all that the decisions depend on, None for mail that asks for something or has several authors."""
-    if facts.instructions is not NO_INSTRUCTIONS or facts.reply_to is not None or len(facts.senders) != 1:
+    """Return all that the decisions depend on but the form of the header.
+
+    None for mail that asks for something, and for mail of several authors or senders.
+    """
+    if facts.instructions is not NO_INSTRUCTIONS or facts.reply_to is not None:
+        return None
+    if len(facts.senders) != 1 or facts.agents:
         return None
     author = facts.senders[0]
     if len(author) > _MAX_LENGTH:

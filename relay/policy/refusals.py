@@ -15,9 +15,11 @@ MAX_TURNS = 3
 
 def refuse_relaying(settings: Settings, session: Session) -> Reply | None:
     """Refuse a client that may not send through a submission listener; None if it may."""
+    if session.credential:
+        return None
     listener = next((one for one in settings.listeners if one.name == session.listener), None)
-    if session.credential or listener is None:
-        return None if session.credential else Reply(451, "4.3.5", "This listener changed: the relay must be restarted")
+    if listener is None:
+        return Reply(451, "4.3.5", "This listener changed: the relay must be restarted")
     if listener.auth == "required":
         return Reply(530, "5.7.0", "Authentication required")
 
@@ -88,15 +90,27 @@ def _page(settings: Settings, address: str) -> str:
 
 def refuse_facts(settings: Settings, session: Session, facts: MessageFacts, now: float) -> Reply | None:
     """Return the refusal of a malformed header, a loop, a sender, or a release time; None to go on."""
+    refusal = refuse_header(settings, facts) or refuse_authors(settings, session, facts)
+    if refusal is None and (facts.instructions.send_at or 0.0) > now + settings.queue.max_send_at:
+        return _too_late(facts.instructions.send_at_place, settings.queue.max_send_at)
+    return refusal
+
+
+def refuse_header(settings: Settings, facts: MessageFacts) -> Reply | None:
+    """Return the refusal of a malformed header or a loop, None to go on."""
     if facts.header_fault:
         return Reply(554, "5.6.0", facts.header_fault)
     if facts.hops >= settings.smtp.max_received_hops:
         return Reply(554, "5.4.6", f"Mail loop: {facts.hops} Received fields (RFC 5321 section 6.3)")
 
-    turns = facts.relays.count(settings.server.hostname.lower())
+    turns = facts.relays.count(settings.server.hostname.lower()) if facts.relays else 0
     if turns > MAX_TURNS:
         return Reply(554, "5.4.6", f"Mail loop: this host has passed the message on {turns} times already")
+    return None
 
+
+def refuse_authors(settings: Settings, session: Session, facts: MessageFacts) -> Reply | None:
+    """Return the refusal of an author or sender that is not certain or that this client may not use, None to go on."""
     unknown = refuse_unknown_author(settings, session, facts)
     if unknown is not None:
         return unknown
@@ -104,9 +118,6 @@ def refuse_facts(settings: Settings, session: Session, facts: MessageFacts, now:
         refusal = refuse_sender(settings, session, address)
         if refusal is not None:
             return refusal
-
-    if (facts.instructions.send_at or 0.0) > now + settings.queue.max_send_at:
-        return _too_late(facts.instructions.send_at_place, settings.queue.max_send_at)
     return None
 
 
@@ -128,6 +139,8 @@ def is_own_sender(settings: Settings, reverse_path: str, authors: Sequence[str])
     The client was accepted as that author, by its credential or its network. `refuse_sender` refuses addresses of
     identities of others. Any other address is an outsider's: nothing but SPF or DKIM proves it.
     """
+    if reverse_path in authors:
+        return True
     domain, of_authors = domain_of(reverse_path), {domain_of(one) for one in authors}
     if domain in of_authors:
         return True

@@ -231,6 +231,9 @@ class SubmissionHandler:
     ) -> Excluded:
         """Return the addresses that the lists exclude, and those of the simulator that are always suppressed."""
         words, is_sandbox = self.settings().simulator.words, decision.policy.sandbox or bool(decision.deliver_to)
+        simulated = [one for one in addresses if words.answers(one, sandbox=True)]
+        if not simulated:
+            return await self.exclusion.check(addresses, scope, queue_id, now, due=not decision.not_before)
         listed = [one for one in addresses if not words.always_answers(one)]
         found = await self.exclusion.check(listed, scope, queue_id, now, due=not decision.not_before)
         if suppressed := always_suppressed(words, addresses, sandbox=is_sandbox):

@@ -14,7 +14,7 @@ ALWAYS_SUPPRESSED = "suppressed: the simulator has this address on the list for 
 
 def simulate(transaction: Transaction, accepted: Acceptance, words: Simulator) -> tuple[Transaction, Acceptance]:
     """Return the message with its simulated recipients marked, and the others replaced if the sandbox says so."""
-    if accepted.policy.sandbox:
+    if accepted.policy.sandbox or not (accepted.deliver_to or words.domain):
         return transaction, accepted
     if accepted.deliver_to:
         transaction, former = _redirected(transaction, accepted.deliver_to, words)

@@ -38,6 +38,10 @@ class Excluded:
         return f"the suppression of the address ended: waits for the result of {tester}" if tester else ""
 
 
+NOTHING_EXCLUDED = Excluded()
+"""No recipient is excluded, and none waits."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exclusion:
     """Checks addresses against both lists."""
@@ -54,6 +58,8 @@ class Exclusion:
         precedence for an address on both lists.
         """
         listed = await self.suppressions.suppressed(addresses, mailing.domain, now, mailing.identity)
+        if not (listed or mailing.campaign):
+            return NOTHING_EXCLUDED
         suppressed = {address: one for address, one in listed.items() if one.state(now) == "suppressed"}
         reasons = {address: one.why for address, one in suppressed.items()}
         if mailing.campaign:

@@ -28,6 +28,7 @@ HEADERS = (
     ("From: billing@acme.test",),
     ("From: Billing@ACME.test, app@acme.test",),
     ("From: x@other.test", "Sender: billing@acme.test"),
+    ("From: app@acme.test", "Sender: billing@acme.test"),
     ("From: none",),
     ("DKIM-Signature: v=1",),
     ("List-Id: <l.acme.test>",),
