@@ -37,6 +37,14 @@ DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?")
 LITERAL = re.compile(r"\[[A-Za-z0-9:.\-]+\]")
 """An address literal. Its content is not checked for an IP address."""
 
+ATOM = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"
+"""The characters of an atom in ASCII, as those of a class."""
+
+_PLAIN_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]*[A-Za-z0-9_])?"
+
+PLAIN_ADDRESS = rf"[{ATOM}]++(?>\.[{ATOM}]++)*+@{_PLAIN_LABEL}(?:\.{_PLAIN_LABEL})*"
+"""The usual form of an address: ASCII, no quotes, a domain name. `parse_address` accepts each that is not too long."""
+
 _NOT_UTF8 = re.compile(r"[\ud800-\udfff]")
 
 _SOURCE_ROUTE = re.compile(r"@[^:@]+(?:,@[^:@]+)*:")

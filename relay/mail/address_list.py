@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from relay.frozen import dataclass
-from relay.mail.address import DOMAIN, LITERAL
+from relay.mail.address import ATOM, DOMAIN, LITERAL, PLAIN_ADDRESS
 from relay.mail.canonical_address import quoted_if_needed
 from relay.mail.domain_name import to_ascii
 from relay.mail.header_tokens import Kind, LexicalError, Token, tokens
@@ -19,13 +19,9 @@ _PAIR_OR_FOLD = re.compile(r"\\(.)|\r\n", re.DOTALL)
 _ENCODED_WORD = re.compile(r"=\?[^?]*+\?[^?]*+\?.*\?=", re.DOTALL)
 """What some programs decode, wherever it stands (RFC 2047 section 5)."""
 
-_ATOM = r"A-Za-z0-9!#$%&'*+\-/=?^_`{|}~"
-_ATEXT = rf"[{_ATOM}]"
-_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_\-]*[A-Za-z0-9_])?"
-_ADDR_SPEC = rf"{_ATEXT}++(?>\.{_ATEXT}++)*+@{_LABEL}(?:\.{_LABEL})*"
-_PHRASE = rf"[{_ATOM}][{_ATOM}. \t]*+|\"[ !#-\[\]-~\u00a0-\ud7ff\ue000-\U0010ffff]*+\""
-_NAME_ADDR = rf"(?P<name>(?>{_PHRASE})?+)[ \t]*+<(?P<angle>{_ADDR_SPEC})>"
-_PLAIN = re.compile(rf"[ \t]*+(?:{_NAME_ADDR}|(?P<bare>{_ADDR_SPEC}))[ \t]*+")
+_PHRASE = rf"[{ATOM}][{ATOM}. \t]*+|\"[ !#-\[\]-~\u00a0-\ud7ff\ue000-\U0010ffff]*+\""
+_NAME_ADDR = rf"(?P<name>(?>{_PHRASE})?+)[ \t]*+<(?P<angle>{PLAIN_ADDRESS})>"
+_PLAIN = re.compile(rf"[ \t]*+(?:{_NAME_ADDR}|(?P<bare>{PLAIN_ADDRESS}))[ \t]*+")
 """The usual form of one mailbox. The grammar gives the same result for every match."""
 
 MAX_LIST = 8 * 1024

@@ -6,7 +6,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from typing import Literal, get_args
 
 from relay.frozen import dataclass
-from relay.mail.address import AddressError, parse_address, quote_dots, strip_route
+from relay.mail.address import MAX_LOCAL_PART, PLAIN_ADDRESS, AddressError, parse_address, quote_dots, strip_route
 from relay.mail.reply import Reply
 from relay.mail.transaction import BodyKind, Envelope, Notify, Recipient
 
@@ -15,6 +15,11 @@ _PATH = r'(?:<((?>(?:"(?>(?:[^"\\]|\\.)*)"|[^<>"])*))>|([^\s<>]+))(?: +(.*))?'
 _FROM = re.compile(rf"FROM: ?{_PATH}", re.IGNORECASE)
 
 _TO = re.compile(rf"TO: ?{_PATH}", re.IGNORECASE)
+
+_PLAIN_FROM = re.compile(rf"FROM:<({PLAIN_ADDRESS})>()(?: +(.*))?")
+
+_PLAIN_TO = re.compile(rf"TO:<({PLAIN_ADDRESS})>()(?: +(.*))?")
+"""The usual forms, which need no further look at the path unless it is long. They have the groups of the others."""
 
 _KEYWORD = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]*")
 
@@ -91,7 +96,8 @@ def parse_helo(argument: str) -> str | Reply:
 
 def parse_mail(argument: str, *, lenient: bool = False) -> MailCommand | Reply:
     """Parse the argument of MAIL: `FROM:<reverse-path> [parameters]`. `lenient`: see `quote_dots`."""
-    match = _FROM.fullmatch(argument)
+    plain = _plain(_PLAIN_FROM, argument)
+    match = plain or _FROM.fullmatch(argument)
     if match is None:
         return Reply(501, "5.5.4", "Syntax: MAIL FROM:<address> [parameters]")
 
@@ -99,10 +105,14 @@ def parse_mail(argument: str, *, lenient: bool = False) -> MailCommand | Reply:
     if isinstance(words, Reply):
         return words
 
-    path = _path(match, lenient=lenient)
-    fault = _mail_fault(words) or (_path_fault(path, "5.1.7", "SMTPUTF8" in words) if path else None)
+    path = _path(match, lenient=lenient) if plain is None else plain[1]
+    fault = _mail_fault(words) if words else None
+    if path and plain is None:
+        fault = fault or _path_fault(path, "5.1.7", "SMTPUTF8" in words)
     if fault is not None:
         return fault
+    if not words:
+        return MailCommand(Envelope(path), 0)
 
     body: BodyKind = "8BITMIME" if words.get("BODY", "").upper() == "8BITMIME" else "7BIT"
     ret: Literal["", "FULL", "HDRS"] = {"FULL": "FULL", "HDRS": "HDRS"}.get(words.get("RET", "").upper(), "")  # type: ignore[assignment]
@@ -115,7 +125,10 @@ def parse_rcpt(argument: str, hostname: str, *, smtputf8: bool, lenient: bool = 
 
     `<postmaster>` without a domain is completed with `hostname` (RFC 5321 section 4.5.1). `lenient`: see `quote_dots`.
     """
-    match = _TO.fullmatch(argument)
+    plain = _plain(_PLAIN_TO, argument)
+    if plain is not None and not plain[3]:
+        return Recipient(plain[1])
+    match = plain or _TO.fullmatch(argument)
     if match is None:
         return Reply(501, "5.5.4", "Syntax: RCPT TO:<address> [parameters]")
 
@@ -132,6 +145,12 @@ def parse_rcpt(argument: str, hostname: str, *, smtputf8: bool, lenient: bool = 
         return notify
 
     return _rcpt_fault(words) or _path_fault(path, "5.1.3", smtputf8) or Recipient(path, notify, words.get("ORCPT", ""))
+
+
+def _plain(form: re.Pattern[str], argument: str) -> re.Match[str] | None:
+    """Return the match of a usual form whose path no length limit refuses, None without one."""
+    plain = form.fullmatch(argument)
+    return plain if plain is not None and len(plain[1]) <= MAX_LOCAL_PART else None
 
 
 def _path(match: re.Match[str], *, lenient: bool) -> str:

@@ -41,6 +41,11 @@ class Envelope:
     ret: Literal["", "FULL", "HDRS"] = ""
     envid: str = ""
 
+    def with_recipient(self, recipient: Recipient) -> "Envelope":
+        """Return the envelope with one more recipient."""
+        recipients = (*self.recipients, recipient)
+        return Envelope(self.reverse_path, recipients, self.body, self.smtputf8, self.ret, self.envid)
+
 
 ListenerKind = Literal["submission", "inbound"]
 

@@ -129,7 +129,7 @@ async def rcpt(connection: Connection, argument: str) -> Reply:
         connection.refused(refusal, recipient.address)
         return refusal
 
-    connection.mail = replace(envelope, recipients=(*envelope.recipients, recipient))
+    connection.mail = envelope.with_recipient(recipient)
     return _RECIPIENT_OK
 
 

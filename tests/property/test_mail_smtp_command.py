@@ -1,6 +1,9 @@
+from unittest.mock import patch
+
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.mail import smtp_command
 from relay.mail.address import AddressError, parse_address
 from relay.mail.reply import Reply
 from relay.mail.sasl import decode_response, parse_auth, parse_plain
@@ -88,3 +91,22 @@ def test_an_address_is_parsed_or_refused_and_parses_again(text: str) -> None:
     except AddressError:
         return
     assert parse_address(str(address)) == address
+
+
+NEAR_ADDRESS = st.text('ab.-_@1A+<>" ', max_size=80)
+
+PARAMETERS = st.sampled_from(
+    ("", "  ", " SIZE=7", " BODY=8BITMIME SMTPUTF8", " NOTIFY=NEVER", " ORCPT=rfc822;a@b.test", " X=1", "x")
+)
+
+
+@given(st.one_of(st.builds("{}@{}".format, LOCAL, NEAR_ADDRESS), NEAR_ADDRESS), PARAMETERS, st.booleans())
+def test_usual_forms_are_read_like_all_others(address: str, parameters: str, lenient: bool) -> None:
+    argument = f"FROM:<{address}>{parameters}", f"TO:<{address}>{parameters}"
+    read = (
+        parse_mail(argument[0], lenient=lenient),
+        parse_rcpt(argument[1], "relay.test", smtputf8=False, lenient=lenient),
+    )
+    with patch.object(smtp_command, "_plain", return_value=None):
+        assert parse_mail(argument[0], lenient=lenient) == read[0]
+        assert parse_rcpt(argument[1], "relay.test", smtputf8=False, lenient=lenient) == read[1]
