@@ -89,8 +89,8 @@ def _is_parsed(message: RenderInput) -> bool:
     policy = message.policy
     if policy.tracking is not None or policy.unsubscribe_url:
         return True
-    start = message.content[:_SEARCHED]
-    return holds_name(start) or b"base64" in start
+    end = min(len(message.content), _SEARCHED)
+    return holds_name(message.content, 0, end) or message.content.find(b"base64", 0, end) >= 0
 
 
 def _tracking_besides(policy: MessagePolicy, content: bytes, parts: list[Part]) -> Tracking | None:

@@ -10,6 +10,14 @@ class Rules:
     def __init__(self, rules: links.Rules, classify: Callable[[bytes, bytes, int, int, int], bytes | None]) -> None: ...
 
 def rewrite_html(
-    body: bytes, *, quoted: bool, charset: str, rules: Rules, pixel: bytes, click: Callable[[bytes], bytes]
+    content: bytes,
+    start: int,
+    stop: int,
+    *,
+    quoted: bool,
+    charset: str,
+    rules: Rules,
+    pixel: bytes,
+    click: Callable[[bytes], bytes],
 ) -> tuple[bytes, int, int] | None: ...
-def holds_name(body: bytes) -> bool: ...
+def holds_name(content: bytes, start: int, stop: int) -> bool: ...

@@ -7,13 +7,13 @@ from dataclasses import replace
 from functools import lru_cache
 
 from relay.frozen import dataclass
-from relay.rewrite.clipping import exceeds_limit_by_rewriting
+from relay.rewrite.clipping import LIMIT, exceeds_limit_by_rewriting
 from relay.rewrite.eligibility import skip_message_reason, skip_part_reason, unsubscribe_values
 from relay.rewrite.encoding import BASE64, QUOTED_PRINTABLE, base64_line, decode, encode_base64, has_long_line
 from relay.rewrite.html_tags import Tag
 from relay.rewrite.links import Reason, header_urls, read_link, rules
 from relay.rewrite.message import PIXEL
-from relay.rewrite.mime import Part
+from relay.rewrite.mime import IDENTITY_ENCODINGS, Part
 from relay.rewrite.native import IS_COMPILED
 from relay.rewrite.native import native as _native
 from relay.rewrite.options import Tracking
@@ -35,10 +35,12 @@ class FastRewritten:
 
 @dataclass(frozen=True, slots=True)
 class FastPlan:
-    """A message for the fast path: its HTML part, and the body of the part, decoded if it is base64."""
+    """A message for the fast path."""
 
     part: Part
-    body: bytes
+    """The HTML part."""
+    decoded: bytes | None
+    """The decoded body of a base64 part, None for all others."""
     rules: "_native.Rules"
     tracking: Tracking
 
@@ -52,11 +54,13 @@ def analyse_fast(content: bytes, tracking: Tracking, parts: list[Part]) -> FastP
         return None
 
     (part,) = htmls
-    body: bytes | None = content[part.body : part.end]
-    if body and part.encoding != QUOTED_PRINTABLE:
-        body = decode(part.encoding, body)
+    decoded: bytes | None = None
+    if part.encoding != QUOTED_PRINTABLE and part.encoding not in IDENTITY_ENCODINGS:
+        decoded = decode(part.encoding, content[part.body : part.end])
+        if decoded is None:
+            return None
     unsubscribe = frozenset().union(*map(header_urls, unsubscribe_values(content, parts[0])))
-    return FastPlan(part, body, _rules(tracking, unsubscribe, part.charset), tracking) if body else None
+    return FastPlan(part, decoded, _rules(tracking, unsubscribe, part.charset), tracking)
 
 
 def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, recipient: int) -> FastRewritten | None:
@@ -65,8 +69,11 @@ def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, 
     click = url_token_signer(keyring, Kind.CLICK, queue_id, recipient, f"{base}/c/".encode())
     token = url_token_signer(keyring, Kind.OPEN, queue_id, recipient)(b"").decode("ascii")
 
+    text, start, end = (content, part.body, part.end) if plan.decoded is None else (plan.decoded, 0, len(plan.decoded))
     done = _native.rewrite_html(
-        plan.body,
+        text,
+        start,
+        end,
         quoted=part.encoding == QUOTED_PRINTABLE,
         charset=part.charset,
         rules=plan.rules,
@@ -77,7 +84,9 @@ def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, 
         return None
 
     body, links, tracked = done
-    if exceeds_limit_by_rewriting(plan.body, body, quoted=part.encoding == QUOTED_PRINTABLE):
+    if len(body) > LIMIT and exceeds_limit_by_rewriting(
+        text[start:end], body, quoted=part.encoding == QUOTED_PRINTABLE
+    ):
         return None
     if part.encoding == BASE64:
         encoded = content[part.body : part.end]
@@ -87,9 +96,10 @@ def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, 
     return FastRewritten(b"".join((content[: part.body], body, content[part.end :])), opens, links, tracked)
 
 
-def holds_name(body: bytes) -> bool:
-    """Whether an encoded body has the name of a placeholder, perhaps with soft line breaks inside."""
-    return _native.holds_name(body) if IS_COMPILED else holds_name_twin(body)
+def holds_name(content: bytes, start: int = 0, end: int | None = None) -> bool:
+    """Whether the encoded body between these offsets has the name of a placeholder, perhaps with soft line breaks."""
+    stop = len(content) if end is None else end
+    return _native.holds_name(content, start, stop) if IS_COMPILED else holds_name_twin(content[start:stop])
 
 
 @lru_cache(maxsize=64)

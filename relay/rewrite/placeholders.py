@@ -68,10 +68,9 @@ def replace_placeholders(content: bytes, parts: Sequence[Part], url: bytes) -> t
 
 def may_hold_placeholder(content: bytes, part: Part) -> bool:
     """Whether a text part has the name of a placeholder. This is quick, and true for few other texts."""
-    body: bytes | None = content[part.body : part.end]
-    if part.encoding == BASE64:
-        body = decode(BASE64, body or b"")
-    return bool(body) and holds_name(body or b"")
+    if part.encoding != BASE64:
+        return holds_name(content, part.body, part.end)
+    return holds_name(decode(BASE64, content[part.body : part.end]) or b"")
 
 
 def _header_ranges(content: bytes, root: Part) -> Iterator[tuple[int, int]]:
