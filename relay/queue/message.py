@@ -45,6 +45,8 @@ class Message:
     @property
     def labels(self) -> dict[str, object]:
         """Campaign, tags and metadata, those that are set: what log lines are joined by."""
+        if not (self.campaign or self.tags or self.metadata):
+            return {}
         labels = {"campaign": self.campaign, "tags": self.tags, "metadata": self.metadata}
         return {name: value for name, value in labels.items() if value}
 

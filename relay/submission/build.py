@@ -43,12 +43,14 @@ def build_message(
     recipients = transaction.envelope.recipients
     default = Route(accepted.policy.provider, max(now, accepted.not_before))
     release = [routes.get(number, default) for number in range(len(recipients))]
-    copies = _copies(accepted.bcc, recipients) if routes else ()
-    real = [route for number, route in routes.items() if number not in accepted.policy.simulated]
-    first = min(real, key=lambda route: route.at, default=default)
-    numbers = tuple(range(len(recipients), len(recipients) + len(copies)))
+    routed = list(zip(recipients, release, strict=True))
+    copies = _copies(accepted.bcc, recipients) if accepted.bcc and routes else ()
+    if copies:
+        real = [route for number, route in routes.items() if number not in accepted.policy.simulated]
+        first = min(real, key=lambda route: route.at, default=default)
+        routed += [(copy, first) for copy in copies]
+    numbers = tuple(range(len(recipients), len(routed)))
     message = _message(queue_id, transaction, facts, accepted, numbers, settings.server.hostname, now, origin)
-    routed = zip((*recipients, *copies), (*release, *(first for _ in copies)), strict=True)
     lifetime, latest = settings.queue.lifetime, facts.instructions.expires_at or inf
     entries = _entries(message, routed, excluded, accepted.flow, lifetime, latest, now)
     events = _created(message, entries, accepted.ignored, checked, now)
@@ -57,8 +59,6 @@ def build_message(
 
 def _copies(bcc: Sequence[str], recipients: Sequence[Recipient]) -> tuple[Recipient, ...]:
     """Return the recipients of copies. No notification is sent about one that fails."""
-    if not bcc:
-        return ()
     addressed = {canonical(one.address) for one in recipients}
     return tuple(Recipient(one, ("NEVER",)) for one in dict.fromkeys(bcc) if canonical(one) not in addressed)
 
@@ -75,7 +75,7 @@ def _message(
 ) -> Message:
     envelope, session, instructions = transaction.envelope, transaction.session, facts.instructions
     message_id = _message_id(queue_id, facts, accepted, hostname)
-    added = fields_to_add(queue_id, transaction, facts, accepted, hostname, now)
+    added = added_fields(queue_id, transaction, facts, message_id, hostname, now, accepted.fixed_reply_to)
     return Message(
         queue_id=queue_id,
         created_at=now,
@@ -126,7 +126,7 @@ def added_fields(
         lines.append(f"Message-ID: {message_id}")
     if reply_to:
         lines.append(f"Reply-To: <{reply_to}>")
-    return "".join(f"{line}\r\n" for line in lines).encode("utf-8", "replace")
+    return "\r\n".join((*lines, "")).encode("utf-8", "replace")
 
 
 def _entries(
@@ -139,12 +139,13 @@ def _entries(
     now: float,
 ) -> tuple[Entry, ...]:
     """Return the entries. They expire after their lifetime (seconds), or at `latest` (Unix seconds)."""
+    queue_id, principal, priority = message.queue_id, flow.principal, flow.priority
     entries = []
     for number, (recipient, route) in enumerate(routed):
         dropped = excluded.get(canonical(recipient.address)) if excluded else None
         entries.append(
             Entry(
-                queue_id=message.queue_id,
+                queue_id=queue_id,
                 number=number,
                 recipient=recipient.address,
                 lane=lane_of(route.provider, recipient.address),
@@ -156,8 +157,8 @@ def _entries(
                 reason=route.why if dropped is None else dropped,
                 notify=recipient.notify,
                 orcpt=recipient.orcpt,
-                principal=flow.principal,
-                priority=flow.priority,
+                principal=principal,
+                priority=priority,
             )
         )
     return tuple(entries)
@@ -171,22 +172,20 @@ def _created(
     now: float,
 ) -> tuple[Event, ...]:
     shared = _message_fields(message, ignored, checked)
+    labels, policy = message.labels, message.policy
+    events: list[Event] = []
+    for entry in entries:
+        details = owner_fields(message, entry.number) | shared
+        _add_route(details, entry, policy)
+        events.append(Event(Kind.CREATED, now, entry.queue_id, entry.number, entry.recipient, details, labels))
+
     is_spam = isinstance(checked, SpamResult) and checked.verdict == "spam"
     why: dict[str, object] = {"category": SPAM} if is_spam else {}
-    labels = message.labels
-
-    def event(kind: Kind, entry: Entry, details: dict[str, object]) -> Event:
-        details = owner_fields(message, entry.number) | details
-        return Event(kind, now, entry.queue_id, entry.number, entry.recipient, details, labels)
-
-    created = [
-        event(Kind.CREATED, entry, shared | _former(entry, message.policy) | _route_of(entry, message.policy))
-        for entry in entries
-    ]
-    dropped = [
-        event(Kind.DROPPED, entry, {"reason": entry.reason} | why) for entry in entries if entry.state is State.DROPPED
-    ]
-    return (*created, *dropped)
+    for entry in entries:
+        if entry.state is State.DROPPED:
+            details = owner_fields(message, entry.number) | {"reason": entry.reason} | why
+            events.append(Event(Kind.DROPPED, now, entry.queue_id, entry.number, entry.recipient, details, labels))
+    return tuple(events)
 
 
 def _message_fields(
@@ -206,17 +205,15 @@ def _message_fields(
     return shared
 
 
-def _former(entry: Entry, policy: MessagePolicy) -> dict[str, object]:
-    """Return the recipient in whose place sandbox mail goes to another address."""
-    former = policy.original_to[entry.number] if entry.number < len(policy.original_to) else ""
-    return {"original_to": former} if former else {}
+def _add_route(fields: dict[str, object], entry: Entry, policy: MessagePolicy) -> None:
+    """Add the lane of an entry, why it is not the preferred provider's, and its release time.
 
-
-def _route_of(entry: Entry, policy: MessagePolicy) -> dict[str, object]:
-    """Return the lane of an entry, why it is not the preferred provider's, and its release time."""
-    fields: dict[str, object] = {"lane": entry.lane}
+    Sandbox mail has the recipient in whose place it goes to another address too.
+    """
+    if entry.number < len(policy.original_to) and policy.original_to[entry.number]:
+        fields["original_to"] = policy.original_to[entry.number]
+    fields["lane"] = entry.lane
     if entry.reason and provider_of(entry.lane) != policy.provider:
         fields["way"] = entry.reason
     if entry.release_at:
         fields["release_at"] = entry.release_at
-    return fields
