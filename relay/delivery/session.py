@@ -14,6 +14,8 @@ from relay.mail.reply import Reply
 
 LEASE_ENDED = Reply(451, "4.3.5", "the lease of this node ended before the message was sent")
 
+_RESET = b"RSET\r\n"
+
 _EMPTY_BODY = b".\r\n"
 
 _QUIT_TIMEOUT = 5.0
@@ -77,12 +79,14 @@ class Session:
         `on_accepted` is called when the octets of the final 2yz arrive, before this coroutine resumes. A crash in
         between must find the delivery recorded.
         """
-        self._stream.expect_replies()
         self._stream.begin_transaction(self._timeouts.transaction)
         self.transactions += 1
         replies = TransactionReplies()
         try:
-            await self._envelope(commands, replies)
+            if self.offers.pipelining:
+                await self._pipelined(commands, replies)
+            else:
+                await self._step_by_step(commands, replies)
             await self._content(commands.body, replies, on_accepted, is_held)
         except StreamError as broken:
             replies.failure, replies.closed_by_server = broken.reply, broken.closed_by_server
@@ -114,28 +118,24 @@ class Session:
         self._unusable = True
         self._stream.abort()
 
-    async def _envelope(self, commands: TransactionCommands, replies: TransactionReplies) -> None:
-        reset = (b"RSET\r\n",) if self._open_transaction else ()
-        if self.offers.pipelining:
-            self._stream.write(b"".join((*reset, commands.mail, *commands.recipients, b"DATA\r\n")))
-            await self._pipelined(len(commands.recipients), replies, reset=bool(reset))
-        else:
-            if reset:
-                self._stream.write(*reset)
-                await self._after_reset()
-            await self._step_by_step(commands, replies)
-
-    async def _pipelined(self, recipients: int, replies: TransactionReplies, *, reset: bool) -> None:
+    async def _pipelined(self, commands: TransactionCommands, replies: TransactionReplies) -> None:
+        """Send the envelope at once. The replies mostly arrive together: only those that have not are waited for."""
+        stream, timeout = self._stream, self._timeouts.command
+        reset = _RESET if self._open_transaction else b""
+        stream.write(b"".join((reset, commands.mail, *commands.recipients, b"DATA\r\n")))
         if reset:
             await self._after_reset()
-        replies.mail = reply = await self._read_reply()
-        while reply.code != 421 and len(replies.recipients) < recipients:
-            reply = await self._read_reply()
+        replies.mail = reply = _expected(await stream.read(timeout))
+        while reply.code != 421 and len(replies.recipients) < len(commands.recipients):
+            reply = _expected(stream.received() or await stream.read(timeout))
             replies.recipients.append(reply)
         if reply.code != 421:
-            replies.data = await self._read_reply(to_data=True)
+            replies.data = _expected(stream.received() or await stream.read(timeout), to_data=True)
 
     async def _step_by_step(self, commands: TransactionCommands, replies: TransactionReplies) -> None:
+        if self._open_transaction:
+            self._stream.write(_RESET)
+            await self._after_reset()
         self._stream.write(commands.mail)
         replies.mail = await self._read_reply()
         if not replies.mail.is_positive:
@@ -164,9 +164,16 @@ class Session:
 
         match replies.after_data():
             case Next.BODY:
-                replies.dot_sent = await self._send_body(body, replies, is_held)
+                if isinstance(body, bytes):
+                    _check_lease(is_held)
+                    replies.dot_sent = await self._stream.write_body(body, self._timeouts.command)
+                else:
+                    replies.dot_sent = await self._write_file(body, is_held)
                 if replies.dot_sent:
+                    self._stream.end_transaction()
                     replies.dot = await self._read_final_reply(on_reply)
+                else:
+                    replies.dot = await self._refusal_before_end()
             case Next.EMPTY_BODY:
                 self._stream.write(_EMPTY_BODY)
                 replies.dot = await self._read_final_reply()
@@ -177,25 +184,16 @@ class Session:
             case never:
                 assert_never(never)
 
-    async def _send_body(
-        self, body: bytes | StuffedFile, replies: TransactionReplies, is_held: Callable[[], bool]
-    ) -> bool:
-        """Send the content. Return False for a refusal before its end, after which the connection is unusable."""
-        if await self._write_body(body, is_held):
-            self._stream.end_transaction()
-            return True
+    async def _refusal_before_end(self) -> Reply:
+        """Return the reply that came before the end of the content. The connection is unusable after it."""
         self._unusable = True
         reply = await self._read_reply()
         if reply.is_positive:
             raise _protocol_error("accepted the message before its end")
-        replies.dot = reply
-        return False
+        return reply
 
-    async def _write_body(self, body: bytes | StuffedFile, is_held: Callable[[], bool]) -> bool:
+    async def _write_file(self, body: StuffedFile, is_held: Callable[[], bool]) -> bool:
         """Send all pieces. Return False for a reply before the end."""
-        if isinstance(body, bytes):
-            _check_lease(is_held)
-            return await self._stream.write_body(body, self._timeouts.command)
         async with aclosing(body.pieces()) as pieces:
             async for piece in pieces:
                 _check_lease(is_held)
@@ -209,10 +207,7 @@ class Session:
             raise StreamError(reply, closed_by_server=True)
 
     async def _read_reply(self, *, to_data: bool = False) -> Reply:
-        reply = await self._stream.read(self._timeouts.command)
-        if not is_expected(reply, to_data=to_data):
-            raise _protocol_error(f'sent the unexpected reply "{reply}"')
-        return reply
+        return _expected(await self._stream.read(self._timeouts.command), to_data=to_data)
 
     async def _read_final_reply(self, on_reply: Callable[[Reply], None] | None = None) -> Reply:
         reply = await self._stream.read(self._timeouts.final, on_reply)
@@ -225,6 +220,13 @@ def _check_lease(is_held: Callable[[], bool]) -> None:
     """Raise StreamError if another node may have the message: without its end this server discards the content."""
     if not is_held():
         raise StreamError(LEASE_ENDED)
+
+
+def _expected(reply: Reply, *, to_data: bool = False) -> Reply:
+    """Return a reply that is allowed here. Raise StreamError for any other."""
+    if not is_expected(reply, to_data=to_data):
+        raise _protocol_error(f'sent the unexpected reply "{reply}"')
+    return reply
 
 
 def _protocol_error(what: str) -> StreamError:

@@ -1,8 +1,9 @@
 """Chooses between the servers of a lane and the receiver inside the relay. Simulated mail never gets to the first."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
+from typing import Any
 
 from relay.clock import Clock
 from relay.content_file import Content, ContentFile
@@ -22,16 +23,19 @@ class SimulatedDelivery:
         self._copies = copies
         self._clock = clock
 
-    async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
+    def deliver(self, lane: str, job: DeliveryJob) -> Coroutine[Any, Any, Sequence[Outcome]]:
         """Deliver to the servers of the lane, or to the receiver."""
-        marked = {job.message.policy.is_simulated(entry.number) for entry in job.entries}
-        if marked == {False} and not is_simulated(lane):
-            return await self._real.deliver(lane, job)
-        if marked != {True} and not is_simulated(lane):
-            return [NEVER_MIXED] * len(job.entries)
-        if not is_simulated(lane):
-            lane = lane_of(SIMULATOR, job.entries[0].recipient)
-        return await self._simulator.deliver(lane, self._keeping(job))
+        policy = job.message.policy
+        if is_simulated(lane):
+            return self._simulator.deliver(lane, self._keeping(job))
+        if not policy.sandbox and not policy.simulated:
+            return self._real.deliver(lane, job)
+        marked = {policy.is_simulated(entry.number) for entry in job.entries}
+        if marked == {False}:
+            return self._real.deliver(lane, job)
+        if marked != {True}:
+            return _never_mixed(job)
+        return self._simulator.deliver(lane_of(SIMULATOR, job.entries[0].recipient), self._keeping(job))
 
     def _keeping(self, job: DeliveryJob) -> DeliveryJob:
         """Return the job, which keeps a copy of what it renders. No rate of a site applies to it."""
@@ -45,6 +49,10 @@ class SimulatedDelivery:
             return rendered
 
         return replace(job, render=render, admit=lambda _: job.is_held())
+
+
+async def _never_mixed(job: DeliveryJob) -> Sequence[Outcome]:
+    return [NEVER_MIXED] * len(job.entries)
 
 
 async def _octets(content: Content) -> bytes:

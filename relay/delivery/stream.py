@@ -43,6 +43,11 @@ class ClientStream(asyncio.Protocol):
         self._deadline: float | None = None
         self._transaction_timeout = 0.0
         self._waiter: asyncio.Future[None] | None = None
+        self._wait_ends_at = 0.0
+        self._wait = ("", "", 0.0)
+        """Who is waited for, for what, and the seconds of that wait."""
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
         self._on_reply: Callable[[Reply], None] | None = None
         transport.set_protocol(self)
         if transport.is_closing():
@@ -64,7 +69,8 @@ class ClientStream(asyncio.Protocol):
         self._idle = False
 
     def begin_transaction(self, timeout: float) -> None:
-        """Begin a span of `timeout` seconds, in which every wait must end: a transaction until its final dot."""
+        """Expect replies, for `timeout` seconds, in which every wait must end: a transaction until its final dot."""
+        self._idle = False
         self._deadline = self._loop.time() + timeout
         self._transaction_timeout = timeout
 
@@ -87,7 +93,7 @@ class ClientStream(asyncio.Protocol):
                 raise self._error
             self.write(view[start : start + BLOCK])
             while self._paused and not self._replies:
-                await self._wait(timeout, "take the content")
+                await self._begin_wait(timeout, "take the content")
         return True
 
     async def read(self, timeout: float, on_reply: Callable[[Reply], None] | None = None) -> Reply:
@@ -101,10 +107,16 @@ class ClientStream(asyncio.Protocol):
             self._notify_reader()
         try:
             while not self._replies:
-                await self._wait(timeout, "answer")
+                await self._begin_wait(timeout, "answer")
         finally:
             self._on_reply = None
+        return self._next()
 
+    def received(self) -> Reply | None:
+        """Return the next reply if its octets have arrived: replies to a group of commands often arrive together."""
+        return self._next() if self._replies else None
+
+    def _next(self) -> Reply:
         reply = self._replies.popleft()
         if isinstance(reply, MalformedReply):
             raise self._fail(StreamError(Reply(451, "4.5.0", f"the receiving server sent {reply.what}")))
@@ -157,29 +169,42 @@ class ClientStream(asyncio.Protocol):
             if isinstance(self._replies[0], Reply):
                 on_reply(self._replies[0])
 
-    async def _wait(self, timeout: float, what: str) -> None:
-        """Wait for a reply, an error or an empty write buffer. After `timeout` seconds the connection is aborted."""
+    def _begin_wait(self, timeout: float, what: str) -> asyncio.Future[None]:
+        """Return what ends with a reply, an error or an empty write buffer. After the timeout it aborts the connection.
+
+        A timer that is set for an earlier time stays: it is set again when it ends, because most waits are short.
+        """
         if self._error is not None:
             raise self._error
-        self._waiter = self._loop.create_future()
-        left = timeout if self._deadline is None else self._deadline - self._loop.time()
-        if left < timeout:
-            timer = self._loop.call_later(max(left, 0.0), self._time_out, "reach its final dot", None)
+        ends_at = self._loop.time() + timeout
+        if self._deadline is not None and self._deadline < ends_at:
+            ends_at = self._deadline
+            self._wait = "the transaction", "reach its final dot", self._transaction_timeout
         else:
-            timer = self._loop.call_later(timeout, self._time_out, what, timeout)
-        try:
-            await self._waiter
-        finally:
-            timer.cancel()
-            self._waiter = None
+            self._wait = "the receiving server", what, timeout
+        self._wait_ends_at = ends_at
+        if self._timer is None or ends_at < self._timer_at:
+            self._set_timer()
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
-    def _time_out(self, what: str, timeout: float | None) -> None:
-        """Abort the connection after the timeout of a wait; None for that of the transaction."""
-        who = "the transaction" if timeout is None else "the receiving server"
-        seconds = self._transaction_timeout if timeout is None else timeout
-        fault = f"{who} did not {what} within {seconds:g} s"
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = self._wait_ends_at
+        self._timer = self._loop.call_at(self._timer_at, self._time_out)
+
+    def _time_out(self) -> None:
+        """Abort the connection if a wait has reached its end."""
+        self._timer = None
+        if self._waiter is None or self._waiter.done():
+            return
+        if self._loop.time() < self._wait_ends_at:
+            self._set_timer()
+            return
+        who, what, timeout = self._wait
         self._transport.abort()
-        self._fail(StreamError(Reply(451, "4.4.2", fault)))
+        self._fail(StreamError(Reply(451, "4.4.2", f"{who} did not {what} within {timeout:g} s")))
 
     def _fail(self, error: StreamError) -> StreamError:
         """Close the transport. The first error, and replies received before it, are kept."""
@@ -190,6 +215,9 @@ class ClientStream(asyncio.Protocol):
                 self._transport.abort()
             else:
                 self._transport.close()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self._wake_waiter()
         return error
 

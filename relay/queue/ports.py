@@ -1,7 +1,7 @@
 """Protocols that the queue needs. `storage`, `delivery`, `render` and `app` implement them."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from typing import BinaryIO, Protocol
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Mapping, Sequence
+from typing import Any, BinaryIO, Protocol
 
 from relay.content_file import Content
 from relay.events.ports import StoreError
@@ -219,7 +219,7 @@ class DeliveryJournal(Protocol):
 class Delivery(Protocol):
     """Makes one mail transaction with a lane's servers."""
 
-    async def deliver(self, lane: str, job: DeliveryJob) -> Sequence[Outcome]:
+    def deliver(self, lane: str, job: DeliveryJob) -> Coroutine[Any, Any, Sequence[Outcome]]:
         """Return one outcome for each entry of the job, in order; none at all if it was not admitted, so nothing tried.
 
         Accepted entries are in the delivery journal before this returns. No reply of a server raises.
