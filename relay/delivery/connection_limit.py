@@ -4,7 +4,6 @@ Connections are held for as long as a server takes, so turns are by what a party
 alone may hold all of them. As soon as others wait, no party that holds more than one of these gets a further one.
 """
 
-from collections import Counter
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import NamedTuple
@@ -51,7 +50,7 @@ class LimitUse:
     """The connections in use that count for one key, and the lines that wait for it."""
 
     used: int = 0
-    held: Counter[str | Flow] = field(default_factory=Counter)
+    held: dict[str | Flow, int] = field(default_factory=dict)
     """Connections by accountable party, and by flow."""
     waiting: dict[str, dict[Flow, dict[str, None]]] = field(default_factory=dict)
     """Lanes by party and flow, in the order of their turns."""
@@ -61,22 +60,24 @@ class LimitUse:
         """Whether nothing counts for the key, and nothing waits for it."""
         return not self.used and not self.waiting
 
-    def admits(self, limit: ConnectionLimit, flow: Flow) -> bool:
-        """Whether the limit has room for one more connection of the flow."""
-        return limit.admits(self.used, self.held.get(flow.accountable, 0))
+    def admits(self, limit: ConnectionLimit, party: str) -> bool:
+        """Whether the limit has room for one more connection of the party."""
+        return limit.admits(self.used, self.held.get(party, 0))
 
-    def take(self, flow: Flow) -> None:
-        """Count a connection."""
+    def take(self, party: str, flow: Flow) -> None:
+        """Count a connection of a flow of the party."""
         self.used += 1
-        self.held[flow.accountable] += 1
-        self.held[flow] += 1
+        self.held[party] = self.held.get(party, 0) + 1
+        self.held[flow] = self.held.get(flow, 0) + 1
 
-    def give_back(self, flow: Flow) -> None:
+    def give_back(self, party: str, flow: Flow) -> None:
         """Count a connection no more."""
         self.used -= 1
-        for holder in (flow.accountable, flow):
-            self.held[holder] -= 1
-            if not self.held[holder]:
+        for holder in (party, flow):
+            left = self.held[holder] - 1
+            if left:
+                self.held[holder] = left
+            else:
                 del self.held[holder]
 
     def wait(self, line: WaitingLane) -> None:
@@ -91,8 +92,8 @@ class LimitUse:
         """
         if not self.waiting:
             return None
-        flows = self.waiting[min(self.waiting, key=self.held.__getitem__)]
-        flow = min(flows, key=lambda one: (self.held[one] / one.priority.weight, one.priority))
+        flows = self.waiting[min(self.waiting, key=lambda party: self.held.get(party, 0))]
+        flow = min(flows, key=lambda one: (self.held.get(one, 0) / one.priority.weight, one.priority))
         return WaitingLane(flow, next(iter(flows[flow])))
 
     def leave(self, line: WaitingLane) -> None:

@@ -43,17 +43,25 @@ class ConnectionSlots:
 
     async def acquire(self, lane: str, limits: Limits, flow: Flow) -> None:
         """Take a slot, until `release`. Wait for it while one of the limits is reached."""
-        line = WaitingLane(flow, lane)
-        if line not in self._waiting and self._full_key(limits, flow) is None:
-            self._take(limits, flow)
-        else:
-            await self._wait(line, limits)
+        if not self.take(lane, limits, flow):
+            await self._wait(WaitingLane(flow, lane), limits)
+
+    def take(self, lane: str, limits: Limits, flow: Flow) -> bool:
+        """Take a slot if there is room and no earlier job of the lane waits. Return whether it was taken."""
+        if self._waiting and WaitingLane(flow, lane) in self._waiting:
+            return False
+        party = flow.accountable
+        if self._full_key(limits, party) is not None:
+            return False
+        self._take(limits, party, flow)
+        return True
 
     def release(self, limits: Limits, flow: Flow) -> None:
         """Give a slot back, and offer it to those that wait for one of its limits."""
         self.used -= 1
+        party = flow.accountable
         for key in limits:
-            self._use(key).give_back(flow)
+            self._uses[key].give_back(party, flow)
         for key in limits:
             self._offer(key)
 
@@ -61,14 +69,14 @@ class ConnectionSlots:
         """Make a slot in use count for another key with the same limit. Return whether that has room."""
         if old == new:
             return True
-        limit = limits[old]
-        if not self._use(new).admits(limit, flow):
+        limit, party = limits[old], flow.accountable
+        if not self._use(new).admits(limit, party):
             self._forget_idle(new)
             return False
         del limits[old]
         limits[new] = limit
-        self._use(new).take(flow)
-        self._use(old).give_back(flow)
+        self._use(new).take(party, flow)
+        self._use(old).give_back(party, flow)
         self._offer(old)
         return True
 
@@ -94,25 +102,30 @@ class ConnectionSlots:
             use = self._uses[key] = LimitUse()
         return use
 
-    def _take(self, limits: Limits, flow: Flow) -> None:
+    def _take(self, limits: Limits, party: str, flow: Flow) -> None:
         self.used += 1
         for key in limits:
-            self._use(key).take(flow)
+            self._use(key).take(party, flow)
 
-    def _full_key(self, limits: Limits, flow: Flow) -> str | None:
+    def _full_key(self, limits: Limits, party: str) -> str | None:
         """Return the first limit that is reached, None if there is room."""
         for key, limit in limits.items():
-            if (use := self._uses.get(key)) is not None and not use.admits(limit, flow):
+            if (use := self._uses.get(key)) is not None and not use.admits(limit, party):
                 return key
         return None
 
     def _offer(self, key: str) -> None:
         """Grant the free slots of a limit to its waiters, one after the other."""
-        use = self._use(key)
-        while (line := use.first()) is not None and use.admits(self._waiting[line][0].limits[key], line.flow):
+        use = self._uses.get(key)
+        if use is None:
+            return
+        while (line := use.first()) is not None:
+            if not use.admits(self._waiting[line][0].limits[key], line.flow.accountable):
+                return
             use.leave(line)
             self._advance(line, key)
-        self._forget_idle(key)
+        if not use.used:
+            self._forget_idle(key)
 
     def _advance(self, line: WaitingLane, key: str) -> None:
         """Grant a slot to the first job of a line if all its limits have room. The line waits on for its other jobs."""
@@ -120,9 +133,9 @@ class ConnectionSlots:
         waiter = waiters[0]
         if waiter.granted.done():
             waiters.popleft()
-        elif self._full_key(waiter.limits, line.flow) is None:
+        elif self._full_key(waiter.limits, line.flow.accountable) is None:
             waiters.popleft()
-            self._take(waiter.limits, line.flow)
+            self._take(waiter.limits, line.flow.accountable, line.flow)
             waiter.granted.set_result(None)
         self._wait_on(line, key)
 
@@ -133,7 +146,7 @@ class ConnectionSlots:
             self._blocked.pop(line, None)
             return
         limits = self._waiting[line][0].limits
-        full = self._full_key(limits, line.flow)
+        full = self._full_key(limits, line.flow.accountable)
         at = full or (key if key in limits else next(iter(limits)))
         self._blocked[line] = at
         self._use(at).wait(line)

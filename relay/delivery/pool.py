@@ -91,27 +91,30 @@ class Pool:
         nothing lately hold no more than half of the total.
         """
         self._principals.add(flow.accountable)
-        site = await self._site(lane_target)
-        limits, is_large = self._limits(lane_target, site, size), size > LARGE
-        await self._slots.acquire(_large_key(lane_target.lane) if is_large else lane_target.lane, limits, flow)
+        site = self._known_site(lane_target) or await self._find_site(lane_target)
+        limits = self._limits(lane_target, site, size)
+        lane = _large_key(lane_target.lane) if size > LARGE else lane_target.lane
+        if not self._slots.take(lane, limits, flow):
+            await self._slots.acquire(lane, limits, flow)
         return HeldSlot(flow, site, limits)
 
     def release_slot(self, held: HeldSlot) -> None:
         """Give a slot back."""
         self._slots.release(held.limits, held.flow)
 
+    def idle_session(self, lane_target: LaneTarget, held: HeldSlot, asked: Collection[str] = ()) -> Session | None:
+        """Return an idle session of the lane with another server than those `asked`, None if there is none."""
+        return self._idle.take(self._idle_key(lane_target, held.site), asked)
+
     async def session(
         self, lane_target: LaneTarget, held: HeldSlot, asked: Collection[str] = ()
     ) -> Session | Deferred | Refused | OtherSite | None:
-        """Return an idle session, else a new one with the first endpoint that answers, else the outcome.
+        """Return an idle session of the site, else a new one with the first endpoint that answers, else the outcome.
 
         `asked` are the servers that deferred the message in this attempt. They are passed over; None if no other is
         left. A new session is with a server of the site that the slot counts for.
         """
         key = self._idle_key(lane_target, held.site)
-        idle = self._idle.take(key, asked)
-        if idle is not None:
-            return idle
         endpoints = await lane_target.next_hops.endpoints(lane_target.target)
         if isinstance(endpoints, Deferred | Refused):
             return endpoints
@@ -157,16 +160,17 @@ class Pool:
         if held.site.address:
             self._sites.accepted(held.site)
 
-    async def _site(self, lane_target: LaneTarget) -> Site:
-        """Return the site of a lane. It is the lane itself for a provider, and for a domain without a usable host."""
-        lane, own = lane_target.lane, lane_target.next_hops.connections(lane_target.target)
+    def _known_site(self, lane_target: LaneTarget) -> Site | None:
+        """Return the site of a lane, which is the lane itself for a provider; None if it must be looked up."""
         if isinstance(lane_target.target, Upstream | BuiltIn):
-            return site_of_lane(lane, own)
-        if (known := self._sites.of(lane)) is not None:
-            return known
+            return site_of_lane(lane_target.lane, lane_target.next_hops.connections(lane_target.target))
+        return self._sites.of(lane_target.lane)
+
+    async def _find_site(self, lane_target: LaneTarget) -> Site:
+        """Look the site of a lane up. It is the lane itself for a domain without a usable host."""
         endpoints = await lane_target.next_hops.endpoints(lane_target.target)
         if isinstance(endpoints, Deferred | Refused):
-            return site_of_lane(lane, own)
+            return site_of_lane(lane_target.lane, lane_target.next_hops.connections(lane_target.target))
         return self._add(lane_target, failing_last(endpoints, self.memory.failing))
 
     def _add(self, lane_target: LaneTarget, endpoints: Sequence[Endpoint]) -> Site:

@@ -11,6 +11,7 @@ from relay.delivery.mx import MAX_HOSTS
 from relay.delivery.next_hop import BuiltIn, Domain, NextHopResolver, parse_lane
 from relay.delivery.pool import HeldSlot, LaneTarget, OtherSite, Pool
 from relay.delivery.session import LEASE_ENDED, Session
+from relay.delivery.transaction import TransactionReplies
 from relay.mail.reply import Reply
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.oauth.tokens import AccessTokens
@@ -86,21 +87,19 @@ class DeliveryAttempt:
 
     async def _deliver(self, held: HeldSlot, pending: list[int]) -> list[int]:
         """Make one transaction. Return the entries for another one, at the same or another server."""
-        session = await self._pool.session(self._lane_target, held, self._asked)
-        if isinstance(session, OtherSite):
-            self.is_elsewhere = True
-            return []
-        if not isinstance(session, Session):
-            self._no_session(pending, session)
-            return []
+        session = self._pool.idle_session(self._lane_target, held, self._asked)
+        if session is None:
+            opened = await self._pool.session(self._lane_target, held, self._asked)
+            if not isinstance(opened, Session):
+                self._no_session(pending, opened)
+                return []
+            session = opened
 
-        finished = False
         try:
             remaining = await self._transact(held, session, pending)
-            finished = True
-        finally:
-            if not finished:
-                session.abort()
+        except BaseException:
+            session.abort()
+            raise
         if session.is_usable:
             self._pool.release(self._lane_target, held, session)
         if remaining or self.lease_ended:
@@ -111,9 +110,11 @@ class DeliveryAttempt:
         self._asked.add(session.remote)
         return deferred
 
-    def _no_session(self, pending: list[int], outcome: Deferred | Refused | None) -> None:
+    def _no_session(self, pending: list[int], outcome: Deferred | Refused | OtherSite | None) -> None:
         """Set the outcome of entries without one. A server's own reply counts more than another that is not there."""
-        if outcome is not None:
+        if isinstance(outcome, OtherSite):
+            self.is_elsewhere = True
+        elif outcome is not None:
             for index in pending:
                 self._outcomes.setdefault(index, outcome)
 
@@ -129,61 +130,78 @@ class DeliveryAttempt:
 
     async def _transact(self, held: HeldSlot, session: Session, pending: list[int]) -> list[int]:
         """Make one transaction. Return the entries for another one at the same server."""
-        message, rendered = self._job.message, await self._sendable(session, pending)
-        if rendered is None:
+        message, offers = self._job.message, session.offers
+        if message.policy.needs_tls and not session.is_encrypted:
+            outcome = Deferred(_NEEDS_TLS, session.remote, phase="mail")
+            self._outcomes.update(dict.fromkeys(pending, outcome))
             return []
+        rendered = self._rendered.get(offers.eight_bit)
+        if rendered is None:
+            rendered = self._rendered[offers.eight_bit] = await self._job.render(offers.eight_bit)
 
-        deliverable = self._refuse_unsendable(session, pending)
-        most = self._most_recipients.get(session.remote) or self._pool.memory.recipients.get(session.remote)
+        deliverable = self._sendable(session, pending, rendered)
+        most = self._known_most(session)
         batch, rest = deliverable[: most or MAX_RECIPIENTS], deliverable[most or MAX_RECIPIENTS :]
         if not batch:
             return []
-        entries = tuple(self._job.entries[index] for index in batch)
+        entries = self._job.entries
+        if len(batch) < len(entries):
+            entries = tuple(entries[index] for index in batch)
 
         def on_accepted(accepted: Sequence[int], dot: Reply) -> None:
-            outcome = Delivered(dot, session.remote, session.offers.dsn)
+            outcome = Delivered(dot, session.remote, offers.dsn)
             self._accept(held, [batch[index] for index in accepted], outcome)
 
-        commands = build_commands(message, entries, rendered, session.offers)
+        commands = build_commands(message, entries, rendered, offers)
         replies = await session.transact(commands, on_accepted, self._job.is_held)
         if replies.is_delivered_to_all:
             if most:
                 self._pool.memory.recipients.set(session.remote, most)
             return rest
+        return self._without_all(session, replies, batch, rest)
+
+    def _without_all(
+        self, session: Session, replies: TransactionReplies, batch: list[int], rest: list[int]
+    ) -> list[int]:
+        """Set the outcomes of a batch that was not accepted for all. Return the entries for another transaction."""
         if replies.failure == LEASE_ENDED:
             self.lease_ended = True
             return []
         if replies.is_unanswered and session.transactions > 1:
             # The server had closed the idle connection. A new one is opened for the same entries.
-            return deliverable
+            return batch + rest
         if not replies.dot_sent and self._pool.falls_back(self._lane_target, session, replies):
-            return deliverable
+            return batch + rest
 
         self._pool.record_replies(session, replies)
         self._outcomes.update(zip(batch, replies.outcomes(len(batch), session.remote, session.offers.dsn), strict=True))
         if replies.most_recipients:
             self._most_recipients[session.remote] = replies.most_recipients
-        elif most and replies.is_delivered:
+        elif replies.is_delivered and (most := self._known_most(session)):
             self._pool.memory.recipients.set(session.remote, most)
         return [batch[index] for index in replies.next_transaction(len(batch))] + rest
 
-    async def _sendable(self, session: Session, pending: list[int]) -> Rendered | None:
-        """Return the rendered message; None with the outcomes set, or with the lease ended, if it must not be sent."""
-        message = self._job.message
-        if message.policy.needs_tls and not session.is_encrypted:
-            outcome = Deferred(_NEEDS_TLS, session.remote, phase="mail")
-            self._outcomes.update(dict.fromkeys(pending, outcome))
-            return None
+    def _known_most(self, session: Session) -> int | None:
+        """Return the recipients of one transaction that the server accepts, None without a known limit."""
+        return self._most_recipients.get(session.remote) or self._pool.memory.recipients.get(session.remote)
 
-        rendered = await self._render(session.offers.eight_bit)
+    def _sendable(self, session: Session, pending: list[int], rendered: Rendered) -> list[int]:
+        """Return the entries that this server can accept, and refuse the others; none if the lease ended."""
         if not self._job.is_held():
             self.lease_ended = True
-            return None
-        fault = message_fault(message, rendered, session.offers)
+            return []
+        fault = message_fault(self._job.message, rendered, session.offers)
         if fault is not None:
             self._outcomes.update(dict.fromkeys(pending, Refused(fault, session.remote)))
-            return None
-        return rendered
+            return []
+        sendable: list[int] = []
+        for index in pending:
+            fault = recipient_fault(self._job.entries[index], session.offers)
+            if fault is None:
+                sendable.append(index)
+            else:
+                self._outcomes[index] = Refused(fault, session.remote)
+        return sendable
 
     def _accept(self, held: HeldSlot, accepted: Sequence[int], outcome: Delivered) -> None:
         """Record a delivery in the journal, before any other step."""
@@ -191,18 +209,6 @@ class DeliveryAttempt:
         self._journal.record(JournalRecord(self._job.message.queue_id, numbers, outcome, self._clock()))
         self._outcomes.update(dict.fromkeys(accepted, outcome))
         self._pool.accepted(held)
-
-    def _refuse_unsendable(self, session: Session, pending: list[int]) -> list[int]:
-        """Return the entries whose addresses this server can accept, and refuse the others."""
-        faults = {index: recipient_fault(self._job.entries[index], session.offers) for index in pending}
-        refused = {index: Refused(fault, session.remote) for index, fault in faults.items() if fault is not None}
-        self._outcomes.update(refused)
-        return [index for index in pending if index not in refused]
-
-    async def _render(self, eight_bit: bool) -> Rendered:
-        if eight_bit not in self._rendered:
-            self._rendered[eight_bit] = await self._job.render(eight_bit)
-        return self._rendered[eight_bit]
 
 
 class SmtpDelivery:
