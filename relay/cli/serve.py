@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import click
 
 from relay.app.data_dir import prepare_node_dir
-from relay.app.malloc import return_large_blocks
 from relay.app.relay import App
 from relay.cli.common import EX_CONFIG, EX_UNAVAILABLE, config_option, settings_or_exit
 from relay.cli.dev import dev_options, open_dev_settings
@@ -31,6 +30,7 @@ from relay.dsn.bounce_rules import RulesError
 from relay.events.ports import StoreError
 from relay.events.spool import SpoolError
 from relay.mailauth.dkim_keys import KeyFaultError
+from relay.malloc import return_large_blocks
 from relay.storage.errors import AwayError
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from io import RawIOBase
 from typing import BinaryIO
 
 from relay.content_file import read_whole
+from relay.malloc import keep_small_blocks
 from relay.render.frames import LENGTH, READY, Answer, Failed, Request, answer_frame, read_request
 from relay.render.message import RenderedContent
 from relay.render.render import render_contents
@@ -21,6 +22,9 @@ from relay.render.render import render_contents
 COLLECT_EVERY = 1000
 """Answers between two garbage collections. Rendering makes little cyclic garbage. Automatic collections during a mail
 with a hundred thousand links take more than linear time."""
+
+KEPT_MEMORY = 8 * 1024 * 1024
+"""Octets of freed memory that are kept for the next message."""
 
 
 def serve(source: BinaryIO, sink: RawIOBase, descriptors: socket.socket, max_cpu: int) -> None:
@@ -82,6 +86,7 @@ def main(fd: int, descriptors: int, max_memory: int, max_cpu: int) -> None:
     for number in (signal.SIGINT, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2):
         signal.signal(number, signal.SIG_IGN)
     limit_memory(max_memory)
+    keep_small_blocks(KEPT_MEMORY)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     gc.disable()
     # The relay may end at any time. Closing the sink then fails too.
