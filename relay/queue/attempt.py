@@ -97,23 +97,38 @@ class AttemptRunner:
             if not outcomes:
                 await self._apply(await self._given_back(claimed))
                 return
-            classified = await self._apply_outcomes(claimed, outcomes, started_at)
+            classified = self._record_deliveries(claimed, outcomes, started_at)
+            if not classified:
+                classified = await self._apply_outcomes(claimed, outcomes, started_at)
 
-        current = await self._with_lifetime(claimed, offset)
-        settlement = await self._settler.settle_proven(current, classified, started_at, self._context.clock(), notes)
+        if not self._clock_guard.is_steady():
+            await retry_store(self._context, self.check_clock)
+        claimed = self._clock_guard.adjust_lifetime(claimed, offset, self._settler.schedule())
+        now = self._context.clock()
+        settlement = self._settler.settle_delivery(claimed, classified, started_at, now, notes)
+        if settlement is not None:
+            await self._settler.apply(settlement)
+            return
+        settlement = await self._settler.settle_proven(claimed, classified, started_at, now, notes)
         if not settlement.is_delivery:
             settlement = await self._reroute(claimed, classified, settlement)
         await self._apply(settlement)
 
+    def _record_deliveries(
+        self, claimed: ClaimedBatch, outcomes: Sequence[Outcome], started_at: float
+    ) -> Sequence[Classified]:
+        """Apply deliveries, which need no classification, to the lane; nothing if one outcome is another."""
+        delivered = [Classified(outcome) for outcome in outcomes if isinstance(outcome, Delivered)]
+        if len(delivered) < len(outcomes):
+            return ()
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
+            self._feedback.record_deliveries(claimed.entries[0].lane, started_at)
+        return delivered
+
     async def _apply_outcomes(
         self, claimed: ClaimedBatch, outcomes: Sequence[Outcome], started_at: float
     ) -> Sequence[Classified]:
-        """Classify the outcomes, and apply them to the lane. Deliveries, which are most, need no classification."""
-        delivered = [Classified(outcome) for outcome in outcomes if isinstance(outcome, Delivered)]
-        if len(delivered) == len(outcomes):
-            with ErrorBoundary(self._context.watch, claimed.message.queue_id):
-                self._feedback.record_deliveries(claimed.entries[0].lane, started_at)
-            return delivered
+        """Classify the outcomes, and apply them to the lane."""
         classified = self._give_feedback(claimed, self._classify(claimed, outcomes), started_at)
         await self._pauses.save()
         return classified
@@ -148,11 +163,6 @@ class AttemptRunner:
             return await self._dispatcher.after_attempt(claimed, classified, settlement)
         return settlement
 
-    async def _with_lifetime(self, claimed: ClaimedBatch, offset: float) -> ClaimedBatch:
-        """Return the entries with their expiry adjusted to steps of the clock since that offset."""
-        await retry_store(self._context, self.check_clock)
-        return self._clock_guard.adjust_lifetime(claimed, offset, self._settler.schedule())
-
     async def _apply(self, settlement: Settlement) -> None:
         await self._settler.apply(settlement)
         # Notifications are new entries in the queue, and waiting entries have a new due time.
@@ -162,6 +172,6 @@ class AttemptRunner:
 
 def transactions(claimed: ClaimedBatch) -> list[ClaimedBatch]:
     """Split a claim into mail transactions: one per recipient where the bytes differ, else one for all."""
-    if claimed.message.policy.is_per_recipient and len(claimed.entries) > 1:
+    if len(claimed.entries) > 1 and claimed.message.policy.is_per_recipient:
         return [replace(claimed, entries=(entry,)) for entry in claimed.entries]
     return [claimed]

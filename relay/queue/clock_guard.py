@@ -35,14 +35,20 @@ class ClockGuard:
             if self._context.steady() - before < TOLERANCE / 2:
                 return now - before
 
+    def is_steady(self) -> bool:
+        """Note the offset of the clocks. False: the clock was stepped since the last check, and `check` must follow."""
+        offset = self.offset()
+        if abs(offset - self._offset) > TOLERANCE or self._lock.locked():
+            return False
+        self._offset = offset
+        return True
+
     async def check(self, schedule: RetrySchedule) -> float:
         """Shift the times in the store when the clock was stepped since the last check. Return the step in seconds.
 
         Raises StoreError. The next check then repeats the shift.
         """
-        offset = self.offset()
-        if abs(offset - self._offset) <= TOLERANCE and not self._lock.locked():
-            self._offset = offset
+        if self.is_steady():
             return 0.0
         async with self._lock:
             offset = self.offset()

@@ -57,8 +57,6 @@ class Settler:
         """Settle by the settings in force, with `settle`, or with `settle_minimal` when that raises."""
         attempt = AttemptInfo(started_at, now, self._context.jitter(), notes)
         with ErrorBoundary(self._context.watch, claimed.message.queue_id):
-            if is_plain_delivery(claimed, classified):
-                return settle_minimal(claimed, classified, attempt, self.schedule())
             return settle(
                 claimed,
                 classified,
@@ -72,6 +70,20 @@ class Settler:
 
         # An entry without a settlement would stay active until the next start.
         return settle_minimal(claimed, classified, attempt, self.schedule())
+
+    def settle_delivery(
+        self,
+        claimed: ClaimedBatch,
+        classified: Sequence[Classified],
+        started_at: float,
+        now: float,
+        notes: dict[str, object],
+    ) -> Settlement | None:
+        """Settle a delivery of every entry that causes no notification, as most are; None for any other outcome."""
+        with ErrorBoundary(self._context.watch, claimed.message.queue_id):
+            if is_plain_delivery(claimed, classified):
+                return settle_minimal(claimed, classified, AttemptInfo(started_at, now, 0.0, notes), self.schedule())
+        return None
 
     async def settle_proven(
         self,
@@ -119,23 +131,23 @@ class Settler:
             await self._try(settlement, replace(bare, reports=(), dsns=()))
 
     async def _try(self, settlement: Settlement, given: Settlement) -> bool:
-        """Apply a form of the settlement; False when it fails for a reason of its own, which is reported."""
+        """Apply a form of the settlement; False when it fails for a reason of its own, which is reported.
+
+        It is applied again and again while the store itself fails.
+        """
         queue_id = settlement.entries[0].queue_id if settlement.entries else ""
         with ErrorBoundary(self._context.watch, queue_id):
-            (written,) = await self._write(given)
+            while True:
+                try:
+                    (written,) = await self._context.store.apply([given])
+                    break
+                except RejectedError:
+                    raise
+                except StoreError as error:
+                    await pause_after(self._context, error)
             self._publish(settlement, written)
             return True
         return False
-
-    async def _write(self, settlement: Settlement) -> Sequence[Settlement]:
-        """Apply a settlement, again and again while the store itself fails. Raises the settlement's own failure."""
-        while True:
-            try:
-                return await self._context.store.apply([settlement])
-            except RejectedError:
-                raise
-            except StoreError as error:
-                await pause_after(self._context, error)
 
     async def recover(self, records: Sequence[JournalRecord]) -> Recovered:
         """Settle deliveries that the journal recorded, then return all other entries in flight to the queue.

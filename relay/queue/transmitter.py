@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from relay.content_file import LARGE, Content, ContentFile, ContentWriter
@@ -22,8 +23,8 @@ from relay.render.renderer import ContentFiles
 Made = tuple[Rendering, Content]
 """A rendering, and its content, which is in a file if it is large."""
 
-_RenderingKey = tuple[str, int, str, bool]
-"""Queue id, number of the entry or -1 for all, provider, and whether the server accepts 8-bit content."""
+_RenderingKey = tuple[str, str, bool]
+"""Queue id, provider, and whether the server accepts 8-bit content."""
 
 
 class Transmitter:
@@ -61,39 +62,46 @@ class Transmitter:
         self, claimed: ClaimedBatch, content: Content, notes: dict[str, object], permit: Permit | None
     ) -> Sequence[Outcome]:
         lane, context = claimed.entries[0].lane, self._context
+        is_held = partial(context.store.holds, claimed.entries)
 
         def admit(site: Site) -> bool:
             return is_held() and context.rates.admit(lane, site, permit, context.clock())
 
-        def is_held() -> bool:
-            return context.store.holds(claimed.entries)
-
-        used: list[tuple[_RenderingKey, int]] = []
+        used: list[tuple[_RenderingKey | None, Content]] = []
         rendering = self._rendering(claimed, content, notes, used)
         try:
             job = DeliveryJob(claimed.message, claimed.entries, rendering, admit, is_held)
             return await context.delivery.deliver(lane, job)
         finally:
-            for key, octets in used:
-                self.in_memory -= octets
-                self._renderings.release(key)
+            for key, made in used:
+                self.in_memory -= _octets(made)
+                if key is None:
+                    _close_content(made)
+                else:
+                    self._renderings.release(key)
 
     def _rendering(
-        self, claimed: ClaimedBatch, content: Content, notes: dict[str, object], used: list[tuple[_RenderingKey, int]]
+        self,
+        claimed: ClaimedBatch,
+        content: Content,
+        notes: dict[str, object],
+        used: list[tuple[_RenderingKey | None, Content]],
     ) -> Callable[[bool], Awaitable[Rendered]]:
         """Return the function that renders. Delivery calls it when it has the extensions of the server.
 
-        Lanes that get the same octets share one rendering. It is added to `used`, with its octets in memory.
+        Lanes that get the same octets share one rendering, with a key. It is added to `used`.
         """
-        number = claimed.entries[0].number if claimed.message.policy.is_per_recipient else -1
-        provider = provider_of(claimed.entries[0].lane)
+        is_shared = not claimed.message.policy.is_per_recipient
 
         async def rendered(eight_bit: bool) -> Rendered:
-            key = claimed.message.queue_id, number, provider, eight_bit
-            rendering, made = await self._renderings.acquire(key, lambda: self._make(claimed, content, eight_bit))
-            octets = len(made) if isinstance(made, bytes) else 0
-            self.in_memory += octets
-            used.append((key, octets))
+            key: _RenderingKey | None = None
+            if is_shared:
+                key = claimed.message.queue_id, provider_of(claimed.entries[0].lane), eight_bit
+                rendering, made = await self._renderings.acquire(key, partial(self._make, claimed, content, eight_bit))
+            else:
+                rendering, made = await self._make(claimed, content, eight_bit)
+            self.in_memory += _octets(made)
+            used.append((key, made))
             notes.update(rendering.notes)
             return Rendered(rendering.reverse_path, made)
 
@@ -122,6 +130,14 @@ class Transmitter:
 
 
 def _close(made: Made) -> None:
-    _, content = made
+    _close_content(made[1])
+
+
+def _close_content(content: Content) -> None:
     if isinstance(content, ContentFile):
         content.close()
+
+
+def _octets(content: Content) -> int:
+    """Return the octets of a content that are in memory."""
+    return len(content) if isinstance(content, bytes) else 0
