@@ -68,9 +68,10 @@ class ClockGuard:
 
         After a step no entry lives longer than its lifetime from now, or from its release.
         """
-        step, now = self.offset() - offset, self._context.clock()
+        step = self.offset() - offset
         if abs(step) <= TOLERANCE:
             return claimed
+        now = self._context.clock()
 
         def moved(entry: Entry) -> float:
             latest = max(now, entry.release_at) + schedule.lifetime

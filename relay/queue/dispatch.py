@@ -12,7 +12,7 @@ from relay.mail.lane import BUILT_IN, lane_of
 from relay.queue.bounce_policy import Classified, account_refusal
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State, move
-from relay.queue.exclusion_check import drop_excluded
+from relay.queue.exclusion_check import drop_excluded, is_checked
 from relay.queue.lane_feedback import as_deferred
 from relay.queue.lanes import LaneTable
 from relay.queue.message import NOTHING_SETTLED, ClaimedBatch, Settlement
@@ -59,20 +59,21 @@ class Dispatcher:
 
     async def prepare(self, claimed: ClaimedBatch) -> Selection:
         """Return the entries that may be sent now, and the settlement of all others."""
-        holds = [(entry, self._pauses.hold_of(claimed.message, entry)) for entry in claimed.entries]
-        held = [(entry, pause) for entry, pause in holds if pause is not None]
-        settled = NOTHING_SETTLED
+        settled, now = NOTHING_SETTLED, self._context.clock()
+        held = self._pauses.held_of(claimed)
         if held:
             await self._release_unsent(claimed.message.queue_id, [entry for entry, _ in held])
             numbers = {entry.number for entry, _ in held}
             claimed = replace(claimed, entries=tuple(one for one in claimed.entries if one.number not in numbers))
-            settled = held_back(held, self._context.clock())
+            settled = held_back(held, now)
         if not claimed.entries:
             return Selection(claimed, settled)
 
-        wanted, dropped = await drop_excluded(self._context, claimed)
+        wanted, dropped = claimed, NOTHING_SETTLED
+        if is_checked(claimed, now):
+            wanted, dropped = await drop_excluded(self._context, claimed)
         if not settled.entries and not dropped.entries:
-            return await self._select(wanted)
+            return Selection(wanted) if self._is_unlimited(wanted, now) else await self._select(wanted)
         settled = replace(dropped, entries=settled.entries + dropped.entries)
         if not wanted.entries:
             return Selection(wanted, settled)
@@ -83,9 +84,9 @@ class Dispatcher:
         """Acquire a slot for each entry, at its provider or at a fallback. An entry without one waits for it."""
         now, lane = self._context.clock(), claimed.entries[0].lane
         here, policy, settings = provider_of(lane), claimed.message.policy, self._context.settings()
-        ledgers = {one: ledgers_of(settings, claimed.message, one) for one in candidates(here, policy)}
-        if not any(ledgers.values()) and not self._paused((here,), claimed.entries[0].recipient, now):
+        if self._is_unlimited(claimed, now):
             return Selection(claimed)
+        ledgers = {one: ledgers_of(settings, claimed.message, one) for one in candidates(here, policy)}
 
         # An uncertain attempt may have sent the message: it counts against the limits, and this one needs a new slot.
         await self._release_unsent(claimed.message.queue_id, [entry for entry in claimed.entries if entry.uncertain])
@@ -104,6 +105,14 @@ class Dispatcher:
         return Selection(
             replace(claimed, entries=tuple(sent)), Settlement(tuple(waiting)), self._lanes.failure(lane, now)
         )
+
+    def _is_unlimited(self, claimed: ClaimedBatch, now: float) -> bool:
+        """Whether no rate limit applies to the message at any of its providers, and its lane is not paused."""
+        here, settings = provider_of(claimed.entries[0].lane), self._context.settings()
+        for provider in candidates(here, claimed.message.policy):
+            if ledgers_of(settings, claimed.message, provider):
+                return False
+        return not self._paused((here,), claimed.entries[0].recipient, now)
 
     async def give_back(self, claimed: ClaimedBatch) -> Settlement:
         """Return the settlement by which entries wait as before, without an attempt. Their slots are released."""

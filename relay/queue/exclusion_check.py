@@ -31,8 +31,7 @@ async def drop_excluded(context: QueueContext, claimed: ClaimedBatch) -> tuple[C
     and to a word of the simulator alone.
     """
     message, now = claimed.message, context.clock()
-    is_exempt = not message.reverse_path or message.policy.forward_domain or message.policy.ignores_lists
-    if is_exempt or _is_recent(claimed, now):
+    if not is_checked(claimed, now):
         return claimed, NOTHING_SETTLED
 
     words, copies = context.settings().simulator.words, message.policy.copies
@@ -52,9 +51,14 @@ async def drop_excluded(context: QueueContext, claimed: ClaimedBatch) -> tuple[C
     return replace(claimed, entries=kept), replace(settlement, entries=settlement.entries + _wait(waiting, found, now))
 
 
-def _is_recent(claimed: ClaimedBatch, now: float) -> bool:
-    recent = now - claimed.message.created_at < RECENT
-    return recent and not any(entry.attempts or entry.release_at for entry in claimed.entries)
+def is_checked(claimed: ClaimedBatch, now: float) -> bool:
+    """Whether the lists apply to the message, and its check at acceptance is too old."""
+    message = claimed.message
+    if not message.reverse_path or message.policy.forward_domain or message.policy.ignores_lists:
+        return False
+    if now - message.created_at >= RECENT:
+        return True
+    return any(entry.attempts or entry.release_at for entry in claimed.entries)
 
 
 def _wait(waiting: list[Entry], found: Excluded, now: float) -> tuple[Entry, ...]:

@@ -137,8 +137,8 @@ class HandOver:
 
     def _fits(self, waiting: LaneFlow, accepted: NewMessage, entries: Sequence[Entry], now: float) -> bool:
         """Whether a claim with nothing else due would take these entries, and they could leave."""
-        rates, per_recipient = self._context.rates, accepted.message.policy.is_per_recipient
-        needed = len(entries) if per_recipient else 1
+        rates, is_several = self._context.rates, len(entries) > 1 and accepted.message.policy.is_per_recipient
+        needed = len(entries) if is_several else 1
         return (
             len(entries) <= min(self._attempts.entries_left, MAX_RECIPIENTS)
             and len(accepted.content) <= self._attempts.content_left

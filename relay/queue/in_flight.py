@@ -3,6 +3,8 @@
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
+from types import MappingProxyType
 
 from relay.limits.priority import Flow, Priority
 from relay.limits.shares import Shares
@@ -61,11 +63,13 @@ class FlowTable:
         return max(RESERVED, int(self.shares.free / 2))
 
 
+@lru_cache(maxsize=1024)
 def _holders(flow: Flow) -> Mapping[str | Flow, float]:
+    """Return the factors of the shares by which a flow is bounded. It is cached: each attempt asks several times."""
     party = flow.accountable
     if flow.priority is Priority.CAMPAIGN:
-        return {party: _PARTY, flow.of_party: _CAMPAIGN}
-    return {party: _PARTY}
+        return MappingProxyType({party: _PARTY, flow.of_party: _CAMPAIGN})
+    return MappingProxyType({party: _PARTY})
 
 
 class AttemptTable:
@@ -125,7 +129,7 @@ class AttemptTable:
 
         `offset` is that of the clocks (`ClockGuard.offset`) when the batch was claimed or accepted.
         """
-        task = asyncio.create_task(self._attempt(batch, offset))
+        task = asyncio.get_running_loop().create_task(self._attempt(batch, offset))
         self._tasks.add(task)
 
         def ended(done: asyncio.Task[None]) -> None:

@@ -108,7 +108,8 @@ class ClaimedBatch:
     @property
     def transactions(self) -> int:
         """Number of mail transactions that it takes: one for each recipient with octets of its own, else one."""
-        return len(self.entries) if self.message.policy.is_per_recipient else 1
+        number = len(self.entries)
+        return number if number > 1 and self.message.policy.is_per_recipient else 1
 
 
 class DueDsn(Protocol):

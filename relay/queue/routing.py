@@ -7,6 +7,7 @@ provider that has capacity. When none has, the entry waits for the provider that
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import lru_cache
 
 from relay.config.settings import Settings
 from relay.events.event import Kind
@@ -41,8 +42,9 @@ class Route:
     """Text: why the entry changes its provider, or waits for a paused one; else ""."""
 
 
+@lru_cache(maxsize=1024)
 def provider_of(lane: str) -> str:
-    """Return the provider of a lane, or "direct"."""
+    """Return the provider of a lane, or "direct". It is cached: each attempt asks several times."""
     return split_lane(lane)[0]
 
 

@@ -172,11 +172,10 @@ def _all_events(
     claimed: ClaimedBatch, entries: Sequence[Entry], classified: Sequence[Classified], attempt: AttemptInfo
 ) -> tuple[Event, ...]:
     message, labels = claimed.message, claimed.message.labels
-    return tuple(
-        event
-        for before, after, one in zip(claimed.entries, entries, classified, strict=True)
-        for event in _events(before, after, one, attempt, owner_fields(message, after.number), labels)
-    )
+    events: list[Event] = []
+    for before, after, one in zip(claimed.entries, entries, classified, strict=True):
+        events += _events(before, after, one, attempt, owner_fields(message, after.number), labels)
+    return tuple(events)
 
 
 def _events(
@@ -186,25 +185,31 @@ def _events(
     attempt: AttemptInfo,
     sender_fields: dict[str, object],
     labels: dict[str, object],
-) -> Iterator[Event]:
+) -> list[Event]:
     outcome, meaning = classified.outcome, classified.meaning
-    lane = sender_fields | {"lane": after.lane} | ({"way": before.reason} if before.reason else {})
-    if before.attempts == 0:
-        yield Event(Kind.PROCESSED, attempt.started_at, after.queue_id, after.number, after.recipient, lane, labels)
-
-    kind, specific = _final_event(after, classified)
-    data = lane | {
+    lane = {**sender_fields, "lane": after.lane}
+    if before.reason:
+        lane["way"] = before.reason
+    data = {
+        **lane,
         "attempt": after.attempts,
         "remote": after.last_remote,
         "reply": str(outcome.reply),
         "status": outcome.reply.status,
         "delay": round(attempt.now - after.created_at, 3),
         **attempt.notes,
-        **(event_fields(meaning) if meaning else {}),
-        **({} if isinstance(outcome, Delivered) or not outcome.phase else {"phase": outcome.phase}),
-        **specific,
     }
-    yield Event(kind, attempt.now, after.queue_id, after.number, after.recipient, data, labels)
+    if meaning:
+        data |= event_fields(meaning)
+    if not isinstance(outcome, Delivered) and outcome.phase:
+        data["phase"] = outcome.phase
+    kind, specific = _final_event(after, classified)
+    data |= specific
+    last = Event(kind, attempt.now, after.queue_id, after.number, after.recipient, data, labels)
+    if before.attempts:
+        return [last]
+    first = Event(Kind.PROCESSED, attempt.started_at, after.queue_id, after.number, after.recipient, lane, labels)
+    return [first, last]
 
 
 def _final_event(after: Entry, classified: Classified) -> tuple[Kind, dict[str, object]]:

@@ -13,7 +13,7 @@ from relay.queue.changes import EntryChange
 from relay.queue.context import QueueContext, retry_store
 from relay.queue.entry import Entry, State
 from relay.queue.lanes import LaneTable
-from relay.queue.message import Message
+from relay.queue.message import ClaimedBatch, Message
 from relay.queue.operator_actions import release_held, retry_after_pause
 from relay.queue.pause import Pause, hold_subjects, paused_outcome
 from relay.queue.ports import EntryQuery
@@ -124,6 +124,13 @@ class SharedPauses:
             return await self._release(stored)
         until = lane_pause.until if lane_pause else stored.until if stored else None
         return None if until is None else await self._make_due(EntryQuery(lane=subject), retry_after_pause(now, until))
+
+    def held_of(self, claimed: ClaimedBatch) -> Sequence[tuple[Entry, Pause]]:
+        """Return the entries that a pause in force holds back, with the pause."""
+        if not self._holding:
+            return ()
+        holds = ((entry, self.hold_of(claimed.message, entry)) for entry in claimed.entries)
+        return [(entry, pause) for entry, pause in holds if pause is not None]
 
     def hold_of(self, message: Message, entry: Entry) -> Pause | None:
         """Return the pause in force that holds an entry back, None without one."""

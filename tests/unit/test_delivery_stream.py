@@ -116,3 +116,18 @@ async def test_the_reply_to_the_final_dot_has_its_own_time() -> None:
         stream.end_transaction()
         asyncio.get_running_loop().call_later(0.05, theirs.sendall, b"250 taken\r\n")
         assert await stream.read(30) == Reply(250, "", "taken")
+
+
+async def test_each_wait_has_its_own_time() -> None:
+    """The timer of an earlier wait neither cuts a later one short, nor lets it last longer."""
+    async with wired() as (stream, _, theirs):
+        loop = asyncio.get_running_loop()
+        loop.call_later(0.01, theirs.sendall, b"250 one\r\n")
+        assert await stream.read(0.05) == Reply(250, "", "one")
+        loop.call_later(0.1, theirs.sendall, b"250 two\r\n250 three\r\n")
+        assert await stream.read(30) == Reply(250, "", "two")
+        assert stream.received() == Reply(250, "", "three")
+        assert stream.received() is None
+        async with asyncio.timeout(5):
+            with pytest.raises(StreamError, match=r"did not answer within 0\.01 s"):
+                await stream.read(0.01)
