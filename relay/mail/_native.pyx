@@ -2,13 +2,15 @@
 """Functions that look at every octet of a header or body, with the same results as their twins in Python."""
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_GET_SIZE
-from cpython.ref cimport Py_DECREF, PyObject
+from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject, PyTypeObject
 from libc.string cimport memchr, memcmp, memcpy, memset
 
 cdef extern from "Python.h":
     const char* PyUnicode_AsUTF8AndSize(object, Py_ssize_t*) except NULL
     PyObject* PyBytes_FromStringAndSize(const char*, Py_ssize_t) except NULL
     int _PyBytes_Resize(PyObject**, Py_ssize_t) except -1
+    PyObject* PyType_GenericAlloc(PyTypeObject*, Py_ssize_t) except NULL
+    void PyTuple_SET_ITEM(object, Py_ssize_t, object)
 
 cdef extern from "<string.h>":
     void* memmem(const void*, size_t, const void*, size_t) noexcept
@@ -65,11 +67,13 @@ def decode_dots(bytes raw not None, Py_ssize_t stop):
     Py_DECREF(decoded)
     return decoded
 
-def header_fields(bytes content not None, Py_ssize_t start, Py_ssize_t stop, make):
-    """Return the fields between these offsets, each made of (name, start, end, value_start) (twin: `headers.read_fields`)."""
+def header_fields(bytes content not None, Py_ssize_t start, Py_ssize_t stop, type field not None):
+    """Return the fields between these offsets, as values of this named tuple (twin: `headers.read_fields`)."""
     cdef octets s = <octets> PyBytes_AS_STRING(content)
     cdef Py_ssize_t at = start, end, name_end, colon
     cdef list found = []
+    if not issubclass(field, tuple):
+        raise TypeError(field)
     stop = min(stop, PyBytes_GET_SIZE(content))
     while 0 <= at < stop:
         end = line_end(s, at, stop)
@@ -82,9 +86,30 @@ def header_fields(bytes content not None, Py_ssize_t start, Py_ssize_t stop, mak
         while colon < end and (s[colon] == c" " or s[colon] == c"\t"):
             colon += 1
         if name_end > at and colon < end and s[colon] == c":":
-            found.append(make((s[at:name_end].lower(), at, end, colon + 1)))
+            found.append(named_tuple(field, (lowered(s + at, name_end - at), at, end, colon + 1)))
         at = end
     return found
+
+cdef object named_tuple(type cls, tuple values):
+    """Return the values as a tuple of this class, which adds nothing to `tuple`. Its own constructor takes much longer."""
+    cdef Py_ssize_t place
+    made = <object> PyType_GenericAlloc(<PyTypeObject*> cls, len(values))
+    Py_DECREF(made)
+    for place in range(len(values)):
+        Py_INCREF(values[place])
+        PyTuple_SET_ITEM(made, place, values[place])
+    return made
+
+cdef bytes lowered(octets s, Py_ssize_t size):
+    name = <bytes> PyBytes_FromStringAndSize(NULL, size)
+    Py_DECREF(name)
+    copy_lower(PyBytes_AS_STRING(name), s, size)
+    return name
+
+cdef inline void copy_lower(char* out, octets s, Py_ssize_t size) noexcept:
+    cdef Py_ssize_t at
+    for at in range(size):
+        out[at] = <char> (s[at] | 0x20 if c"A" <= s[at] <= c"Z" else s[at])
 
 def find_delimiter(bytes content not None, bytes delimiter not None, Py_ssize_t start, Py_ssize_t end):
     """Return where a delimiter line of MIME begins: what `content.find(delimiter, start, end)` returns."""
@@ -153,12 +178,40 @@ def is_relaxed_body(bytes content not None, Py_ssize_t start):
         return at == size
     return changed_blank(s, at, size) == size
 
+def relaxed_header(bytes name not None, bytes value not None):
+    """Return a header field in relaxed form (twin: `dkim_sign.relaxed_header`)."""
+    cdef octets s = <octets> PyBytes_AS_STRING(value)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(value), at = 0, begin = PyBytes_GET_SIZE(name) + 1, length = begin
+    cdef bint blank = False
+    cdef PyObject* field = PyBytes_FromStringAndSize(NULL, begin + size + 2)
+    cdef char* out = PyBytes_AS_STRING(<object> field)
+    copy_lower(out, <octets> PyBytes_AS_STRING(name), begin - 1)
+    out[begin - 1] = c":"
+    while at < size:
+        if s[at] == c"\r" and at + 1 < size and s[at + 1] == c"\n":
+            at += 2
+            continue
+        if s[at] == c" " or s[at] == c"\t":
+            blank = True
+        else:
+            if blank and length > begin:
+                out[length] = c" "
+                length += 1
+            blank = False
+            out[length] = <char> s[at]
+            length += 1
+        at += 1
+    memcpy(out + length, b"\r\n", 2)
+    _PyBytes_Resize(&field, length + 2)
+    relaxed = <object> field
+    Py_DECREF(relaxed)
+    return relaxed
+
 cdef Py_ssize_t changed_blank(octets s, Py_ssize_t at, Py_ssize_t size) noexcept:
     """Return where the next blank is that relaxed form may change, the end without one."""
+    while at + BLOCK < size and not may_hold_one(s + at):
+        at += BLOCK
     while at < size:
-        if at + BLOCK < size and not may_hold_one(s + at):
-            at += BLOCK
-            continue
         if s[at] == c"\t" or (s[at] == c" " and (at + 1 == size or s[at + 1] <= c" ")):
             return at
         at += 1
@@ -174,90 +227,7 @@ cdef inline bint may_hold_one(octets s) noexcept:
         found |= (s[at] == c"\t") | ((s[at] == c" ") & (s[at + 1] <= c" "))
     return found != 0
 
-cdef octets BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
-cdef octets QUEUE_DIGITS = b"0123456789ABCDFGHJKLMNPQRSTVWXYZ"
-
-cdef signed char[256] VALUE_OF
-memset(VALUE_OF, -1, 256)
-cdef int _place
-for _place in range(64):
-    VALUE_OF[BASE64[_place]] = _place
-
-def base64url(bytes data not None):
-    """Return the octets in base64url without padding (twin: `base64url_twin` of `token_parts.py`)."""
-    cdef octets s = <octets> PyBytes_AS_STRING(data)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(data), at, length = 0
-    cdef unsigned int held
-    text = <object> PyBytes_FromStringAndSize(NULL, (4 * size + 2) // 3)
-    Py_DECREF(text)
-    cdef char* out = PyBytes_AS_STRING(text)
-    for at in range(0, size - 2, 3):
-        held = s[at] << 16 | s[at + 1] << 8 | s[at + 2]
-        out[length] = BASE64[held >> 18]
-        out[length + 1] = BASE64[held >> 12 & 63]
-        out[length + 2] = BASE64[held >> 6 & 63]
-        out[length + 3] = BASE64[held & 63]
-        length += 4
-    if size % 3:
-        held = s[size - 1] << 16 if size % 3 == 1 else s[size - 2] << 16 | s[size - 1] << 8
-        out[length] = BASE64[held >> 18]
-        out[length + 1] = BASE64[held >> 12 & 63]
-        if size % 3 == 2:
-            out[length + 2] = BASE64[held >> 6 & 63]
-    return text
-
-def read_url_token(str text not None):
-    """Return (octets, queue id, number, target, is compressed) of a URL token, None for another form (twin: `read_url_token` of `tokens.py`)."""
-    cdef Py_ssize_t size, at, length, used, width
-    cdef octets letters
-    cdef unsigned char* s
-    cdef unsigned int held = 0, number = 0, left
-    cdef int value, bits = 0
-    cdef char[14] digits
-    if not text.isascii():
-        return None
-    letters = <octets> PyUnicode_AsUTF8AndSize(text, &size)
-    length = size * 3 // 4
-    if size % 4 == 1 or length <= 26:
-        return None
-    data = <object> PyBytes_FromStringAndSize(NULL, length)
-    Py_DECREF(data)
-    s = <unsigned char*> PyBytes_AS_STRING(data)
-    used = 0
-    for at in range(size):
-        value = VALUE_OF[letters[at]]
-        if value < 0:
-            return None
-        held = (held << 6 | <unsigned int> value) & 0xFFFF
-        bits += 6
-        if bits >= 8:
-            bits -= 8
-            s[used] = (held >> bits) & 0xFF
-            used += 1
-    if held & ((1 << bits) - 1):
-        return None
-    # Behind 16 octets of MAC and one of the key's tag: 72 bits, of which one is unused and one marks compression.
-    if s[17] & 0x80:
-        return None
-    at, bits, left = 17, 6, s[17] & 0x3F
-    for width in range(14):
-        if bits < 5:
-            at += 1
-            left = (left << 8 | s[at]) & 0xFFFF
-            bits += 8
-        bits -= 5
-        digits[width] = QUEUE_DIGITS[(left >> bits) & 31]
-    for width in range(4):
-        if 26 + width >= length:
-            return None
-        number |= <unsigned int> (s[26 + width] & 0x7F) << 7 * width
-        if s[26 + width] < 0x80:
-            break
-    else:
-        return None
-    if width and not s[26 + width] or (s[17] & 0x40 and 27 + width == length):
-        return None
-    return data, digits[:14].decode("ascii"), number, data[27 + width :], (s[17] & 0x40) != 0
+include "tokens.pxi"
 
 cdef octets MIDDLE = b" HTTP/1.1\r\n"
 cdef octets FORWARDED_FOR = b"\r\nX-Forwarded-For: "

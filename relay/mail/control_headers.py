@@ -17,6 +17,8 @@ IDEMPOTENCY_KEYS = (b"x-relay-idempotency-key", b"resend-idempotency-key")
 MAX_IDEMPOTENCY_KEY = 256
 """Characters of an idempotency key, at most."""
 
+_REMOVED = frozenset({*HIDDEN_RECIPIENTS, *IDEMPOTENCY_KEYS})
+
 _TAG = b"x-relay-tag"
 
 _META = b"x-relay-meta-"
@@ -45,8 +47,7 @@ def read_control_headers(content: bytes, found: Sequence[Field]) -> Iterator[Sta
 
 def is_removed(found: Field) -> bool:
     """Whether the field is for the relay only, and is removed before the message leaves."""
-    name = found.name
-    return name.startswith(PREFIX) or name in HIDDEN_RECIPIENTS or name in IDEMPOTENCY_KEYS
+    return found.name.startswith(PREFIX) or found.name in _REMOVED
 
 
 def _statements(one: Field, value: str) -> Iterator[Statement]:

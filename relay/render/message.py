@@ -66,7 +66,7 @@ def outgoing_content(message: RenderInput) -> bytes:
     Nothing is removed from a forwarded message, because its signatures must stay valid.
     """
     policy, content = message.policy, message.content
-    hidden = () if policy.forward_domain else [one for one in fields(content) if _is_hidden(one, policy.dialects)]
+    hidden = () if policy.forward_domain else _hidden(fields(content), policy.dialects)
     kept = without(content, hidden) if hidden else content
 
     # Content that begins with white space has no header. It must not become a continuation of our last field.
@@ -74,9 +74,11 @@ def outgoing_content(message: RenderInput) -> bytes:
     return policy.added_fields + b"\r\n" + kept if headless else policy.added_fields + kept
 
 
-def _is_hidden(found: Field, dialects: Sequence[str]) -> bool:
-    """Whether a field is for the relay, or for the mail service in whose place it is."""
-    return is_removed(found) or bool(dialects and dialect_of(found.name) in dialects)
+def _hidden(found: Sequence[Field], dialects: Sequence[str]) -> list[Field]:
+    """Return the fields that are for the relay, or for the mail service in whose place it is."""
+    if not dialects:
+        return [one for one in found if is_removed(one)]
+    return [one for one in found if is_removed(one) or dialect_of(one.name) in dialects]
 
 
 def reverse_path_for(message: RenderInput, recipient: int, keyring: Keyring) -> str:

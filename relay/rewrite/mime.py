@@ -31,6 +31,9 @@ _BARE_LINE_END = re.compile(rb"(?<!\r)\n(?![ \t])|\r(?!\n)")
 _FOLD = re.compile(rb"\r?\n[ \t]++")
 """A fold with all white space after it."""
 
+_READ = frozenset({b"content-type", b"content-transfer-encoding", b"content-disposition"})
+"""Fields that decide how a part is read."""
+
 _NO_VALUE = Parameterised("", {})
 
 
@@ -117,9 +120,8 @@ def _walk(content: bytes, start: int, end: int, position: _Position) -> Iterator
     if not ranges:
         yield _with_fault(part, "boundary never found")
         return
-    if any(
-        _find(content, _delimiter(other), part.body - 1, part.end) >= 0 for other in _other_boundaries(content, part)
-    ):
+    others = _other_boundaries(content, part)
+    if others and any(_find(content, _delimiter(one), part.body - 1, part.end) >= 0 for one in others):
         yield _with_fault(part, "multipart with a folded boundary")
         return
 
@@ -134,11 +136,12 @@ def _walk(content: bytes, start: int, end: int, position: _Position) -> Iterator
 
 def _read(content: bytes, start: int, end: int, position: _Position) -> Part:
     """Return the part whose header block begins at `start`."""
-    found = fields(content, start, end)
     body = body_start(content, start, end)
-    types = [field.value(content) for field in found if field.name == b"content-type"]
-    encodings = [field.value(content) for field in found if field.name == b"content-transfer-encoding"]
-    disposition = next((field.value(content) for field in found if field.name == b"content-disposition"), b"")
+    found = fields(content, start, body)
+    read = [field for field in found if field.name in _READ]
+    types = [field.value(content) for field in read if field.name == b"content-type"]
+    encodings = [field.value(content) for field in read if field.name == b"content-transfer-encoding"]
+    dispositions = [field.value(content) for field in read if field.name == b"content-disposition"]
 
     declared = parse(types[0]) if types else _NO_VALUE
     well_formed = _CONTENT_TYPE.fullmatch(declared.value) is not None
@@ -165,7 +168,7 @@ def _read(content: bytes, start: int, end: int, position: _Position) -> Part:
         content_type=content_type,
         parameters=declared,
         encoding=encoding,
-        disposition=parse(disposition),
+        disposition=parse(dispositions[0]) if dispositions else _NO_VALUE,
         parents=position.parents,
         first=position.first,
         related_root=position.related_root,

@@ -10,7 +10,7 @@ from relay.mail.dot_stuffing import decode_dots, find_end
 from relay.mail.header_lines import LINE_LIMIT
 from relay.mail.headers import body_start, read_fields
 from relay.mail.native import native
-from relay.mailauth.dkim_sign import relaxed_body
+from relay.mailauth.dkim_sign import relaxed_body, relaxed_header_twin
 from relay.rewrite.encoding import has_long_line_twin
 from relay.rewrite.fast_path import analyse_fast, apply_fast, holds_name
 from relay.rewrite.message import rewrite
@@ -81,6 +81,9 @@ def mail_disagreement(content: bytes) -> str:
     if made != [tuple(field) for field in read_fields(content, 0, start)]:
         return "header_fields"
     for offset in (0, start, size):
+        name, value = content[:5], content[offset:]
+        if native.relaxed_header(name, value) != relaxed_header_twin(name, value):
+            return "relaxed_header"
         if native.relaxed_body(content, offset) != relaxed_body(content[offset:]):
             return "relaxed_body"
         if native.is_relaxed_body(content, offset) and relaxed_body(content[offset:]) != content[offset:]:

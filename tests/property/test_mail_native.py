@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from relay.mail.dot_stuffing import decode_dots, find_end
 from relay.mail.native import IS_COMPILED, native
+from relay.rewrite import mime
+from tests.growth import assert_linear
 from tests.native.twins import (
     golden_messages,
     mail_disagreement,
@@ -38,7 +40,28 @@ PIECES = [
     b"\n--a",
     b"x" * 500,
 ]
+DASHES = st.lists(
+    st.sampled_from([b"-", b"--", b"\n", b"\r\n", b"\n--", b"\n--b", b"\n--b-", b"\n--bb", b"x", b"-" * 40])
+)
 OCTETS = st.lists(st.sampled_from([*PIECES, b"eight or more octets"]), max_size=60).map(b"".join) | st.binary()
+
+
+@given(DASHES.map(b"".join), st.sampled_from([b"b", b"-", b"b-b", b"bb--", b"-" * 30]), st.data())
+def test_both_forms_find_the_same_delimiter_among_dashes(content: bytes, boundary: bytes, data: st.DataObject) -> None:
+    start = data.draw(st.integers(0, len(content)))
+    end = data.draw(st.integers(0, len(content)))
+    wanted = content.find(b"\n--" + boundary, start, end)
+    assert native.find_delimiter(content, b"\n--" + boundary, start, end) == wanted
+
+
+@pytest.mark.parametrize("unit", [b"-", b"\n-", b"\n--", b"\n--boundar", b"--boundary", b"\n--\r\n--boundary"])
+@pytest.mark.parametrize("compiled", [True, False])
+def test_the_parts_of_a_message_full_of_dashes_take_linear_time(
+    unit: bytes, compiled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mime, "IS_COMPILED", compiled)
+    header = b"Content-Type: multipart/mixed; boundary=boundary-\r\n\r\n--boundary-\r\n"
+    assert_linear(mime.walk, lambda times: header + unit * times, 3_000_000 // len(unit))
 
 
 @given(OCTETS)
