@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from relay.content_file import HEAD, LARGE, PIECE, UnreadContent
 from relay.storage.database import Connection
 from relay.storage.rows import INSERT_CONTENT, MESSAGE_COLUMNS, MESSAGE_WIDTH, Row
+from relay.storage.several_rows import insert_rows
 
 _SIZE = MESSAGE_COLUMNS.split(", ").index("size")
 
@@ -46,8 +47,7 @@ def insert_contents(raw: Connection, rows: Sequence[Row]) -> None:
         raw.executemany(INSERT_CONTENT, rows)
         return
     small = [row for row in rows if len(row[1]) <= LARGE]
-    if small:
-        raw.executemany(INSERT_CONTENT, small)
+    insert_rows(raw, INSERT_CONTENT, small)
     for queue_id, content, digest in (row for row in rows if len(row[1]) > LARGE):
         raw.execute(INSERT_EMPTY, (queue_id, len(content), digest))
         (rowid,) = raw.execute(ROW, (queue_id,)).fetchone()

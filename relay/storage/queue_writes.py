@@ -23,6 +23,7 @@ from relay.storage.rows import (
     INSERT_LEASED,
     INSERT_MESSAGE,
     UNFINISHED,
+    UPDATE_ENTRIES,
     UPDATE_ENTRY,
     Row,
     entry_row,
@@ -31,11 +32,18 @@ from relay.storage.rows import (
     label_rows,
     message_row,
 )
+from relay.storage.several_rows import change_rows, insert_rows
 
 DROP_CONTENT = (
     "DELETE FROM contents WHERE queue_id = ?1 AND NOT EXISTS (SELECT 1 FROM entries "  # noqa: S608  names only
     f"WHERE queue_id = ?1 AND {UNFINISHED})"
 )
+
+DROP_CONTENTS = (
+    "DELETE FROM contents WHERE queue_id IN (VALUES {rows}) AND NOT EXISTS (SELECT 1 FROM entries "  # noqa: S608
+    f"WHERE entries.queue_id = contents.queue_id AND {UNFINISHED})"
+)
+"""The same for several rows of parameters, in SQLite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +71,7 @@ def enqueue(lanes: DueLanes, accepted: Sequence[NewMessage], leases: NewLeases) 
 def insert(raw: Connection, lanes: DueLanes, accepted: Sequence[NewMessage], leases: NewLeases = _NO_LEASES) -> None:
     """Insert the rows of messages, table by table, and add their lanes."""
     messages = [message_row(one.message) for one in accepted]
-    raw.executemany(INSERT_MESSAGE, messages)
+    insert_rows(raw, INSERT_MESSAGE, messages)
     contents = [content_row(row, one.content) for row, one in zip(messages, accepted, strict=True) if not _is_done(one)]
     if contents:
         insert_contents(raw, contents)
@@ -78,7 +86,7 @@ def insert(raw: Connection, lanes: DueLanes, accepted: Sequence[NewMessage], lea
 
     events = [event for one in accepted for event in one.events]
     if events:
-        raw.executemany(INSERT_EVENT, event_rows(events))
+        insert_rows(raw, INSERT_EVENT, list(event_rows(events)))
 
     insert_keys(raw, accepted)
     _add_lanes(lanes, entries)
@@ -87,9 +95,9 @@ def insert(raw: Connection, lanes: DueLanes, accepted: Sequence[NewMessage], lea
 def _insert_entries(raw: Connection, entries: Sequence[Entry], leases: NewLeases) -> None:
     leased = [(*entry_row(one), *leases.values[one.queue_id]) for one in entries if one.state is State.ACTIVE]
     if leased:
-        raw.executemany(leases.statement, leased)
+        insert_rows(raw, leases.statement, leased)
     if len(leased) < len(entries):
-        raw.executemany(INSERT_ENTRY, [entry_row(one) for one in entries if one.state is not State.ACTIVE])
+        insert_rows(raw, INSERT_ENTRY, [entry_row(one) for one in entries if one.state is not State.ACTIVE])
 
 
 def _is_done(accepted: NewMessage) -> bool:
@@ -122,17 +130,17 @@ def apply(lanes: DueLanes, settlements: Sequence[Settlement]) -> Callable[[Conne
 def update(raw: Connection, lanes: DueLanes, entries: Sequence[Entry], events: Sequence[Event]) -> None:
     """Write changed entries with their events, drop contents that no entry needs, and add the lanes."""
     if entries:
-        written = raw.executemany(UPDATE_ENTRY, map(entry_update, entries)).rowcount
+        written = change_rows(raw, UPDATE_ENTRY, UPDATE_ENTRIES, [entry_update(entry) for entry in entries])
         if written != len(entries):
             names = ", ".join(f"{entry.queue_id}/{entry.number}" for entry in entries)
             raise StateError(f"{len(entries) - written} of these entries are final or unknown: {names}")
 
     if events:
-        raw.executemany(INSERT_EVENT, event_rows(events))
+        insert_rows(raw, INSERT_EVENT, list(event_rows(events)))
 
     finished = {entry.queue_id for entry in entries if entry.is_final}
     if finished:
-        raw.executemany(DROP_CONTENT, [(queue_id,) for queue_id in finished])
+        change_rows(raw, DROP_CONTENT, DROP_CONTENTS, [(queue_id,) for queue_id in finished])
 
     _add_lanes(lanes, entries)
 
