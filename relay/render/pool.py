@@ -104,30 +104,33 @@ class RenderPool(MonitoredRenderer):
         return None if isinstance(again, Failed) else again, f"rendering failed: {answer.reason}"
 
     async def _request_unless_failed(self, request: Request, files: ContentFiles | None, *, tracked: bool) -> Answer:
-        """Render in a process, unless the content has failed too often. Failures are remembered."""
+        """Render in a process, unless the content has failed too often. Failures are remembered.
+
+        It is the process for large messages, one of those for all, or that of slow flows.
+        """
         key = b""
         if len(self._failed):
             key = await _key(request, files)
             if reason := self._failed.reason(key, tracked=tracked):
                 return Failed(reason)
 
-        answer = await self._request(request, files)
+        workers = self.workers if files is None else self.large_worker
+        answer = await workers.request(request, files)
+        if files is None and (answer is None or (isinstance(answer, Failed) and answer.ended)):
+            answer = await self._request_slow(request)
+        assert answer is not None, "the processes for slow and for large messages leave no flow out"
         if isinstance(answer, Failed):
             self._failed.add(key or await _key(request, files), answer.reason, tracked=tracked)
             if tracked:
                 self._watch.render_failed(request.message.queue_id, answer.reason)
         return answer
 
-    async def _request(self, request: Request, files: ContentFiles | None) -> Answer:
-        """Render in the process for large messages, in one of those for all, or in that of slow flows."""
-        workers = self.workers if files is None else self.large_worker
-        answer = await workers.request(request, files)
-        if files is None and (answer is None or (isinstance(answer, Failed) and answer.ended)):
-            self.slow_worker.start()
-            answer = await self.slow_worker.request(request, None)
-            if isinstance(answer, Failed) and answer.ended:
-                self._slow.add(request.message.flow, steady_clock())
-        assert answer is not None, "the processes for slow and for large messages leave no flow out"
+    async def _request_slow(self, request: Request) -> Answer | None:
+        """Render in the process of slow flows."""
+        self.slow_worker.start()
+        answer = await self.slow_worker.request(request, None)
+        if isinstance(answer, Failed) and answer.ended:
+            self._slow.add(request.message.flow, steady_clock())
         return answer
 
 

@@ -1,6 +1,7 @@
 """One renderer process, as seen by the relay: starts it, sends requests, reads answers, ends it."""
 
 import asyncio
+import math
 import os
 import signal
 import socket
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import cast
 
 import relay
+from relay.clock import steady_clock
 from relay.render.frames import (
     LENGTH,
     READY,
@@ -72,6 +74,8 @@ class _PendingRequest:
     recipients: int
     largest: int
     """Octets of the answer, at most."""
+    due: float
+    """Monotonic seconds when the answer is overdue."""
 
 
 class RendererProcess(asyncio.Protocol):
@@ -134,8 +138,14 @@ class RendererProcess(asyncio.Protocol):
         user, system = 11, 12  # Behind the name (proc_pid_stat(5)).
         return (int(numbers[user]) + int(numbers[system])) / TICKS
 
-    def send(self, request: Request, files: ContentFiles | None = None) -> "asyncio.Future[Answer | None]":
-        """Send a request, with its files if the contents are in files.
+    def is_overdue(self, now: float) -> bool:
+        """Whether an answer should have come before that time."""
+        return any(pending.due < now for pending in self._pending)
+
+    def send(
+        self, request: Request, files: ContentFiles | None = None, timeout: float = math.inf
+    ) -> "asyncio.Future[Answer | None]":
+        """Send a request, with its files if the contents are in files. Each one in the process has `timeout` seconds.
 
         The answer is None when the request must be repeated with another renderer.
         """
@@ -143,7 +153,8 @@ class RendererProcess(asyncio.Protocol):
         if files is not None:
             with suppress(OSError):  # The renderer ended, and so will the request.
                 socket.send_fds(self._descriptors, [b"f"], [files.source.fd, files.target.fd])
-        self._pending.append(_PendingRequest(answer, len(request.recipients), largest_answer(request)))
+        due = steady_clock() + timeout * (len(self._pending) + 1)
+        self._pending.append(_PendingRequest(answer, len(request.recipients), largest_answer(request), due))
         self._transport.write(request_frame(request))
         return answer
 

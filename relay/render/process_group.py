@@ -23,7 +23,7 @@ _UNIT = 64 * 1024
 """Octets of a content that cost as much as everything else about a rendering."""
 
 CHECK_INTERVAL = 0.25
-"""Seconds between two checks of a renderer that may have become slow."""
+"""Seconds between two checks of a renderer that may have become slow. A timer a request would cost more."""
 
 UNAVAILABLE_AFTER = 5
 """Restarts in a row after which a pool without a renderer is unavailable."""
@@ -93,32 +93,23 @@ class ProcessGroup:
         None if the flow is a slow one, now or when its turn comes.
         """
         flow, answer = request.message.flow, None
-        while answer is None and not self._leaves_out(flow):
-            answer = await self._request_once(request, files)
-        return answer
-
-    async def _request_once(self, request: Request, files: ContentFiles | None) -> Answer | None:
-        flow = request.message.flow
-        while (renderer := self._free()) is None:
-            if not self.renderers and self._send_unmodified and self._failures >= UNAVAILABLE_AFTER:
-                return Failed("no renderer can be started")
-            await self._turn(flow)
-            if self._leaves_out(flow):
-                self._wake_next()
-                return None
-
         size = len(request.message.content) if files is None else len(files.source)
-        self._order.serve(flow, 1.0 + size / _UNIT)
-        sent = renderer.send(request, files)
-        overdue = f"no answer within {self._timeout:g} s"
-        timer = asyncio.get_running_loop().call_later(self._timeout * renderer.load, renderer.kill, overdue)
-        try:
-            answer = await sent
-        finally:
-            timer.cancel()
-            self._wake_next()
-        if self._slow is not None and isinstance(answer, Failed) and answer.ended:
-            self._slow.add(flow, steady_clock())
+        while answer is None and not self._leaves_out(flow):
+            while (renderer := self._free()) is None:
+                if not self.renderers and self._send_unmodified and self._failures >= UNAVAILABLE_AFTER:
+                    return Failed("no renderer can be started")
+                await self._turn(flow)
+                if self._leaves_out(flow):
+                    self._wake_next()
+                    return None
+
+            self._order.serve(flow, 1.0 + size / _UNIT)
+            try:
+                answer = await renderer.send(request, files, self._timeout)
+            finally:
+                self._wake_next()
+            if self._slow is not None and isinstance(answer, Failed) and answer.ended:
+                self._slow.add(flow, steady_clock())
         return answer
 
     def _leaves_out(self, flow: Flow) -> bool:
@@ -126,8 +117,11 @@ class ProcessGroup:
 
     def _free(self) -> RendererProcess | None:
         """Return the renderer with the fewest requests, None if all have as many as they may."""
-        best = min(self.renderers, key=lambda renderer: renderer.load, default=None)
-        return best if best is not None and best.load < self._outstanding else None
+        best, least = None, self._outstanding
+        for renderer in self.renderers:
+            if (load := renderer.load) < least:
+                best, least = renderer, load
+        return best
 
     async def _turn(self, flow: Flow) -> None:
         """Wait until a renderer may be free."""
@@ -175,7 +169,7 @@ class ProcessGroup:
 
         self.renderers.append(renderer)
         self._wake_all()
-        watching = asyncio.create_task(self._end_when_slow(renderer), name="slow renderer")
+        watching = asyncio.create_task(self._end_when_stuck(renderer), name="stuck renderer")
         try:
             await renderer.ended
         finally:
@@ -186,12 +180,18 @@ class ProcessGroup:
             self._failures = 0
         return renderer.exit_reason()
 
-    async def _end_when_slow(self, renderer: RendererProcess) -> None:
-        """Kill a renderer that uses too much CPU time for one request. Time alone proves nothing on a busy machine."""
+    async def _end_when_stuck(self, renderer: RendererProcess) -> None:
+        """Kill a renderer with an overdue answer, or one that uses too much CPU time for one request.
+
+        Time alone proves little on a busy machine: an answer is overdue much later.
+        """
         answers, spent = -1, 0.0
-        while math.isfinite(self._most_cpu):
+        while True:
             await asyncio.sleep(CHECK_INTERVAL)
-            if not renderer.load:
+            if renderer.is_overdue(steady_clock()):
+                renderer.kill(f"no answer within {self._timeout:g} s")
+                return
+            if not renderer.load or self._most_cpu == math.inf:
                 continue
             if renderer.answers != answers:
                 answers, spent = renderer.answers, renderer.cpu_seconds()

@@ -1,8 +1,9 @@
 """The interface of the renderers."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from relay.content_file import ContentFile, ContentWriter
 from relay.domains.relay_keys import Keys
@@ -37,11 +38,18 @@ class MonitoredRenderer(ABC):
         """Replace the keys, from the next message on."""
         self._keys = keys
 
-    async def render(self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool) -> Sequence[Rendering]:
+    def render(
+        self, message: RenderInput, recipients: Sequence[int], *, eight_bit: bool
+    ) -> Coroutine[Any, Any, Sequence[Rendering]]:
         """Return one rendering for each recipient (number of an entry)."""
         why = self._reason_down(message)
         if not why:
-            return await self._render(message, recipients, eight_bit=eight_bit)
+            return self._render(message, recipients, eight_bit=eight_bit)
+        return self._render_plain(message, recipients, why, eight_bit=eight_bit)
+
+    async def _render_plain(
+        self, message: RenderInput, recipients: Sequence[int], why: str, *, eight_bit: bool
+    ) -> Sequence[Rendering]:
         plain = await self._render(message.without_tracking(), recipients, eight_bit=eight_bit)
         return [replace(one, notes=_with_skipped(one.notes, why)) for one in plain]
 
