@@ -13,7 +13,7 @@ the process: each process and node has its own.
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from hashlib import blake2b
+from itertools import islice
 from random import getrandbits
 
 from relay.clock import Clock
@@ -34,7 +34,10 @@ PER_MESSAGE = 10_000
 """Events of one message that are kept as they are, a day."""
 
 MAX_WINDOWS = 50_000
-"""Counted tokens and networks, at most. The oldest one is forgotten for a new one, and its count is kept."""
+"""Tokens and networks with one event, at most, and as many with several. The oldest are forgotten for a new one."""
+
+_AT_ONCE = 10
+"""The part that is forgotten at once: to look for the oldest one costs more than to remove it."""
 
 MAX_COUNTERS = 100_000
 """Recipients that are counted for a day, at most. The message without an event for longest is forgotten."""
@@ -49,8 +52,8 @@ _NOTHING: Mapping[str, str] = {}
 _SCAN = 60.0
 """Seconds between two searches for windows that have ended."""
 
-_Key = tuple[str, int, Kind, bytes, str]
-"""Queue id, number, kind, digest of the target, network; without the last two, all events of a kind and recipient."""
+_Key = int
+"""The hash of queue id, number, kind, target and network: secret, of 64 bits, and a tenth of the size of the values."""
 
 
 @dataclass(slots=True)
@@ -69,7 +72,9 @@ class RepeatedEvents:
     """Decides which events of readers are kept, and folds the others. `folded` is their number so far."""
 
     def __init__(self) -> None:
-        self._windows: OrderedDict[_Key, _Window] = OrderedDict()
+        self._once: dict[_Key, float] = {}
+        """When the hours end that have had one event so far: most remain so, and need no window."""
+        self._windows: dict[_Key, _Window] = {}
         self._counters: OrderedDict[str, dict[int, int]] = OrderedDict()
         """Kept events of the day by queue id, then by number; by `_MESSAGE` those of the whole message."""
         self._counted = 0
@@ -80,12 +85,14 @@ class RepeatedEvents:
         self.folded = 0
 
     def __len__(self) -> int:
-        return len(self._windows)
+        return len(self._once) + len(self._windows)
 
     def admits(self, event: Event, network: str) -> bool:
         """Return True if the event is to be kept as it is. Otherwise it is counted."""
-        now = event.at
-        window = self._window(_key(event, network), now, now + _HOUR)
+        now, key = event.at, _key(event, network)
+        if key not in self._windows and self._is_first(key, now) and self._is_within_day(event):
+            return True
+        window = self._window(key, now, now + _HOUR)
         if window.kept < KEPT:
             if self._is_within_day(event):
                 window.kept += 1
@@ -108,6 +115,8 @@ class RepeatedEvents:
             return ended
 
         self._scan_at = now + _SCAN
+        for key in [key for key, ends_at in self._once.items() if ends_at <= now]:
+            del self._once[key]
         for key in [key for key, window in self._windows.items() if window.ends_at <= now]:
             ended += _folded(self._windows.pop(key))
         return ended
@@ -117,6 +126,17 @@ class RepeatedEvents:
         self._scan_at = 0.0
         return self.ended(float("inf"))
 
+    def _is_first(self, key: _Key, now: float) -> bool:
+        """Whether this is the first event of an hour, which begins with it."""
+        # One that ends later than it can began before the clock was set back.
+        if now < self._once.get(key, 0.0) <= now + _HOUR:
+            return False
+        if len(self._once) >= MAX_WINDOWS:
+            for oldest in list(islice(self._once, MAX_WINDOWS // _AT_ONCE)):
+                del self._once[oldest]
+        self._once[key] = now + _HOUR
+        return True
+
     def _window(self, key: _Key, now: float, ends_at: float) -> _Window:
         window = self._windows.get(key)
         # A window that is longer than it can be is from before the clock was set back.
@@ -125,8 +145,11 @@ class RepeatedEvents:
         if window is not None:
             self._forget(key)
         elif len(self._windows) >= MAX_WINDOWS:
-            self._forget(next(iter(self._windows)))
-        self._windows[key] = window = _Window(ends_at)
+            for oldest in list(islice(self._windows, MAX_WINDOWS // _AT_ONCE)):
+                self._forget(oldest)
+        first_ends_at = self._once.pop(key, 0.0)
+        window = _Window(first_ends_at, kept=1) if now < first_ends_at <= ends_at else _Window(ends_at)
+        self._windows[key] = window
         return window
 
     def _forget(self, key: _Key) -> None:
@@ -171,11 +194,11 @@ class RepeatedEvents:
 
 
 def _key(event: Event, network: str | None = None) -> _Key:
-    if network is None or event.kind is not Kind.CLICK:
-        return event.queue_id, event.number, event.kind, b"", network or ""
-    target = str(event.data.get("target", ""))
-    digest = blake2b(target.encode("utf-8", "surrogatepass"), digest_size=8).digest()
-    return event.queue_id, event.number, event.kind, digest, network
+    """Return the key of a token and network; without a network, that of all events of a kind and recipient."""
+    if network is None:
+        return hash((event.queue_id, event.number, event.kind))
+    target = event.data["target"] if event.kind is Kind.CLICK else ""
+    return hash((event.queue_id, event.number, event.kind, target, network))
 
 
 def _folded(window: _Window) -> Iterator[Event]:

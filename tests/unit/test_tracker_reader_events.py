@@ -92,8 +92,8 @@ def test_memory_is_bounded_and_what_is_forgotten_is_kept(monkeypatch: pytest.Mon
     limits = RepeatedEvents()
     ask(limits, KEPT + 5)
     for number in range(1000):
-        ask(limits, 1, queue_id=f"M{number}", network=str(number))
-        assert len(limits) <= 100
+        ask(limits, 1 + number % 2, queue_id=f"M{number}", network=str(number))
+        assert len(limits) <= 200
         assert len(limits._counters) <= 10
     (folded,) = limits.ended(NOW)
     assert folded.data["count"] == 5
