@@ -42,12 +42,13 @@ from relay.tracker import pages, responses
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, client_address, client_group, parse_client
 from relay.tracker.connection_limits import ConnectionLimits
-from relay.tracker.fast_path import SINK_DELAY, Delay, FastPath, FastRequest
+from relay.tracker.fast_answers import FastAnswers
+from relay.tracker.fast_path import SINK_DELAY, Delay, FastPath
 from relay.tracker.forwarded import read_x_forwarded_for
 from relay.tracker.link_blocks import LinkBlocks
 from relay.tracker.location import location
 from relay.tracker.ports import AddressVerification, FindSubscription
-from relay.tracker.reader_events import ReaderEvents
+from relay.tracker.reader_events import Hit, ReaderEvents
 from relay.tracker.request import FORM, MAX_BODY, READING, kind_of, path_of, read_body, tokens_in
 from relay.tracker.server import Connection, Server
 from relay.tracker.verification_routes import VerificationRoutes
@@ -118,7 +119,8 @@ class Tracker:
 
     async def start(self, listening: Sequence[socket.socket]) -> None:
         """Serve the clients of these sockets (`relay.listening_sockets`), and close them at the end."""
-        self._fast_path = FastPath(self._answer_fast, self._delay)
+        answers = FastAnswers(self._keyring, self._trusted, self._blocks, self._events, self._clock, self._requests)
+        self._fast_path = FastPath(answers, self._delay)
         self._server = Server(self._answer, self._fast_path, self._limits, self._trusted)
         self._listeners = await accept_connections(listening, self._preamble, self._server, self._refused)
         self._sweeper = asyncio.create_task(self._sweep(self._server), name="tracker sweeper")
@@ -155,25 +157,6 @@ class Tracker:
             server.table.abort_overdue(loop.time())
             self._events.flush()
 
-    def _answer_fast(self, request: FastRequest, peer: str) -> bytes | None:
-        """Return the response to a request on the fast path, None if aiohttp has to answer it."""
-        token = verify_token(self._keyring(), request.kind, request.token)
-        if token is None:
-            return None
-
-        address, second = client_address(peer, request.forwarded_for, self._trusted), int(self._clock())
-        if request.kind is Kind.OPEN:
-            self._events.record(EventKind.OPEN, token, address, request.client)
-            self._requests["open", 200] += 1
-            return responses.pixel_octets(second)
-
-        target = location(token.target)
-        if target is None or self._blocks().find(token) is not None:
-            return None
-        self._events.record(EventKind.CLICK, token, address, request.client, {"target": token.target})
-        self._requests["click", 302] += 1
-        return responses.redirect_octets(target, second)
-
     def _delay(self) -> float:
         """Return the seconds by which pixels are delayed: in favour of mail, or because the sink is behind."""
         return max(self._pixel_delay(), SINK_DELAY if self._sink.behind else 0.0)
@@ -209,7 +192,7 @@ class Tracker:
         token = self._token(Kind.OPEN, text)
         if token is None:
             return responses.plain(404, "Not found.")
-        self._events.record(EventKind.OPEN, token, *self._client(request))
+        self._events.record([Hit(EventKind.OPEN, token, *self._client(request))])
         return responses.pixel()
 
     def _click(self, request: web.BaseRequest, text: str) -> web.Response:
@@ -221,7 +204,8 @@ class Tracker:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
         block = None if is_canary(token) else self._blocks().find(token)
         blocked: dict[str, str] = {} if block is None else {"blocked": str(block)}
-        self._events.record(EventKind.CLICK, token, *self._client(request), {"target": token.target, **blocked})
+        more = {"target": token.target, **blocked}
+        self._events.record([Hit(EventKind.CLICK, token, *self._client(request), more)])
         if block is not None:
             return responses.page(pages.BLOCKED, pages.POLICY, status=410)
         return responses.redirect(target)

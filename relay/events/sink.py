@@ -110,9 +110,11 @@ class EventSink:
         await asyncio.to_thread(self._spool.recover)
         self._launch()
 
-    def put(self, event: Event) -> None:
-        """Queue an event. Neither waits nor raises."""
-        self._waiting.append(event)
+    def put(self, *events: Event) -> None:
+        """Queue events. Neither waits nor raises."""
+        if not events:
+            return
+        self._waiting.extend(events)
         self._wake.set()
         if len(self._waiting) > self._limit:
             self._overflow()

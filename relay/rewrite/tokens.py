@@ -125,10 +125,19 @@ def url_token_signer(
 
 def verify_token(keyring: Keyring, kind: Kind, text: str) -> Token | None:
     """Return the token of a URL, None unless a key of the ring signed it for that kind."""
-    if kind not in URL_KINDS:
-        return None
-    read = url_token_parts(text)
-    return None if read is None else _verify(keyring, kind, *read)
+    return url_token_verifier(keyring, kind)(text) if kind in URL_KINDS else None
+
+
+@lru_cache(maxsize=32)
+def url_token_verifier(keyring: Keyring, kind: Kind) -> Callable[[str], Token | None]:
+    """Return the function that does this for one kind."""
+    states = _states(keyring, kind)
+
+    def verify(text: str) -> Token | None:
+        read = url_token_parts(text)
+        return None if read is None else _verify(states, kind, *read)
+
+    return verify
 
 
 def sign_address_token(keyring: Keyring, token: Token) -> str:
@@ -151,7 +160,7 @@ def verify_address_token(keyring: Keyring, kind: Kind, text: str) -> Token | Non
     except binascii.Error:
         return None
     read = read_parts(data) if base64.b32encode(data).rstrip(b"=") == encoded else None
-    return None if read is None else _verify(keyring, kind, *read)
+    return None if read is None else _verify(_states(keyring, kind), kind, *read)
 
 
 def _sign(keyring: Keyring, token: Token, *, short: bool = False) -> bytes:
@@ -168,12 +177,12 @@ def _sign(keyring: Keyring, token: Token, *, short: bool = False) -> bytes:
 
 
 def _verify(
-    keyring: Keyring, kind: Kind, data: bytes, queue_id: str, number: int, target: bytes, is_compressed: bool
+    states: "_States", kind: Kind, data: bytes, queue_id: str, number: int, target: bytes, is_compressed: bool
 ) -> Token | None:
     """Return the token of these parts if it is authentic, and has the form in which `_sign` writes its kind."""
     mac, protected = data[:MAC], data[MAC:]
     authentic = False
-    for initial in _states(keyring, kind).get(protected[:TAG], ()):
+    for initial in states.get(protected[:TAG], ()):
         state = initial.copy()
         state.update(protected)
         authentic |= compare_digest(state.digest(), mac)
@@ -191,8 +200,11 @@ def _verify(
         return None
 
 
+_States = Mapping[bytes, Sequence["blake2b"]]
+
+
 @lru_cache(maxsize=32)
-def _states(keyring: Keyring, kind: Kind) -> Mapping[bytes, Sequence["blake2b"]]:
+def _states(keyring: Keyring, kind: Kind) -> _States:
     """Return the initial hash states of the keys for this kind, by the tag of their keys."""
     found: dict[bytes, list[blake2b]] = {}
     for key_id, key in keyring.keys:

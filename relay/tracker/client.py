@@ -6,7 +6,7 @@ Requests of machines and of proxies are recorded with the reason, so that report
 import re
 from collections.abc import Container, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import IPv6Address
 
 from relay.events.event import Kind
@@ -83,12 +83,16 @@ def clean_user_agent(value: str) -> str:
     return _CONTROLS.sub("", value[: 2 * MAX_USER_AGENT]).strip()[:MAX_USER_AGENT]
 
 
+_plain_peer = lru_cache(maxsize=1024)(plain_address)
+"""Cached: behind a proxy all connections have its address."""
+
+
 def client_address(peer: str, forwarded_for: str, trusted: Container[str]) -> str:
     """Return the address of the client: the last one in X-Forwarded-For that is not a trusted proxy.
 
     Entries are read from the right, as long as a trusted proxy added them. Invalid addresses end the search.
     """
-    address = plain_address(peer) or peer
+    address = _plain_peer(peer) or peer
     if not forwarded_for or address not in trusted:
         return address
     if is_ipv4(forwarded_for):  # One proxy and one client, as nearly always.

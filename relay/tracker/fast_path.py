@@ -3,7 +3,7 @@
 import asyncio
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import NamedTuple, Protocol
 
@@ -114,8 +114,8 @@ def _is_usual(value: str) -> bool:
 MAX_BATCH = 64
 """Requests answered in one iteration of the event loop, at most. They take about a millisecond."""
 
-Answer = Callable[[FastRequest, str], bytes | None]
-"""Returns the response to a request from a client address; None leaves the request to aiohttp."""
+Answers = Callable[[Sequence[tuple[FastRequest, str]]], Sequence[bytes | None]]
+"""Returns the response to each request of a client address; None leaves a request to aiohttp."""
 
 Delay = Callable[[], float]
 """Returns the seconds by which the next batch is delayed in favour of other work, usually 0."""
@@ -138,7 +138,7 @@ class PendingRequest(Protocol):
 class FastPath:
     """Answers requests of the usual form for all connections of one server, in batches."""
 
-    def __init__(self, answer: Answer, delay: Delay) -> None:
+    def __init__(self, answer: Answers, delay: Delay) -> None:
         self._answer = answer
         self._delay = delay
         self._waiting: deque[tuple[PendingRequest, FastRequest]] = deque()
@@ -175,6 +175,6 @@ class FastPath:
         """Answer the oldest requests. All answers are made before the first is sent, so that clients wake up once."""
         oldest = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
         batch = [(connection, request) for connection, request in oldest if connection.pending]
-        answers = [self._answer(request, connection.client) for connection, request in batch]
+        answers = self._answer([(request, connection.client) for connection, request in batch])
         for (connection, _), answer in zip(batch, answers, strict=True):
             connection.respond(answer)

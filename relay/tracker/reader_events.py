@@ -11,10 +11,11 @@ the process: each process and node has its own.
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from random import getrandbits
+from typing import NamedTuple
 
 from relay.clock import Clock
 from relay.events.event import Event, Kind
@@ -209,6 +210,16 @@ def _folded(window: _Window) -> Iterator[Event]:
         yield replace(window.last, data=data)
 
 
+class Hit(NamedTuple):
+    """A request that is an open or a click. `more` is what its event says in addition."""
+
+    kind: Kind
+    token: Token
+    address: str
+    client: Client
+    more: Mapping[str, str] = _NOTHING
+
+
 class ReaderEvents:
     """Passes events to the sink. `on_folded` is called with the number of those that were counted instead."""
 
@@ -219,21 +230,18 @@ class ReaderEvents:
         self._repeats = RepeatedEvents()
         self._unsubscribes = RepeatedEvents()
 
-    def record(
-        self, kind: Kind, token: Token, address: str, client: Client, more: Mapping[str, str] = _NOTHING
-    ) -> None:
-        """Record an open or a click, unless the request is a canary."""
-        if is_canary(token):
-            return
-        event = self._event(kind, token, address, client, more)
-        if self._repeats.admits(event, client_group(address)):
-            self._sink.put(event)
-        else:
-            self._on_folded(1)
+    def record(self, hits: Sequence[Hit]) -> None:
+        """Record opens and clicks of now, unless the request is a canary."""
+        now = self._clock()
+        events = [(_event(hit, now), client_group(hit.address)) for hit in hits if not is_canary(hit.token)]
+        admitted = [event for event, network in events if self._repeats.admits(event, network)]
+        self._sink.put(*admitted)
+        if len(admitted) < len(events):
+            self._on_folded(len(events) - len(admitted))
 
     async def keep_unsubscribe(self, token: Token, address: str, client: Client, by: str) -> bool:
         """Return True when the unsubscribe is on disk. After enough of a recipient, no further one is written."""
-        event = self._event(Kind.UNSUBSCRIBE, token, address, client, {"by": by})
+        event = _event(Hit(Kind.UNSUBSCRIBE, token, address, client, {"by": by}), self._clock())
         if self._unsubscribes.is_full(event):
             return True
         kept = await self._sink.keep(event)
@@ -243,19 +251,17 @@ class ReaderEvents:
 
     def flush(self) -> None:
         """Record the counts whose time has ended."""
-        for event in self._repeats.ended(self._clock()):
-            self._sink.put(event)
+        self._sink.put(*self._repeats.ended(self._clock()))
 
     def close(self) -> None:
         """Record all counts."""
-        for event in self._repeats.close():
-            self._sink.put(event)
+        self._sink.put(*self._repeats.close())
 
-    def _event(
-        self, kind: Kind, token: Token, address: str, client: Client, more: Mapping[str, str] = _NOTHING
-    ) -> Event:
-        data = reader_fields(getrandbits(64), kind, address, client, more)
-        return Event(kind, self._clock(), token.queue_id, token.number, "", data)
+
+def _event(hit: Hit, now: float) -> Event:
+    kind, token, address, client, more = hit
+    data = reader_fields(getrandbits(64), kind, address, client, more)
+    return Event(kind, now, token.queue_id, token.number, "", data)
 
 
 def reader_fields(number: int, kind: Kind, address: str, client: Client, more: Mapping[str, str]) -> EncodedFields:

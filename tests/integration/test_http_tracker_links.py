@@ -209,7 +209,7 @@ async def test_a_flood_of_requests_makes_few_events(serve: Serve) -> None:
     await served.events(2 * KEPT)
     await served.tracker.stop()
     await served.sink.close()
-    assert len(folded) == 90 - 2 * KEPT
+    assert sum(folded) == 90 - 2 * KEPT
     kinds = [(event.kind, event.data.get("count")) for event in served.store.events]
     assert kinds.count((EventKind.OPEN, None)) == kinds.count((EventKind.CLICK, None)) == KEPT
     assert sorted(count for _, count in kinds if count) == [30 - KEPT, 60 - KEPT]

@@ -23,8 +23,8 @@ class Sink:
     def __init__(self) -> None:
         self.events: list[Event] = []
 
-    def put(self, event: Event) -> None:
-        self.events.append(event)
+    def put(self, *events: Event) -> None:
+        self.events += events
 
     async def keep(self, event: Event) -> bool:
         self.events.append(event)

@@ -1,7 +1,7 @@
 """The fast path: order, size and delay of the batches."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from relay.tracker.fast_path import MAX_BATCH, FastPath, FastRequest
 from tests.servers.waiting import PATIENCE
@@ -31,12 +31,12 @@ class Harness:
     def __init__(self, delay: Callable[[], float] = lambda: 0.0) -> None:
         self.responses: list[tuple[int, bytes | None]] = []
         self.answered: list[str] = []
-        self.fast_path = FastPath(self._answer, delay)
+        self.fast_path = FastPath(self._answers, delay)
 
-    def _answer(self, request: FastRequest, client: str) -> bytes | None:
-        assert client == FakeConnection.client
-        self.answered.append(request.token)
-        return None if request.token == "0" else request.token.encode()
+    def _answers(self, batch: Sequence[tuple[FastRequest, str]]) -> list[bytes | None]:
+        assert {client for _, client in batch} <= {FakeConnection.client}
+        self.answered += [request.token for request, _ in batch]
+        return [None if request.token == "0" else request.token.encode() for request, _ in batch]
 
     def send(self, count: int) -> list[FakeConnection]:
         connections = [FakeConnection(number, self.responses) for number in range(count)]
