@@ -37,7 +37,7 @@ def without_mbox_lines(content: bytes) -> bytes:
     if content.startswith((b"From ", b">From ")) and (found := _MBOX_LINES.match(content)) is not None:
         content = content[found.end() :]
     end = body_start(content)
-    if content.find(b"\nFrom ", 0, end) < 0 and content.find(b"\n>From ", 0, end) < 0:
+    if content.find(b"From ", 0, end) < 0:
         return content
     header = _DATED_MBOX_LINES.sub(b"", content[:end])
     return content if len(header) == end else header + content[end:]

@@ -64,7 +64,8 @@ def header_fault(content: bytes, max_size: int, max_fields: int) -> str:
     stop = body_start(content, 0, min(len(content), max_size + 1))
     if stop > max_size:
         return f"The header of the message is larger than the {max_size} octets allowed here"
-    if count_fields(content, stop) > max_fields:
+    # A count of octets first: it is fast, and enough for nearly all.
+    if content.count(b"\n", 0, stop) >= max_fields and count_fields(content, stop) > max_fields:
         return f"The header of the message has more than the {max_fields} fields allowed here"
     return ""
 

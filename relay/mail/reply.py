@@ -30,9 +30,10 @@ class Reply:
 
     def encode(self) -> bytes:
         """Return the reply as sent, one line per line of the text."""
-        prefix = f"{self.status} " if self.status else ""
         if "\n" not in self.text:
-            return f"{self.code} {prefix}{self.text}\r\n".encode("utf-8", "replace")
+            line = f"{self.code} {self.status} {self.text}\r\n" if self.status else f"{self.code} {self.text}\r\n"
+            return line.encode("utf-8", "replace")
+        prefix = f"{self.status} " if self.status else ""
         lines = self.text.split("\n")
         encoded = [f"{self.code}-{prefix}{line}" for line in lines[:-1]] + [f"{self.code} {prefix}{lines[-1]}"]
         return "".join(f"{line}\r\n" for line in encoded).encode("utf-8", "replace")

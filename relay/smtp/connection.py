@@ -158,11 +158,12 @@ class Connection(SmtpStream):
             self.close(service.clock())
 
     async def _next_command(self) -> None:
-        if self.service.stopping:
+        service = self.service
+        if service.stopping:
             self._reply(_STOPPING)
             return
 
-        smtp = self.service.settings().smtp
+        smtp = service.settings().smtp
         self._wait(smtp.idle_timeout)
         self._waits_for_command = True
         raw = await self.read_line(MAX_AUTH_LINE)
@@ -177,14 +178,14 @@ class Connection(SmtpStream):
 
     async def _execute(self, line: CommandLine) -> Reply | None:
         # The argument and an unknown verb may be parts of a secret.
-        self._verb = line.verb if line.verb in self._commands else ""
+        command = self._commands.get(line.verb)
+        self._verb = "" if command is None else line.verb
         if line.verb in _JUNK_COMMANDS:
             self._junk_commands += 1
             most = _JUNK_UNDER_STRESS if self._is_curbed else self.service.settings().smtp.max_junk_commands
             if self._junk_commands > most:
                 return _TOO_MUCH_JUNK
 
-        command = self._commands.get(line.verb)
         if command is None:
             return _UNKNOWN
 
@@ -203,7 +204,7 @@ class Connection(SmtpStream):
         if reply.code >= 400 and reply is not self._logged:
             self.refused(reply)
         self._logged = None
-        if reply.is_permanent:
+        if reply.code >= 500:
             self._errors += 1
             if self._errors >= self.service.settings().smtp.max_errors and reply.code not in _CLOSING_CODES:
                 reply = _TOO_MANY_ERRORS

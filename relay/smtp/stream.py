@@ -95,7 +95,8 @@ class SmtpStream(SMTP):
         if len(self._input) > _MAX_UNREAD and not self._reading_paused and self.transport is not None:
             self.transport.pause_reading()
             self._reading_paused = True
-        self._wake()
+        if self._waiter is not None:
+            self._wake()
 
     def connection_lost(self, error: Exception | None) -> None:
         """Do not cancel the handler task as the base does: an acceptance in progress must complete."""
@@ -125,8 +126,9 @@ class SmtpStream(SMTP):
 
     async def _receive(self) -> None:
         """Flush the replies and wait for more input. Raises ClientDisconnected at its end."""
-        present = len(self._unread())
-        await self.flush()
+        present = len(self._block) + len(self._input)
+        if self._write_replies() and self._paused:  # type: ignore[attr-defined]
+            await self._drain()
         while len(self._block) + len(self._input) == present:
             if self._has_ended:
                 raise ClientDisconnected
@@ -164,14 +166,25 @@ class SmtpStream(SMTP):
 
         A bare LF ends a command line as well. A longer line is skipped without buffering it.
         """
-        while (end := self._unread().find(_END_OF_LINE)) < 0:
+        while (line := self._take_line()) is None:
             if len(self._input) >= limit:
                 await self._skip_line()
                 return None
             await self._receive()
+        return line.removesuffix(b"\r") if len(line) < limit else None
+
+    def _take_line(self) -> bytes | None:
+        """Return the first line without its LF, None while it is not complete."""
+        block = self._block
+        if block and not self._input and block.find(_END_OF_LINE) == len(block) - 1:
+            self._block = b""
+            return block[:-1]
+        end = self._unread().find(_END_OF_LINE)
+        if end < 0:
+            return None
         line = bytes(self._input[:end])
         del self._input[: end + 1]
-        return line.removesuffix(b"\r") if end < limit else None
+        return line
 
     async def _skip_line(self) -> None:
         block = await self.read_block()
@@ -187,18 +200,25 @@ class SmtpStream(SMTP):
 
     async def flush(self) -> None:
         """Write the queued replies, and wait while the send buffer is full."""
+        if self._write_replies() and self._paused:  # type: ignore[attr-defined]
+            await self._drain()
+
+    def _write_replies(self) -> bool:
+        """Write the queued replies at once, if there are any."""
         if not self._replies:
-            return
+            return False
         batch = b"".join(self._replies)
         self._replies.clear()
         if self.transport is None:
             raise ClientDisconnected
         self.transport.write(batch)
-        if self._paused:  # type: ignore[attr-defined]
-            try:
-                await self._drain_helper()  # type: ignore[attr-defined]
-            except OSError as error:
-                raise ClientDisconnected from error
+        return True
+
+    async def _drain(self) -> None:
+        try:
+            await self._drain_helper()  # type: ignore[attr-defined]
+        except OSError as error:
+            raise ClientDisconnected from error
 
     # Ends
 
