@@ -4,7 +4,7 @@
 
 Numbers are big-endian. `length` counts all octets after it. The first string is JSON. The options of a request and the
 notes of an answer, which many messages have in common, are JSON of their own: who reads them keeps the last ones. Keys
-are not kept.
+are not kept. An answer leaves out the end of a content that is as in the request: attachments do not come back.
 
 A renderer parses hostile mail, so the relay checks every size and type of an answer, and accepts no code, key or
 envelope from it. A request carries the keys of its own message only. A large content is in a file, whose descriptor is
@@ -48,6 +48,9 @@ GROWTH = 64
 
 SLACK = 64 * 1024
 """Octets that a rendering may add to a message of any size."""
+
+BLOCK = 16 * 1024
+"""Octets that are compared at a time, to find the unchanged end of a content."""
 
 NO_TOKENS = Keyring((("none", bytes(16)),))
 """Token keys for a message without tokens. No keyring accepts a token signed with them."""
@@ -168,23 +171,52 @@ def read_request(body: bytes) -> Request:
     return Request(message, recipients, eight_bit, Keys(keyring, dkim), in_files)
 
 
-def answer_frame(answer: Answer) -> bytes:
-    """Encode an answer."""
+def answer_frame(answer: Answer, content: bytes = b"") -> bytes:
+    """Encode an answer to a request with this content."""
     if isinstance(answer, Failed):
         return _frame(_encode(answer.reason).encode("ascii"))
     notes = _encode([one.notes for one in answer])
-    return _frame(notes.encode("ascii"), *[one.content for one in answer])
+    ends = [_unchanged_end(one.content, content) for one in answer]
+    starts = [memoryview(one.content)[: len(one.content) - end] for one, end in zip(answer, ends, strict=True)]
+    return _frame(notes.encode("ascii"), struct.pack(f">{len(ends)}I", *ends), *starts)
 
 
-def read_answer(body: bytes | memoryview, recipients: int) -> Answer:
-    """Read the answer to a request for that many recipients, from a frame without its length. Raises FrameError."""
-    head, *contents = _strings(body) or (b"",)
+def _unchanged_end(rendered: bytes, content: bytes) -> int:
+    """Return how many octets at the end of both are surely equal: all of the content, or whole blocks."""
+    if rendered.endswith(content):
+        return len(content)
+    grown, at = len(rendered) - len(content), len(content)
+    while min(at, at + grown) >= BLOCK and content[at - BLOCK : at] == rendered[at + grown - BLOCK : at + grown]:
+        at -= BLOCK
+    return len(content) - at
+
+
+def read_answer(body: bytes | memoryview, recipients: int, content: bytes = b"") -> Answer:
+    """Read the answer to a request with this content, for that many recipients, from a frame without its length.
+
+    Raises FrameError.
+    """
+    head, *strings = _strings(body) or (b"",)
     found = _read_kept_head(head) if len(head) <= MAX_KEPT else _read_head(head)
-    if isinstance(found, str) and not contents:
+    if isinstance(found, str) and not strings:
         return Failed(found)
-    if isinstance(found, str) or not len(found) == len(contents) == recipients:
+    if isinstance(found, str) or not len(found) == len(strings) - 1 == recipients:
         raise FrameError(f"no answer for {recipients} recipients")
-    return [RenderedContent(content, notes) for content, notes in zip(contents, found, strict=True)]
+    contents = _with_ends(strings[1:], strings[0], content)
+    return [RenderedContent(one, notes) for one, notes in zip(contents, found, strict=True)]
+
+
+def _with_ends(starts: Sequence[bytes], sizes: bytes, content: bytes) -> list[bytes]:
+    """Return whole contents: each start with as many octets of the end of the content as the sizes say."""
+    if len(sizes) != LENGTH * len(starts):
+        raise FrameError("a content without the size of its end")
+    ends = struct.unpack(f">{len(starts)}I", sizes)
+    if max(ends, default=0) > len(content):
+        raise FrameError("an end longer than the message")
+    view = memoryview(content)
+    return [
+        b"".join((start, view[len(content) - end :])) if end else start for start, end in zip(starts, ends, strict=True)
+    ]
 
 
 def _read_head(head: bytes) -> Sequence[Mapping[str, object]] | str:
@@ -203,7 +235,7 @@ def _read_head(head: bytes) -> Sequence[Mapping[str, object]] | str:
 _read_kept_head = lru_cache(maxsize=512)(_read_head)
 
 
-def _frame(*strings: bytes) -> bytes:
+def _frame(*strings: bytes | memoryview) -> bytes:
     """Return the frame of these strings."""
     lengths = list(map(len, strings))
     length = LENGTH + LENGTH * len(lengths) + sum(lengths)

@@ -72,6 +72,7 @@ class _PendingRequest:
     answer: "asyncio.Future[Answer | None]"
     """None when the renderer ended at another message: the request must be repeated."""
     recipients: int
+    content: bytes
     largest: int
     """Octets of the answer, at most."""
     due: float
@@ -153,8 +154,9 @@ class RendererProcess(asyncio.Protocol):
         if files is not None:
             with suppress(OSError):  # The renderer ended, and so will the request.
                 socket.send_fds(self._descriptors, [b"f"], [files.source.fd, files.target.fd])
-        due = steady_clock() + timeout * (len(self._pending) + 1)
-        self._pending.append(_PendingRequest(answer, len(request.recipients), largest_answer(request), due))
+        due, largest = steady_clock() + timeout * (len(self._pending) + 1), largest_answer(request)
+        asked = _PendingRequest(answer, len(request.recipients), request.message.content, largest, due)
+        self._pending.append(asked)
         self._transport.write(request_frame(request))
         return answer
 
@@ -250,7 +252,7 @@ class RendererProcess(asyncio.Protocol):
 
         if not self._pending:
             raise FrameError("an answer without a request")
-        answer = read_answer(body, self._pending[0].recipients)
+        answer = read_answer(body, self._pending[0].recipients, self._pending[0].content)
         pending = self._pending.popleft()
         self.answers += 1
         if not pending.answer.done():

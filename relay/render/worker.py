@@ -38,20 +38,23 @@ def serve(source: BinaryIO, sink: RawIOBase, descriptors: socket.socket, max_cpu
     while len(header := source.read(LENGTH)) == LENGTH:
         body = source.read(int.from_bytes(header, "big"))
         signal.setitimer(signal.ITIMER_PROF, max_cpu)
-        _write(sink, answer_frame(_answer(body, descriptors)))
+        _write(sink, _answer(body, descriptors))
         answers += 1
         if answers % COLLECT_EVERY == 0:
             gc.collect()
 
 
-def _answer(body: bytes, descriptors: socket.socket) -> Answer:
+def _answer(body: bytes, descriptors: socket.socket) -> bytes:
+    """Return the frame that answers a request."""
     try:
         request = read_request(body)
+        message = request.message
         if request.in_files:
-            return _answer_in_file(request, descriptors)
-        return render_contents(request.message, request.recipients, request.keys, eight_bit=request.eight_bit)
+            return answer_frame(_answer_in_file(request, descriptors))
+        rendered = render_contents(message, request.recipients, request.keys, eight_bit=request.eight_bit)
+        return answer_frame(rendered, message.content)
     except (MemoryError, RecursionError, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
-        return Failed(ascii(f"{type(error).__name__}: {error}")[1:-1][:200])
+        return answer_frame(Failed(ascii(f"{type(error).__name__}: {error}")[1:-1][:200]))
 
 
 def _answer_in_file(request: Request, descriptors: socket.socket) -> Answer:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.render.frames import LENGTH, FrameError, answer_frame, read_answer
+from relay.render.frames import BLOCK, LENGTH, FrameError, answer_frame, read_answer
 from relay.render.message import RenderedContent
 
 TEXTS = st.text(max_size=50).filter(str.isprintable)
@@ -21,6 +21,17 @@ def test_an_answer_comes_through(renderings: list[tuple[bytes, dict[str, object]
     assert read_answer(frame[LENGTH:], len(renderings)) == rendered
     with pytest.raises(FrameError):
         read_answer(frame[LENGTH:], len(renderings) + 1)
+
+
+@given(st.binary(max_size=3), st.sampled_from([0, 1, BLOCK - 1, BLOCK, 2 * BLOCK + 5]), st.lists(st.binary(max_size=4)))
+def test_a_content_that_ends_as_its_message_comes_through(start: bytes, size: int, changed: list[bytes]) -> None:
+    content = start + b"".join(map(int.to_bytes, range(256))) * (size // 256) + bytes(size % 256)
+    rendered = [RenderedContent(one + content[len(one) :], {}) for one in changed]
+    rendered += [RenderedContent(one + content, {}) for one in changed]
+    rendered += [RenderedContent(content[len(one) :], {}) for one in changed]
+    frame = answer_frame(rendered, content)
+    assert read_answer(frame[LENGTH:], len(rendered), content) == rendered
+    assert len(frame) < 200 + len(rendered) * (BLOCK + 20), "an end was sent back"
 
 
 @given(st.binary(max_size=200))
@@ -44,6 +55,6 @@ def test_any_head_is_an_answer_or_a_frame_error(head: object, contents: list[byt
     octets = struct.pack(f">{len(numbers)}I", *numbers) + b"".join(strings)
     for body in (octets, memoryview(octets)):
         try:
-            read_answer(body, count)
+            read_answer(body, count, b"content")
         except FrameError:
             continue

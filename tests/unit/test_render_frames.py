@@ -110,6 +110,12 @@ def test_a_deeply_nested_head_is_a_frame_error() -> None:
         read_answer(frame_of(head), 1)
 
 
+@pytest.mark.parametrize("sizes", [b"", bytes(3), bytes(8), b"\0\0\0\x08", b"\xff" * 4])
+def test_an_end_that_the_message_does_not_have_is_a_frame_error(sizes: bytes) -> None:
+    with pytest.raises(FrameError):
+        read_answer(frame_of(b"[{}]", sizes, b"x"), 1, b"content")
+
+
 def test_notes_of_any_size_come_through() -> None:
     for count in (1, MAX_KEPT, 5000):
         rendered = [RenderedContent(b"x", {"skipped": ["x"] * count})]

@@ -127,7 +127,8 @@ module.main("""
 
 
 def frame(head: object, *contents: bytes) -> bytes:
-    strings = (json.dumps(head).encode(), *contents)
+    nothing_left_out = bytes(render_frames.LENGTH * len(contents))
+    strings = (json.dumps(head).encode(), nothing_left_out, *contents)
     body = struct.pack(f">{1 + len(strings)}I", len(strings), *map(len, strings)) + b"".join(strings)
     return len(body).to_bytes(4, "big") + body
 
@@ -145,6 +146,7 @@ def answering(answer: bytes) -> str:
         frame([{}, {}], b"x"),
         frame([{}], b"x", b"y"),
         frame([{}]),
+        frame([{}], b"x").replace(bytes(4) + b"x", b"\xff" * 4 + b"x"),
         frame([{"skipped": {"a": "b"}}], b"x"),
         frame([{"skipped": ["\r\n"]}], b"x"),
         frame([{"links": 1e999}], b"x"),
