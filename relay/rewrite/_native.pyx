@@ -7,6 +7,7 @@ What is not plain is left to the twins: None for a whole part, `classify` for a 
 
 from cpython.bytes cimport PyBytes_AS_STRING, PyBytes_FromStringAndSize, PyBytes_GET_SIZE
 from cpython.mem cimport PyMem_Free, PyMem_Malloc, PyMem_Realloc
+from cpython.ref cimport Py_DECREF, PyObject
 from libc.stdint cimport INT32_MAX, int32_t
 from libc.string cimport memchr, memcmp, memcpy
 
@@ -14,6 +15,10 @@ from relay.rewrite.eligibility import readable
 from relay.rewrite.link_rules import STEMS
 from relay.rewrite.unsubscribe_links import ASCII_HINTS, ESCAPE, PERCENT_HINTS, REFERENCE, UTF8, UTF8_HINTS
 from relay.rewrite.pixel import NEVER_SURELY_CLOSED, SCOPES, SURELY_CLOSED
+
+cdef extern from "Python.h":
+    PyObject* new_bytes "PyBytes_FromStringAndSize"(const char*, Py_ssize_t) except NULL
+    int _PyBytes_Resize(PyObject**, Py_ssize_t) except -1
 
 cdef extern from "<string.h>":
     void* memmem(const void*, size_t, const void*, size_t) noexcept
@@ -51,7 +56,7 @@ cdef class Rules:
 def rewrite_html(
     bytes content not None, Py_ssize_t start, Py_ssize_t stop, *, bint quoted, str charset, Rules rules not None, bytes pixel, click
 ):
-    """Return (body, links, tracked) of an HTML part, the body between these offsets, None when it is not plain."""
+    """Return (content, links, tracked) with the body of an HTML part between these offsets, None when it is not plain."""
     cdef Html html = Html()
     cdef Py_ssize_t place
     start, stop = max(start, 0), min(stop, PyBytes_GET_SIZE(content))
@@ -65,8 +70,9 @@ def rewrite_html(
     place = pixel_position(html, rules.pixel_at_start) if pixel else -1
     if pixel and place < 0:
         return None
+    html.pieces.append(content[:start])
     links, tracked = put_in(html, rules, place, pixel, click)
-    html.pieces.append(content[start + html.at : stop])
+    html.pieces.append(content[start + html.at :])
     return b"".join(html.pieces), links, tracked
 
 cdef bint read_text(Html html, bint quoted) except -1:

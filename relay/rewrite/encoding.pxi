@@ -5,8 +5,15 @@ cdef enum: QP_LINE = 76
 
 cdef bytes decode_quoted(Html html):
     """Return the text of a quoted-printable body, and keep its runs; None when it is not plain."""
-    cdef bytes text = PyBytes_FromStringAndSize(NULL, html.body_size)
-    cdef char* out = PyBytes_AS_STRING(text)
+    cdef PyObject* made = new_bytes(NULL, html.body_size)
+    cdef Py_ssize_t length = decode_into(html, PyBytes_AS_STRING(<object> made))
+    _PyBytes_Resize(&made, max(length, 0))
+    text = <bytes> made
+    Py_DECREF(text)
+    return None if length < 0 else text
+
+cdef Py_ssize_t decode_into(Html html, char* out) noexcept:
+    """Decode the body, and return the length of its text, -1 when it is not plain."""
     cdef octets body = html.body
     cdef Py_ssize_t at = 0, length = 0, size = html.body_size, end, high, low
     while True:
@@ -18,15 +25,15 @@ cdef bytes decode_quoted(Html html):
         length += end - at
         at = end + 3
         if end == size:
-            return text[:length]
+            return length
         if at > size:
-            return None
+            return -1
         if body[end + 1] == c"\r" and body[end + 2] == c"\n":
             continue
         high = hex_digit(body[end + 1])
         low = hex_digit(body[end + 2])
         if high < 0 or low < 0:
-            return None
+            return -1
         out[length] = <char> (high << 4 | low)
         length += 1
 

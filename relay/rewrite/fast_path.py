@@ -83,17 +83,19 @@ def apply_fast(plan: FastPlan, content: bytes, keyring: Keyring, queue_id: str, 
     if done is None or not (done[2] or opens):
         return None
 
-    body, links, tracked = done
-    if len(body) > LIMIT and exceeds_limit_by_rewriting(
-        text[start:end], body, quoted=part.encoding == QUOTED_PRINTABLE
+    made, links, tracked = done
+    stop = end + len(made) - len(text)
+    if stop - start > LIMIT and exceeds_limit_by_rewriting(
+        text[start:end], made[start:stop], quoted=part.encoding == QUOTED_PRINTABLE
     ):
         return None
     if part.encoding == BASE64:
         encoded = content[part.body : part.end]
-        body = encode_base64(body, base64_line(encoded)) + (b"\r\n" if encoded.endswith(b"\r\n") else b"")
-    elif part.encoding != QUOTED_PRINTABLE and has_long_line(body):
+        body = encode_base64(made, base64_line(encoded)) + (b"\r\n" if encoded.endswith(b"\r\n") else b"")
+        made = b"".join((content[: part.body], body, content[part.end :]))
+    elif part.encoding != QUOTED_PRINTABLE and has_long_line(made, start, stop):
         return None
-    return FastRewritten(b"".join((content[: part.body], body, content[part.end :])), opens, links, tracked)
+    return FastRewritten(made, opens, links, tracked)
 
 
 def holds_name(content: bytes, start: int = 0, end: int | None = None) -> bool:
