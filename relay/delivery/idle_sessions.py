@@ -51,7 +51,8 @@ class IdleSessions:
         if not session.is_usable:
             session.abort()
             return
-        session.expiry = asyncio.get_running_loop().call_later(idle_timeout, self._expire, session)
+        session.idle_until = asyncio.get_running_loop().time() + idle_timeout
+        self._set_timer(session)
         self._sessions[session] = key
         self._sites.setdefault(key[:2], []).append(session)
 
@@ -65,6 +66,8 @@ class IdleSessions:
 
     def close(self, session: Session) -> None:
         """Close a session with QUIT, in the background."""
+        if session.expiry is not None:
+            session.expiry.cancel()
         if not session.is_usable:
             session.abort()
             return
@@ -97,6 +100,24 @@ class IdleSessions:
             session.abort()
         return None
 
+    def _set_timer(self, session: Session) -> None:
+        """Set the timer of a session. One for an earlier time stays: most sessions are taken long before."""
+        if session.expiry is not None:
+            if session.expiry.when() <= session.idle_until:
+                return
+            session.expiry.cancel()
+        session.expiry = asyncio.get_running_loop().call_at(session.idle_until, self._time_out, session)
+
+    def _time_out(self, session: Session) -> None:
+        """Close a session that has been idle too long."""
+        session.expiry = None
+        if session not in self._sessions:
+            return
+        if asyncio.get_running_loop().time() < session.idle_until:
+            self._set_timer(session)
+        else:
+            self._expire(session)
+
     def _expire(self, session: Session) -> None:
         self._remove(session)
         self.close(session)
@@ -107,6 +128,3 @@ class IdleSessions:
         sessions.remove(session)
         if not sessions:
             del self._sites[key[:2]]
-        if session.expiry is not None:
-            session.expiry.cancel()
-            session.expiry = None

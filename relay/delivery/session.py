@@ -58,7 +58,8 @@ class Session:
         self.is_encrypted = is_encrypted
         self.transactions = 0
         self.expiry: asyncio.TimerHandle | None = None
-        """Set while the session is idle in the pool."""
+        """The timer of the pool, in which the session may have been idle until `idle_until`."""
+        self.idle_until = 0.0
         self.login_ends_at = float("inf")
         """Monotonic seconds at which the access token of the login ends."""
 

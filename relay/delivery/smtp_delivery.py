@@ -71,8 +71,19 @@ class DeliveryAttempt:
         with ErrorBoundary(self._observer, self._job.message.queue_id):
             pending = [index for index in range(len(self._job.entries)) if index not in self._outcomes]
             # Transactions, until each entry has its outcome from one of the servers (RFC 5321 section 5.1).
-            while pending and not (self.is_elsewhere or self.lease_ended):
-                pending = await self._deliver(held, pending)
+            while pending and not self.lease_ended:
+                session = self._pool.idle_session(self._lane_target, held, self._asked)
+                session = session or await self._open(held, pending)
+                if session is None:
+                    return
+                try:
+                    remaining = await self._transact(held, session, pending)
+                except BaseException:
+                    session.abort()
+                    raise
+                if session.is_usable:
+                    self._pool.release(self._lane_target, held, session)
+                pending = remaining or self._deferred_by(session)
 
     def outcomes(self, missing: Outcome) -> Sequence[Outcome]:
         """Return one outcome for each entry of the job, in order; `missing` for those that got none.
@@ -85,48 +96,34 @@ class DeliveryAttempt:
             missing = Deferred(LEASE_ENDED)
         return [self._outcomes.get(index, missing) for index in range(len(self._job.entries))]
 
-    async def _deliver(self, held: HeldSlot, pending: list[int]) -> list[int]:
-        """Make one transaction. Return the entries for another one, at the same or another server."""
-        session = self._pool.idle_session(self._lane_target, held, self._asked)
-        if session is None:
-            opened = await self._pool.session(self._lane_target, held, self._asked)
-            if not isinstance(opened, Session):
-                self._no_session(pending, opened)
-                return []
-            session = opened
+    async def _open(self, held: HeldSlot, pending: list[int]) -> Session | None:
+        """Return a session with a server that was not asked yet; None without one, with the outcomes set.
 
-        try:
-            remaining = await self._transact(held, session, pending)
-        except BaseException:
-            session.abort()
-            raise
-        if session.is_usable:
-            self._pool.release(self._lane_target, held, session)
-        if remaining or self.lease_ended:
-            return remaining
-        deferred = self._deferred_by_server()
-        if not deferred or len(self._asked | {session.remote}) >= MAX_HOSTS:
-            return []
-        self._asked.add(session.remote)
-        return deferred
-
-    def _no_session(self, pending: list[int], outcome: Deferred | Refused | OtherSite | None) -> None:
-        """Set the outcome of entries without one. A server's own reply counts more than another that is not there."""
-        if isinstance(outcome, OtherSite):
+        The reply of a server that was asked counts more than another that is not there.
+        """
+        opened = await self._pool.session(self._lane_target, held, self._asked)
+        if isinstance(opened, Session):
+            return opened
+        if isinstance(opened, OtherSite):
             self.is_elsewhere = True
-        elif outcome is not None:
+        elif opened is not None:
             for index in pending:
-                self._outcomes.setdefault(index, outcome)
+                self._outcomes.setdefault(index, opened)
+        return None
 
-    def _deferred_by_server(self) -> list[int]:
-        """Return the entries that another host of the domain may accept: those deferred without doubt."""
-        if not isinstance(self._lane_target.target, Domain):
+    def _deferred_by(self, session: Session) -> list[int]:
+        """Return the entries that another host of the domain is asked for: those deferred without doubt."""
+        if self.lease_ended or not isinstance(self._lane_target.target, Domain):
             return []
-        return [
+        deferred = [
             index
             for index, outcome in self._outcomes.items()
             if isinstance(outcome, Deferred) and outcome.phase in _ASK_NEXT_AFTER and not outcome.uncertain
         ]
+        if not deferred or len(self._asked | {session.remote}) >= MAX_HOSTS:
+            return []
+        self._asked.add(session.remote)
+        return deferred
 
     async def _transact(self, held: HeldSlot, session: Session, pending: list[int]) -> list[int]:
         """Make one transaction. Return the entries for another one at the same server."""

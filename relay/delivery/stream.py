@@ -38,6 +38,8 @@ class ClientStream(asyncio.Protocol):
         self._reader = ReplyReader()
         self._replies: deque[Reply | MalformedReply] = deque()
         self._error: StreamError | None = None
+        self.is_open = True
+        """Whether the connection has not failed so far."""
         self._paused = False
         self._idle = False
         self._deadline: float | None = None
@@ -52,11 +54,6 @@ class ClientStream(asyncio.Protocol):
         transport.set_protocol(self)
         if transport.is_closing():
             self._fail(StreamError(_CLOSED, closed_by_server=True))
-
-    @property
-    def is_open(self) -> bool:
-        """Whether the connection has not failed so far."""
-        return self._error is None
 
     def expect_nothing(self) -> None:
         """Treat octets that arrive as an error: a server sends them before it closes an idle connection."""
@@ -210,6 +207,7 @@ class ClientStream(asyncio.Protocol):
         """Close the transport. The first error, and replies received before it, are kept."""
         if self._error is None:
             self._error = error
+            self.is_open = False
             # A transport with unsent octets would stay open for as long as the server does not read.
             if self._paused or self._transport.get_write_buffer_size():
                 self._transport.abort()

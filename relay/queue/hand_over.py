@@ -6,9 +6,10 @@ saves one update of each entry, one read of each content, and the claims that fi
 
 import asyncio
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from relay.content_file import LARGE
+from relay.frozen import replace
 from relay.limits.priority import Flow
 from relay.mail.transaction import MAX_RECIPIENTS
 from relay.queue.clock_guard import ClockGuard
@@ -152,6 +153,8 @@ class HandOver:
 
 def with_active(accepted: NewMessage, batches: Sequence[ClaimedBatch]) -> NewMessage:
     """Return the message with the entries of the batches in their place."""
+    if len(batches) == 1 and len(batches[0].entries) == len(accepted.entries):
+        return replace(accepted, entries=batches[0].entries)
     active = {entry.number: entry for batch in batches for entry in batch.entries}
     if not active:
         return accepted
