@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Self
 
 from relay.content_file import head_of
-from relay.delivery.outgoing_body import StuffedFile, outgoing_body
+from relay.delivery.outgoing_body import StuffedBytes, StuffedFile, outgoing_body
 from relay.frozen import dataclass
 from relay.mail.reply import Reply
 from relay.queue.entry import Entry
@@ -62,7 +62,7 @@ class TransactionCommands:
 
     mail: bytes
     recipients: tuple[bytes, ...]
-    body: bytes | StuffedFile
+    body: StuffedBytes | StuffedFile
 
 
 def message_fault(message: Message, rendered: Rendered, offered: Capabilities) -> Reply | None:

@@ -4,14 +4,23 @@ import asyncio
 from collections.abc import AsyncGenerator
 
 from relay.content_file import PIECE, Content, ContentFile
+from relay.frozen import dataclass
 from relay.mail.dot_stuffing import stuffed, stuffed_piece
 
 _LINE_END = b"\r\n"
 
 
-def outgoing_body(content: Content) -> "bytes | StuffedFile":
+@dataclass(frozen=True, slots=True)
+class StuffedBytes:
+    """A content in memory, dot-stuffed, and its end with the final dot."""
+
+    octets: bytes
+    end: bytes
+
+
+def outgoing_body(content: Content) -> "StuffedBytes | StuffedFile":
     """Return the content as it is sent: a large one is read from its file while it is sent."""
-    return stuffed(content) if isinstance(content, bytes) else StuffedFile(content)
+    return StuffedBytes(*stuffed(content)) if isinstance(content, bytes) else StuffedFile(content)
 
 
 class StuffedFile:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import assert_never
 
 from relay.delivery.commands import Capabilities, TransactionCommands
-from relay.delivery.outgoing_body import StuffedFile
+from relay.delivery.outgoing_body import StuffedBytes, StuffedFile
 from relay.delivery.stream import ClientStream, StreamError
 from relay.delivery.transaction import Next, TransactionReplies, is_expected
 from relay.mail.reply import Reply
@@ -154,7 +154,7 @@ class Session:
 
     async def _content(
         self,
-        body: bytes | StuffedFile,
+        body: StuffedBytes | StuffedFile,
         replies: TransactionReplies,
         on_accepted: OnAccepted,
         is_held: Callable[[], bool],
@@ -165,9 +165,9 @@ class Session:
 
         match replies.after_data():
             case Next.BODY:
-                if isinstance(body, bytes):
+                if isinstance(body, StuffedBytes):
                     _check_lease(is_held)
-                    replies.dot_sent = await self._stream.write_body(body, self._timeouts.command)
+                    replies.dot_sent = await self._stream.write_body(body.octets, self._timeouts.command, body.end)
                 else:
                     replies.dot_sent = await self._write_file(body, is_held)
                 if replies.dot_sent:

@@ -80,15 +80,20 @@ class ClientStream(asyncio.Protocol):
         if self._error is None:
             self._transport.write(data)
 
-    async def write_body(self, body: bytes, timeout: float) -> bool:
-        """Send content in blocks, each within the timeout (seconds). Return False for a reply before the end."""
+    async def write_body(self, body: bytes, timeout: float, end: bytes = b"") -> bool:
+        """Send content in blocks, each within the timeout (seconds), the last with its end.
+
+        Return False for a reply before the end.
+        """
         view = memoryview(body)
-        for start in range(0, len(body), BLOCK):
+        for start in range(0, max(len(body), 1), BLOCK):
             if self._replies:
                 return False
             if self._error is not None:
                 raise self._error
             self.write(view[start : start + BLOCK])
+            if end and start + BLOCK >= len(body):
+                self.write(end)
             while self._paused and not self._replies:
                 await self._begin_wait(timeout, "take the content")
         return True

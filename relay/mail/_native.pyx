@@ -67,6 +67,27 @@ def decode_dots(bytes raw not None, Py_ssize_t stop):
     Py_DECREF(decoded)
     return decoded
 
+def find_dot_line(bytes content not None):
+    """Return where the first line end is before a dot, -1 without one (twin: `find_dot_line` of `dot_stuffing.py`)."""
+    cdef octets s = <octets> PyBytes_AS_STRING(content)
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(content), at = 1
+    while at + 1 < size:
+        if at + BLOCK < size and not may_hold_dot_line(s + at):
+            at += BLOCK
+        elif s[at] == c"\n" and s[at + 1] == c"." and s[at - 1] == c"\r":
+            return at - 1
+        else:
+            at += 1
+    return -1
+
+cdef inline bint may_hold_dot_line(octets s) noexcept:
+    """Return whether a dot follows a LF of a block."""
+    cdef unsigned char found = 0
+    cdef int at
+    for at in range(BLOCK):
+        found |= (s[at] == c"\n") & (s[at + 1] == c".")
+    return found != 0
+
 def header_fields(bytes content not None, Py_ssize_t start, Py_ssize_t stop, type field not None):
     """Return the fields between these offsets, as values of this named tuple (twin: `headers.read_fields`)."""
     cdef octets s = <octets> PyBytes_AS_STRING(content)

@@ -22,17 +22,23 @@ def normalise(content: bytes) -> bytes:
     return content.replace(_CRLF, b"\n").replace(b"\r", b"\n").replace(b"\n", _CRLF)
 
 
-def stuffed(content: bytes) -> bytes:
-    """Return a whole content as it is sent."""
-    body = content.replace(b"\r\n.", b"\r\n..")
-    start = b"." if body.startswith(b".") else b""
-    end = b".\r\n" if body.endswith(b"\r\n") or not body else b"\r\n.\r\n"
-    return b"".join((start, body, end))
+def stuffed(content: bytes) -> tuple[bytes, bytes]:
+    """Return a whole content as it is sent, and its end. A content without dots to double is not copied."""
+    first = native.find_dot_line(content) if IS_COMPILED else find_dot_line(content)
+    body = content.replace(b"\r\n.", b"\r\n..") if first >= 0 else content
+    if body.startswith(b"."):
+        body = b"." + body
+    return body, b".\r\n" if body.endswith(_CRLF) or not body else b"\r\n.\r\n"
 
 
 def stuffed_piece(piece: bytes, last: bytes) -> bytes:
     """Return a piece with its dots doubled; `last` are the two octets before it, a line end at the start."""
     return (last + piece).replace(b"\r\n.", b"\r\n..")[len(last) :]
+
+
+def find_dot_line(content: bytes) -> int:
+    """Return where the first line end is before a dot, -1 without one (Python twin of `_native.find_dot_line`)."""
+    return content.find(b"\r\n.")
 
 
 def find_end(raw: bytes) -> int:

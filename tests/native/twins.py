@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
-from relay.mail.dot_stuffing import decode_dots, find_end
+from relay.mail.dot_stuffing import decode_dots, find_dot_line, find_end
 from relay.mail.header_lines import LINE_LIMIT
 from relay.mail.headers import body_start, read_fields
 from relay.mail.native import native
@@ -93,6 +93,8 @@ def mail_disagreement(content: bytes) -> str:
                 return "find_delimiter"
             if native.has_long_line(content, offset, end, LINE_LIMIT) != has_long_line_twin(content, offset, end):
                 return "has_long_line"
+    if native.find_dot_line(content) != find_dot_line(content):
+        return "find_dot_line"
     if native.find_end(content) != find_end(content):
         return "find_end"
     for stop in (start, len(content)):

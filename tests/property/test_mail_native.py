@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from relay.mail.dot_stuffing import decode_dots, find_end
+from relay.mail.dot_stuffing import decode_dots, find_dot_line, find_end
 from relay.mail.native import IS_COMPILED, native
 from relay.rewrite import mime
 from tests.growth import assert_linear
@@ -112,6 +112,8 @@ def test_dots_are_removed_unless_a_line_end_is_another_one() -> None:
 def test_both_forms_agree_about_the_end_and_the_dots_of_any_content(raw: bytes, stop: int) -> None:
     assert native.find_end(raw) == find_end(raw)
     assert native.decode_dots(raw, stop) in (None, decode_dots(raw, stop))
+    for content in (raw, b"a" * stop + raw, b"a" * stop + raw + b"a" * 40):
+        assert native.find_dot_line(content) == find_dot_line(content)
 
 
 LETTERS = st.characters(min_codepoint=1, max_codepoint=0x17F) | st.sampled_from("Aa0-_=+/")

@@ -120,12 +120,17 @@ def test_a_message_above_the_size_of_the_server_is_refused() -> None:
     ],
 )
 def test_dots_are_doubled_and_the_end_is_added(content: bytes, sent: bytes) -> None:
-    assert stuffed(content) == sent
+    assert b"".join(stuffed(content)) == sent
 
 
 @given(st.lists(st.sampled_from([b".", b"..", b"a", b"", b"a.", b".a"])).map(lambda lines: b"\r\n".join([*lines, b""])))
 def test_what_the_other_side_undoes_is_what_was_meant(content: bytes) -> None:
-    *lines, end, nothing = stuffed(content).split(b"\r\n")
+    *lines, end, nothing = b"".join(stuffed(content)).split(b"\r\n")
     assert (end, nothing) == (b".", b"")
     assert all(line != b"." for line in lines)
     assert b"".join(line.removeprefix(b".") + b"\r\n" for line in lines) == content
+
+
+def test_a_content_without_dots_to_double_is_not_copied() -> None:
+    content = b"a.b\r\n" * 1000
+    assert stuffed(content)[0] is content

@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from relay.delivery.stream import MAX_UNREAD, ClientStream, StreamError
+from relay.delivery.stream import BLOCK, MAX_UNREAD, ClientStream, StreamError
 from relay.mail.reply import Reply
 
 
@@ -83,6 +83,18 @@ async def test_closing_does_not_wait_for_a_side_that_does_not_read() -> None:
         stream.close()
         await asyncio.sleep(0)
         assert ours.fileno() == -1
+
+
+@pytest.mark.parametrize("size", [0, 1, BLOCK, BLOCK + 1, 2 * BLOCK])
+async def test_the_end_follows_the_last_block(size: int) -> None:
+    async with wired() as (stream, _, theirs):
+        theirs.setblocking(False)
+        sending = asyncio.create_task(stream.write_body(b"x" * size, 1, b".\r\n"))
+        sent = b""
+        while not sent.endswith(b".\r\n"):
+            sent += await asyncio.get_running_loop().sock_recv(theirs, 100_000)
+        assert await sending
+        assert sent == b"x" * size + b".\r\n"
 
 
 async def test_replies_without_end_to_what_nobody_asked_end_it() -> None:
