@@ -1,6 +1,8 @@
 """`[compat]`: the header fields of mail services that applications write, and what their names mean here."""
 
 import re
+from collections.abc import Mapping
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
@@ -72,3 +74,8 @@ class Compat(Section):
     """Provider by the name of a pool of addresses."""
     sendgrid: SendGrid = SendGrid()
     postmark: Postmark = Postmark()
+
+    @cached_property
+    def metadata_fields(self) -> Mapping[bytes, str]:
+        """The `metadata_headers` by their lower-case names."""
+        return {name.lower().encode(): name for name in self.metadata_headers}

@@ -16,7 +16,7 @@ def dialect_rules(settings: Settings, credential: str) -> DialectRules:
     """Return what is read from mail of this credential, "" for none."""
     found = settings.credentials.get(credential)
     dialects = (found.headers if found else ()) or settings.compat.headers
-    return DialectRules(dialects, {name.lower().encode(): name for name in settings.compat.metadata_headers})
+    return DialectRules(dialects, settings.compat.metadata_fields)
 
 
 def dialect_context(
@@ -26,7 +26,7 @@ def dialect_context(
     found = settings.credentials.get(session.credential)
     compat = settings.compat
     return DialectContext(
-        addresses=tuple(one.address for one in envelope.recipients),
+        addresses=tuple([one.address for one in envelope.recipients]),
         content=content,
         now=now,
         groups=compat.sendgrid.groups,

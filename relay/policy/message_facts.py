@@ -7,10 +7,10 @@ from relay.mail.address_list import Unreadable
 from relay.mail.authors import AuthorError, Authors, addresses_in, parse_authors
 from relay.mail.control_headers import is_removed
 from relay.mail.dialects.field_values import NO_CONTEXT, DialectContext
-from relay.mail.dialects.table import ALL_RULES, DialectRules, read_instructions
+from relay.mail.dialects.table import ALL_RULES, DialectRules, asks, read_instructions
 from relay.mail.header_lines import LINE_LIMIT, line_fault, stray_line
 from relay.mail.headers import Field, by_name, fields, named
-from relay.mail.instructions import Instructions, Statement
+from relay.mail.instructions import NO_INSTRUCTIONS, Instructions, Statement
 from relay.mail.received import relay_hosts
 
 _LIST_FIELDS = (b"list-unsubscribe", b"list-id")
@@ -73,6 +73,7 @@ def parse_facts(
         found = [one for one in found if one.start < body_at]
 
     names = by_name(found)
+    has_instructions = bool(given) or asks(names, rules)
     authors, author_fault = _authors(content, names)
     received = names.get(b"received", ())
     return MessageFacts(
@@ -82,7 +83,7 @@ def parse_facts(
         has_date=b"date" in names,
         hops=len(received),
         relays=relay_hosts(content, received) if received else (),
-        instructions=read_instructions(content, found, rules, context, given),
+        instructions=read_instructions(content, found, rules, context, given) if has_instructions else NO_INSTRUCTIONS,
         agents=authors.agents,
         header_fault=header_fault,
         author_fault=author_fault,

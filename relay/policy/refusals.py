@@ -17,7 +17,8 @@ def refuse_relaying(settings: Settings, session: Session) -> Reply | None:
     """Refuse a client that may not send through a submission listener; None if it may."""
     if session.credential:
         return None
-    listener = next((one for one in settings.listeners if one.name == session.listener), None)
+    named = [one for one in settings.listeners if one.name == session.listener]
+    listener = named[0] if named else None
     if listener is None:
         return Reply(451, "4.3.5", "This listener changed: the relay must be restarted")
     if listener.auth == "required":

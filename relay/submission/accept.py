@@ -87,7 +87,10 @@ class SubmissionHandler:
         With an idempotency key that was used for the same message, nothing is queued.
         """
         settings, now = self.settings(), self.clock()
-        decided = await self._decide_off_loop(settings, transaction, now)
+        if has_large_header(transaction.content):
+            decided = await asyncio.to_thread(self._decide, settings, transaction, now)
+        else:
+            decided = self._decide(settings, transaction, now)
         if isinstance(decided, Reply):
             return decided
 
@@ -109,15 +112,6 @@ class SubmissionHandler:
                 return await self._accept(transaction, facts, decision, now, key)
             except RepeatedError:  # Another node stored it meanwhile.
                 return await self.submissions.earlier(key) or UNDER_WAY
-
-    async def _decide_off_loop(
-        self, settings: Settings, transaction: Transaction, now: float
-    ) -> tuple[MessageFacts, Acceptance] | Reply:
-        """Decide about the message; in a thread if its header is large: reading it would delay other clients."""
-        content = transaction.content
-        if body_start(content, 0, min(len(content), LARGE_HEADER + 1)) <= LARGE_HEADER:
-            return self._decide(settings, transaction, now)
-        return await asyncio.to_thread(self._decide, settings, transaction, now)
 
     def _decide(
         self, settings: Settings, transaction: Transaction, now: float
@@ -150,7 +144,11 @@ class SubmissionHandler:
             return refused
 
         queue_id = self.new_id(now)
-        checked = await self._check_spam(queue_id, transaction, facts, decision, now)
+        checked = None
+        if self.spam is not None and self._is_checked(decision):
+            added = fields_to_add(queue_id, transaction, facts, decision, settings.server.hostname, now)
+            request = spam_request(queue_id, transaction, added, settings.server.hostname)
+            checked = await self.spam.check(request)
         delayed = refuse_for_now(checked, fail_closed=settings.spam.fail == "closed")
         if delayed is not None:
             return delayed
@@ -171,22 +169,10 @@ class SubmissionHandler:
         named = (decision.policy.identity, *map(canonical, (*facts.senders, *facts.agents)))
         return next(filter(None, map(self.identity_pause, named)), None)
 
-    async def _check_spam(
-        self, queue_id: str, transaction: Transaction, facts: MessageFacts, decision: Acceptance, now: float
-    ) -> SpamResult | Unchecked | None:
-        """Have the spam filter check the message; None without a filter, and for mail it does not apply to."""
-        settings = self.settings()
-        spam = settings.spam
-        if (
-            self.spam is None
-            or not spam.is_on
-            or self.origin
-            or (spam.senders == "unlisted" and decision.policy.identity)
-        ):
-            return None
-        hostname = settings.server.hostname
-        added = fields_to_add(queue_id, transaction, facts, decision, hostname, now)
-        return await self.spam.check(spam_request(queue_id, transaction, added, hostname))
+    def _is_checked(self, decision: Acceptance) -> bool:
+        """Whether the spam filter checks the message, if there is one."""
+        spam = self.settings().spam
+        return spam.is_on and not self.origin and (spam.senders == "all" or not decision.policy.identity)
 
     async def _enqueue(
         self,
@@ -251,6 +237,11 @@ class SubmissionHandler:
         routes = await reserve_slots(self.limits, queue_id, others, decision.limits, earliest)
         limits = {SIMULATOR: decision.simulator_limits}
         return {**routes, **await reserve_slots(self.limits, queue_id, simulated, limits, earliest)}
+
+
+def has_large_header(content: bytes) -> bool:
+    """Whether the header is read in a thread: reading it would delay other clients."""
+    return body_start(content, 0, min(len(content), LARGE_HEADER + 1)) > LARGE_HEADER
 
 
 def refuse_paused(pause: Pause | None) -> Reply | None:

@@ -1,6 +1,6 @@
 """All dialects, and the statements of a message in them. Pure."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 
 from relay.frozen import dataclass
@@ -114,9 +114,6 @@ def read_instructions(
     Raises InstructionError for a field to refuse.
     """
     own = rules.metadata_fields
-    unusual = {one.name for one in found} - _USUAL
-    if not (given or own) and not any(map(_is_read, unusual)):
-        return NO_INSTRUCTIONS
     read = [one for one in found if one.name in own or _is_read(one.name)]
     if not read and not given:
         return NO_INSTRUCTIONS
@@ -125,6 +122,12 @@ def read_instructions(
     if not statements and not present:
         return NO_INSTRUCTIONS
     return replace(combine(statements), dialects=tuple(one for one in rules.dialects if one in present))
+
+
+def asks(names: Iterable[bytes], rules: DialectRules) -> bool:
+    """Whether fields of these lower-case names may hold instructions. Those of most messages do not."""
+    unusual = [name for name in names if name not in _USUAL]
+    return bool(rules.metadata_fields) or any(map(_is_read, unusual))
 
 
 def _is_read(name: bytes) -> bool:
