@@ -1,6 +1,7 @@
 """Events outside delivery attempts, and returned mail: SQL and its values."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 
 from relay.events.event import READER_KINDS, Event
@@ -13,6 +14,7 @@ from relay.storage.json_columns import decode_list, decode_object, decode_string
 from relay.storage.operations import ROW_COST, StoreDatabase
 from relay.storage.queue_writes import insert
 from relay.storage.rows import AT_ONCE, INSERT_EVENT, INSERT_EVENTS, event_rows
+from relay.storage.several_rows import insert_rows, parts
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.unsubscribes import UnsubscribeTable
 
@@ -34,7 +36,12 @@ FIND_RECIPIENT = (
 )
 """A space before the address marks a simulated entry: no address begins with one, and it needs no second column."""
 
-FIND_RECIPIENTS = f"SELECT {', '.join([f'({FIND_RECIPIENT})'] * AT_ONCE)}"
+
+@lru_cache(maxsize=16)
+def find_recipients(count: int) -> str:
+    """Return the statement that finds so many recipients at once."""
+    return f"SELECT {', '.join([f'({FIND_RECIPIENT})'] * count)}"
+
 
 FIND_LABELS = (
     "SELECT queue_id, campaign, tags, metadata FROM messages "  # noqa: S608  places only
@@ -84,8 +91,7 @@ def record(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Callable[
         full = len(rows) // AT_ONCE * AT_ONCE
         for start in range(0, full, AT_ONCE):
             raw.execute(INSERT_EVENTS, list(chain.from_iterable(rows[start : start + AT_ONCE])))
-        if rows[full:]:
-            raw.executemany(INSERT_EVENT, rows[full:])
+        insert_rows(raw, INSERT_EVENT, rows[full:])
         return named
 
     return operation
@@ -184,9 +190,5 @@ def _labels(raw: Connection, queue_ids: Iterable[str]) -> dict[str, Mapping[str,
 
 def _recipients(raw: Connection, keys: Sequence[tuple[str, int]]) -> Iterator[str | None]:
     """Yield the recipients of entries in the order of their keys, None for unknown entries."""
-    full = len(keys) // AT_ONCE * AT_ONCE
-    for start in range(0, full, AT_ONCE):
-        yield from raw.execute(FIND_RECIPIENTS, list(chain.from_iterable(keys[start : start + AT_ONCE]))).fetchone()
-    for key in keys[full:]:
-        row = raw.execute(FIND_RECIPIENT, key).fetchone()
-        yield None if row is None else row[0]
+    for some in parts(keys, AT_ONCE):
+        yield from raw.execute(find_recipients(len(some)), list(chain.from_iterable(some))).fetchone()

@@ -33,16 +33,17 @@ def change_rows(raw: Connection, one: str, several: str, rows: Sequence[Row]) ->
     if len(rows) < 2 or not isinstance(raw, sqlite3.Connection):
         return raw.executemany(one, rows).rowcount if rows else 0
     changed = 0
-    for some in _parts(rows):
+    for some in parts(rows):
         changed += raw.execute(statement_for(several, len(some), len(some[0])), [*chain.from_iterable(some)]).rowcount
     return changed
 
 
-def _parts(rows: Sequence[Row]) -> Iterator[Sequence[Row]]:
-    """Yield the rows in parts of 64, 32, 16, 8, 4, 2 and 1: so there are few different statements to prepare."""
+def parts(rows: Sequence[Row], most: int = MAX_ROWS) -> Iterator[Sequence[Row]]:
+    """Yield the rows in parts of `most`, and then of 64, 32, 16, 8, 4, 2 and 1: few statements to prepare."""
     start = 0
     while start < len(rows):
-        size = min(1 << (len(rows) - start).bit_length() - 1, MAX_ROWS)
+        left = len(rows) - start
+        size = most if left >= most else 1 << left.bit_length() - 1
         yield rows[start : start + size]
         start += size
 

@@ -67,7 +67,7 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         statement_for(suppressions.REFUTE_SEVERAL, 8, 1),
         statement_for(probations.LIFT_SEVERAL, 8, 2),
         events.FIND_RECIPIENT,
-        events.FIND_RECIPIENTS,
+        events.find_recipients(events.AT_ONCE),
         message_queries.ENTRY_AT,
         message_queries.DAMAGED,
         message_queries.ENTRIES_OF,
