@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from relay.events.event import Event
 from relay.log import Line
-from relay.log.encoded_fields import EncodedFields
+from relay.log.encoded_fields import EncodedFields, EncodedLine
 
 MAX_LABELS = 20
 """Tags, and metadata keys, in a log line."""
@@ -16,7 +16,7 @@ MAX_LABEL = 200
 def log_line(event: Event) -> Line:
     """Return the log line of an event."""
     if isinstance(event.data, EncodedFields) and not event.labels:
-        return f"message.{event.kind}", event.data.after(event.queue_id, event.address)
+        return f"message.{event.kind}", EncodedLine(event.queue_id, event.address, event.data)
     fields = {"queue_id": event.queue_id, "recipient": event.address, **event.data}
     return f"message.{event.kind}", fields | bounded_labels(event.labels) if event.labels else fields
 

@@ -29,7 +29,7 @@ def unlogged_line(_: str, __: Mapping[str, Any]) -> None:
     """Do nothing with a line."""
 
 
-Line = tuple[str, dict[str, Any]]
+Line = tuple[str, Mapping[str, Any]]
 """The name of a line and its fields."""
 
 
@@ -68,7 +68,7 @@ class Log:
             with self._lock:
                 self._write(texts)
 
-    def _text(self, line: str, fields: dict[str, Any]) -> str:
+    def _text(self, line: str, fields: Mapping[str, Any]) -> str:
         """Return the formatted line, "" if it is below the level."""
         level = level_of(line)
         return self._format(line, level, fields) if _LEVELS[level] >= self._level else ""

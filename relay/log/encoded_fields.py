@@ -1,11 +1,11 @@
 """Encoded fields: log, store and spool write the same JSON of an event, and each took its time to encode it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from json.encoder import encode_basestring_ascii as encode_text
 
 from relay.compact_json import json_encoder
 
-__all__ = ["EncodedFields", "encode_text", "encoded"]
+__all__ = ["EncodedFields", "EncodedLine", "encode_text", "encoded", "fields_as"]
 
 _encode = json_encoder()
 
@@ -15,16 +15,39 @@ class EncodedFields(dict[str, object]):
 
     __slots__ = ("members",)
 
-    def __init__(self, fields: Mapping[str, object], members: str) -> None:
-        super().__init__(fields)
-        self.members = members
+    members: str
 
-    def after(self, queue_id: str, recipient: str) -> "EncodedFields":
-        """Return the fields behind those of a recipient."""
-        first = f'"queue_id":{encode_text(queue_id)},"recipient":{encode_text(recipient)}'
-        return EncodedFields({"queue_id": queue_id, "recipient": recipient, **self}, f"{first},{self.members}")
+
+def fields_as(fields: Mapping[str, object], members: str) -> EncodedFields:
+    """Return fields with this JSON."""
+    made = EncodedFields(fields)
+    made.members = members
+    return made
 
 
 def encoded(fields: Mapping[str, object]) -> EncodedFields:
     """Return fields with JSON values in this form."""
-    return EncodedFields(fields, _encode(dict(fields))[1:-1])
+    return fields_as(fields, _encode(dict(fields))[1:-1])
+
+
+class EncodedLine(Mapping[str, object]):
+    """Fields of a log line: a recipient, and an event behind it. Logs in JSON need `members` alone."""
+
+    __slots__ = ("_fields", "_queue_id", "_recipient", "members")
+
+    def __init__(self, queue_id: str, recipient: str, fields: EncodedFields) -> None:
+        self._queue_id, self._recipient, self._fields = queue_id, recipient, fields
+        first = f'"queue_id":{encode_text(queue_id)},"recipient":{encode_text(recipient)}'
+        self.members = f"{first},{fields.members}"
+
+    def __getitem__(self, name: str) -> object:
+        return self._all()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._all())
+
+    def __len__(self) -> int:
+        return len(self._all())
+
+    def _all(self) -> dict[str, object]:
+        return {"queue_id": self._queue_id, "recipient": self._recipient, **self._fields}

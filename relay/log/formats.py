@@ -9,9 +9,9 @@ from typing import Any
 
 from relay.compact_json import json_encoder
 from relay.log.ecs import as_ecs
-from relay.log.encoded_fields import EncodedFields
+from relay.log.encoded_fields import EncodedLine
 
-Fields = dict[str, Any]
+Fields = Mapping[str, Any]
 
 Form = Callable[[str, str, Fields], str]
 """Returns a line by its name, level and fields."""
@@ -22,7 +22,7 @@ _encode = json_encoder(default=str)
 def as_json(name: str, level: str, fields: Fields) -> str:
     """Return the line as a JSON object."""
     moment = _moment(int(time() * 1000))
-    if isinstance(fields, EncodedFields):
+    if type(fields) is EncodedLine:
         return f'{{"timestamp":"{moment}","event":"{name}","level":"{level}",{fields.members}}}'
     return _encode({"timestamp": moment, "event": name, "level": level, **fields})
 

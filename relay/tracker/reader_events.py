@@ -20,7 +20,7 @@ from typing import NamedTuple
 from relay.clock import Clock
 from relay.events.event import Event, Kind
 from relay.events.sink import EventSink
-from relay.log.encoded_fields import EncodedFields, encode_text
+from relay.log.encoded_fields import EncodedFields, encode_text, fields_as
 from relay.rewrite.tokens import Token
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, client_group
@@ -270,4 +270,4 @@ def reader_fields(number: int, kind: Kind, address: str, client: Client, more: M
     fields = {"id": f"{number:016x}", **more, "client": address, **about}
     texts = "".join([f'"{name}":{encode_text(value)},' for name, value in more.items()]) if more else ""
     behind = f",{about.members}" if about else ""
-    return EncodedFields(fields, f'"id":"{fields["id"]}",{texts}"client":{encode_text(address)}{behind}')
+    return fields_as(fields, f'"id":"{fields["id"]}",{texts}"client":{encode_text(address)}{behind}')

@@ -1,6 +1,6 @@
 """A whole relay in this process: its clock can be set, its parts asked, its log read as it is written."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from io import StringIO
@@ -32,7 +32,7 @@ class Running:
     app: App
     log: list[Line]
 
-    def lines(self, name: str) -> list[dict[str, Any]]:
+    def lines(self, name: str) -> list[Mapping[str, Any]]:
         """Return the fields of the log lines of that name."""
         return [fields for line, fields in self.log if line == name]
 

@@ -28,6 +28,7 @@ from relay.storage import (
     timelines,
     unsubscribes,
 )
+from relay.storage.rows import AT_ONCE
 from relay.storage.several_rows import statement_for
 from relay.storage.sqlite import ledgers, schema
 from relay.storage.sqlite.event_feed import SQLITE_FEED
@@ -67,7 +68,7 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         statement_for(suppressions.REFUTE_SEVERAL, 8, 1),
         statement_for(probations.LIFT_SEVERAL, 8, 2),
         events.FIND_RECIPIENT,
-        events.find_recipients(events.AT_ONCE),
+        events.find_recipients(AT_ONCE),
         message_queries.ENTRY_AT,
         message_queries.DAMAGED,
         message_queries.ENTRIES_OF,
