@@ -58,6 +58,11 @@ class ReplyReader:
 
         *lines, self._buffer = (self._buffer + data if self._buffer else data).split(b"\n")
         for line in lines:
+            # Most replies have one line.
+            reply = _whole_reply(line) if len(line) <= _SHORT and not self._lines else None
+            if reply is not None:
+                found.append(reply)
+                continue
             result = self._line(line.removesuffix(b"\r"))
             if result is not None:
                 found.append(result)
@@ -69,8 +74,6 @@ class ReplyReader:
         return found
 
     def _line(self, line: bytes) -> Reply | MalformedReply | None:
-        if not self._lines and len(line) <= _SHORT and (reply := _whole_reply(line)) is not None:
-            return reply
         # Some servers send an empty line before or within a reply. It has no code, so it cannot be taken for one.
         if not line.strip() and self._empty_lines < MAX_EMPTY_LINES:
             self._empty_lines += 1
@@ -107,7 +110,7 @@ def _text_of(match: re.Match[bytes]) -> bytes:
 @lru_cache(maxsize=512)
 def _whole_reply(line: bytes) -> Reply | None:
     """Return a reply of one line, None for any other line. It is cached, because servers repeat the same few lines."""
-    match = _LINE.fullmatch(line)
+    match = _LINE.fullmatch(line.removesuffix(b"\r"))
     if match is None or match[2] == b"-":
         return None
     return parse_reply(int(match[1]), printable(_text_of(match).decode("utf-8", "replace").strip()))

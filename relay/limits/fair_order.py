@@ -34,11 +34,6 @@ class _Times:
         """Return the start time of a member that waits."""
         return max(self.next.get(member, 0.0), self.now)
 
-    def serve(self, member: _Member, cost: float) -> None:
-        """Move a member on."""
-        start = self.start(member)
-        self.now, self.next[member] = start, start + cost
-
 
 class _Turn(NamedTuple):
     """The turn of a member among the others of its level. Of equal start times the higher priority comes first."""
@@ -71,10 +66,12 @@ class FairOrder:
         """Count a service of this cost."""
         path, length = _path(flow), cost / flow.priority.weight
         for depth, member in enumerate(path):
-            times = self._times.get(path[:depth])
+            above = path[:depth]
+            times = self._times.get(above)
             if times is None:
-                times = self._times[path[:depth]] = _Times()
-            times.serve(member, length)
+                times = self._times[above] = _Times()
+            start = times.start(member)
+            times.now, times.next[member] = start, start + length
         if len(self._times[()].next) > _MAX_IDLE:
             self._forget_idle()
 

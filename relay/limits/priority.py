@@ -1,6 +1,7 @@
 """Priorities of messages, and the flows that take turns for every shared resource. Pure."""
 
 from enum import IntEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 
@@ -35,9 +36,21 @@ class Flow(NamedTuple):
     @property
     def accountable(self) -> str:
         """Key of the accountable party (`limits.principal`)."""
-        return self.principal.partition("\t")[0]
+        return _party_of(self.principal)
 
     @property
     def of_party(self) -> "Flow":
         """All mail of the accountable party with this priority."""
         return Flow(self.accountable, self.priority)
+
+
+@lru_cache(maxsize=4096)
+def _party_of(principal: str) -> str:
+    """Return the key of the accountable party. It is cached: each shared resource asks for it."""
+    return principal.partition("\t")[0]
+
+
+@lru_cache(maxsize=4096, typed=True)
+def flow_of(principal: str, priority: Priority) -> Flow:
+    """Return the flow. It is cached: each step of an attempt asks for that of its entry."""
+    return Flow(principal, priority)

@@ -4,7 +4,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple, assert_never
 
 from relay.frozen import dataclass, replace
-from relay.limits.priority import Flow, Priority
+from relay.limits.priority import Flow, Priority, flow_of
 from relay.mail.reply import Reply
 from relay.mail.transaction import Notify, Recipient
 
@@ -93,7 +93,7 @@ class Entry:
     @property
     def flow(self) -> Flow:
         """The entries of all lanes with the same principal and priority."""
-        return Flow(self.principal, self.priority)
+        return flow_of(self.principal, self.priority)
 
     @property
     def is_final(self) -> bool:
