@@ -52,6 +52,9 @@ SLACK = 64 * 1024
 BLOCK = 16 * 1024
 """Octets that are compared at a time, to find the unchanged end of a content."""
 
+COMPARED = 64 * 1024
+"""Octets of a content, at least, whose end is compared. Of a usual message without attachments the HTML is last."""
+
 NO_TOKENS = Keyring((("none", bytes(16)),))
 """Token keys for a message without tokens. No keyring accepts a token signed with them."""
 
@@ -185,6 +188,8 @@ def _unchanged_end(rendered: bytes, content: bytes) -> int:
     """Return how many octets at the end of both are surely equal: all of the content, or whole blocks."""
     if rendered.endswith(content):
         return len(content)
+    if len(content) < COMPARED:
+        return 0
     grown, at = len(rendered) - len(content), len(content)
     while min(at, at + grown) >= BLOCK and content[at - BLOCK : at] == rendered[at + grown - BLOCK : at + grown]:
         at -= BLOCK

@@ -94,12 +94,13 @@ cdef bint read_text(Html html, bint quoted) except -1:
 
 cdef bytes lowered(bytes text):
     """Return the text in lower case. The blocks have no branches, so that compilers look at many octets together."""
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(text), at
+    cdef Py_ssize_t size = PyBytes_GET_SIZE(text), at = 0
     cdef bytes lower = PyBytes_FromStringAndSize(PyBytes_AS_STRING(text), size)
     cdef unsigned char* out = <unsigned char*> PyBytes_AS_STRING(lower)
-    for at in range(0, size - BLOCK + 1, BLOCK):
+    while at + BLOCK <= size:
         lower_block(out + at)
-    for at in range(size - size % BLOCK, size):
+        at += BLOCK
+    for at in range(at, size):
         out[at] |= <unsigned char> (c"A" <= out[at] <= c"Z") << 5
     return lower
 
