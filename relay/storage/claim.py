@@ -19,7 +19,7 @@ from relay.storage.claim_source import ClaimSource
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
 from relay.storage.integrity import Stored, Unreadable, batches, intact_message, read_stored
-from relay.storage.rows import CLAIM_COLUMNS, Row
+from relay.storage.rows import CLAIM_COLUMNS, OPEN, Row
 
 LEFT = (
     f"SELECT {CLAIM_COLUMNS} FROM entries "  # noqa: S608  names of the schema
@@ -31,15 +31,11 @@ RELEASE = (
     "WHERE queue_id = ? AND number = ? AND state = 'active' AND lease = ?"
 )
 
-VOID = (
-    "UPDATE entries SET state = 'waiting', lease = '', uncertain = true "
-    "WHERE state IN ('waiting', 'held', 'active') AND state = 'active' AND lease != ?"
-)
+VOID = "UPDATE entries SET state = 'waiting', lease = '', uncertain = true WHERE state = 'active' AND lease != ?"
 
 CLAMP = (
     "UPDATE entries SET next_attempt_at = CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END "
-    "WHERE state IN ('waiting', 'held', 'active') AND state = 'waiting' "
-    "AND next_attempt_at > ?1 AND next_attempt_at > release_at"
+    "WHERE state = 'waiting' AND next_attempt_at > ?1 AND next_attempt_at > release_at"
 )
 
 _LATEST = "CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END + ?2"
@@ -47,13 +43,13 @@ _LATEST = "CASE WHEN release_at > ?1 THEN release_at ELSE ?1 END + ?2"
 
 LENGTHEN = (
     f"UPDATE entries SET expires_at = CASE WHEN expires_at + ?3 < {_LATEST} THEN expires_at + ?3 ELSE {_LATEST} END "  # noqa: S608
-    f"WHERE state IN ('waiting', 'held', 'active') AND expires_at < {_LATEST}"
+    f"WHERE {OPEN} AND expires_at < {_LATEST}"
 )
 """The limit spares entries that were accepted since the step: their own times do not show it after other steps."""
 
 SHORTEN = (
     f"UPDATE entries SET expires_at = {_LATEST} "  # noqa: S608
-    f"WHERE state IN ('waiting', 'held', 'active') AND expires_at > {_LATEST}"
+    f"WHERE {OPEN} AND expires_at > {_LATEST}"
 )
 
 _NEXT_ATTEMPT_AT = CLAIM_COLUMNS.split(", ").index("next_attempt_at")

@@ -12,8 +12,8 @@ from relay.storage.several_rows import change_rows
 
 DUE = (
     f"SELECT {CLAIM_COLUMNS} FROM entries INDEXED BY entries_open "  # noqa: S608  names of the schema
-    "WHERE state IN ('waiting', 'held', 'active') AND state = 'waiting' "
-    "AND lane = ? AND principal = ? AND priority = ? ORDER BY next_attempt_at, queue_id, number LIMIT ?"
+    "WHERE state = 'waiting' AND lane = ? AND principal = ? AND priority = ? "
+    "ORDER BY next_attempt_at, queue_id, number LIMIT ?"
 )
 
 COMPANIONS = (

@@ -17,13 +17,13 @@ from relay.storage.database import Connection
 
 NEXT_FLOW = (
     "SELECT lane, principal, priority FROM entries INDEXED BY entries_open "
-    "WHERE state IN ('waiting', 'held', 'active') AND state = 'waiting' AND (lane, principal, priority) > (?, ?, ?) "
+    "WHERE state = 'waiting' AND (lane, principal, priority) > (?, ?, ?) "
     "ORDER BY lane, principal, priority LIMIT 1"
 )
 
 FIRST_DUE = (
-    "SELECT next_attempt_at FROM entries INDEXED BY entries_open WHERE state IN ('waiting', 'held', 'active') "
-    "AND state = 'waiting' AND lane = ? AND principal = ? AND priority = ? ORDER BY next_attempt_at LIMIT 1"
+    "SELECT next_attempt_at FROM entries INDEXED BY entries_open "
+    "WHERE state = 'waiting' AND lane = ? AND principal = ? AND priority = ? ORDER BY next_attempt_at LIMIT 1"
 )
 
 _COMPETING = 2

@@ -21,13 +21,11 @@ from relay.storage.rows import (
     ENTRY_COLUMNS,
     MESSAGE_COLUMNS,
     MESSAGE_WIDTH,
+    OPEN,
     Row,
     qualified,
     text,
 )
-
-OPEN = "state IN ('waiting', 'held', 'active')"
-"""Condition of the index on open entries: SQLite uses the index only for queries that repeat it."""
 
 _BEHIND_NAME = """substr(data, instr(data || '"category":"', '"category":"') + 12)"""
 
@@ -53,12 +51,10 @@ DEPTH_BY_TIME = (
 )
 """Groups by columns of the index alone: a group for what is due would have all open entries sorted."""
 
-OLDEST = (
-    f"SELECT lane, min(queue_id) FROM entries INDEXED BY entries_open WHERE {OPEN} AND state = 'waiting' GROUP BY lane"  # noqa: S608
-)
+OLDEST = "SELECT lane, min(queue_id) FROM entries INDEXED BY entries_open WHERE state = 'waiting' GROUP BY lane"
 
 DAMAGED = (
-    f"SELECT count(*) FROM entries WHERE {OPEN} AND state = 'held' "  # noqa: S608  names only
+    "SELECT count(*) FROM entries WHERE state = 'held' "  # noqa: S608  names only
     f"AND reason IN ({', '.join('?' * len(DAMAGES))})"
 )
 

@@ -46,6 +46,9 @@ _COUNTED = {name: name for name in _FLAGS} | {
 }
 """Sums over recipients: an open by a proxy counts only without one of a person, one of a machine only without both."""
 
+_FAILED = "(events.kind = 'bounced' OR events.kind = 'deferred' OR events.kind = 'complaint')"
+"""The condition of the index events_failed: SQLite uses it only for queries that repeat it."""
+
 _KINDS = ", ".join(
     f"'{kind}'" for kind in (Kind.OPEN, Kind.CLICK, Kind.REPLY, Kind.UNSUBSCRIBE, Kind.COMPLAINT, Kind.BOUNCED)
 )
@@ -189,7 +192,7 @@ def failures(
     sql = (
         f"SELECT {_FAILURE} FROM events INDEXED BY events_failed "  # noqa: S608  names and places only
         "CROSS JOIN messages WHERE messages.queue_id = events.queue_id "
-        f"AND events.kind IN ('bounced', 'deferred', 'complaint') AND events.kind IN ({places}) AND events.at >= ? "
+        f"AND {_FAILED} AND events.kind IN ({places}) AND events.at >= ? "
         f"{older}AND (events.data LIKE ? ESCAPE '!' OR events.data LIKE ? ESCAPE '!') AND {where} "
         "ORDER BY events.at DESC, events.id DESC LIMIT ?"
     )

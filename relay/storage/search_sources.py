@@ -12,8 +12,8 @@ from relay.mail.canonical_address import canonical, domain_of, keys_of
 from relay.mail.queue_id import TIME_DIGITS, queue_id
 from relay.reports.search import Search, Term
 from relay.storage.database import Connection
-from relay.storage.message_queries import CATEGORY, IS_LATE, OPEN, equals
-from relay.storage.rows import text
+from relay.storage.message_queries import CATEGORY, IS_LATE, equals
+from relay.storage.rows import OPEN, text
 from relay.storage.search_blocks import INDEXED, LAST, PARAMETERS, Part, candidates, full_terms, id_batches
 
 _CHUNK = 250

@@ -8,10 +8,12 @@ import sqlite3
 from dataclasses import dataclass
 from typing import Any
 
+from relay.storage.rows import OPEN
+
 SET_ASIDE = "contents_damaged"
 """Name of the first table that was set aside; later ones have a number."""
 
-_OPEN = "SELECT DISTINCT queue_id FROM entries WHERE state IN ('waiting', 'held', 'active')"
+_OPEN = f"SELECT DISTINCT queue_id FROM entries WHERE {OPEN}"  # noqa: S608  names only
 
 _COPY = "contents_copy"
 

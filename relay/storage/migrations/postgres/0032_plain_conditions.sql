@@ -1,0 +1,1 @@
+-- Nothing: PostgreSQL compares with each value of IN.
