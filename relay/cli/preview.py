@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -93,7 +94,8 @@ def _render_input(settings: Settings, content: bytes, recipient: str) -> RenderI
 def _facts(settings: Settings, content: bytes, recipient: str, now: float) -> MessageFacts:
     session = Session("preview", "submission", "127.0.0.1", "localhost")
     addresses = (recipient,) if recipient else header_recipients(content)
-    context = dialect_context(settings, session, Envelope("", tuple(map(Recipient, addresses))), content, now)
+    envelope = Envelope("", tuple(map(Recipient, addresses)))
+    context = partial(dialect_context, settings, session, envelope, content, now)
     try:
         facts = parse_facts(content, dialect_rules(settings, ""), context)
     except InstructionError as error:

@@ -1,12 +1,12 @@
 """Parses the fields of a header that decisions depend on. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from relay.frozen import dataclass
 from relay.mail.address_list import Unreadable
 from relay.mail.authors import AuthorError, Authors, addresses_in, parse_authors
 from relay.mail.control_headers import is_removed
-from relay.mail.dialects.field_values import NO_CONTEXT, DialectContext
+from relay.mail.dialects.field_values import DialectContext
 from relay.mail.dialects.table import ALL_RULES, DialectRules, asks, read_instructions
 from relay.mail.header_lines import LINE_LIMIT, line_fault, stray_line
 from relay.mail.headers import Field, by_name, fields, named
@@ -58,11 +58,12 @@ class MessageFacts:
 def parse_facts(
     content: bytes,
     rules: DialectRules = ALL_RULES,
-    context: DialectContext = NO_CONTEXT,
+    context: Callable[[], DialectContext] = DialectContext,
     given: Sequence[Statement] = (),
 ) -> MessageFacts:
     """Parse the header fields that decisions depend on. `given` are instructions that came beside the header.
 
+    `context` returns what fields of mail services can refer to. It is asked for only if there may be such fields.
     Raises InstructionError for an invalid X-Relay-* field, or one of a mail service that must not be ignored.
     """
     found = fields(content)
@@ -73,7 +74,7 @@ def parse_facts(
         found = [one for one in found if one.start < body_at]
 
     names = by_name(found)
-    has_instructions = bool(given) or asks(names, rules)
+    asked = given or asks(names, rules)
     authors, author_fault = _authors(content, names)
     received = names.get(b"received", ())
     return MessageFacts(
@@ -83,7 +84,7 @@ def parse_facts(
         has_date=b"date" in names,
         hops=len(received),
         relays=relay_hosts(content, received) if received else (),
-        instructions=read_instructions(content, found, rules, context, given) if has_instructions else NO_INSTRUCTIONS,
+        instructions=read_instructions(content, found, rules, context(), given) if asked else NO_INSTRUCTIONS,
         agents=authors.agents,
         header_fault=header_fault,
         author_fault=author_fault,

@@ -176,9 +176,12 @@ class SmtpStream(SMTP):
     def _take_line(self) -> bytes | None:
         """Return the first line without its LF, None while it is not complete."""
         block = self._block
-        if block and not self._input and block.find(_END_OF_LINE) == len(block) - 1:
-            self._block = b""
-            return block[:-1]
+        if not self._input:
+            if not block:
+                return None
+            if block.find(_END_OF_LINE) == len(block) - 1:
+                self._block = b""
+                return block[:-1]
         end = self._unread().find(_END_OF_LINE)
         if end < 0:
             return None

@@ -6,6 +6,7 @@ A message answered with 250 is on disk. Any other reply leaves nothing stored.
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import assert_never
 
 from relay.clock import Clock
@@ -119,8 +120,8 @@ class SubmissionHandler:
         """Return the facts of the message and the decisions about it, or its refusal."""
         session, envelope, content = transaction.session, transaction.envelope, transaction.content
         rules = dialect_rules(settings, session.credential)
+        context = partial(dialect_context, settings, session, envelope, content, now)
         try:
-            context = dialect_context(settings, session, envelope, content, now)
             facts = parse_facts(content, rules, context, transaction.instructions)
         except InstructionError as error:
             return Reply(554, "5.6.0", str(error))

@@ -20,12 +20,11 @@ def simulate(transaction: Transaction, accepted: Acceptance, words: Simulator) -
         transaction, former = _redirected(transaction, accepted.deliver_to, words)
         accepted = replace(accepted, policy=replace(accepted.policy, original_to=former))
     is_sandbox = bool(accepted.deliver_to)
-    found = tuple(
-        number
-        for number, one in enumerate(transaction.envelope.recipients)
-        if words.answers(one.address, sandbox=is_sandbox)
-    )
-    return transaction, replace(accepted, policy=replace(accepted.policy, simulated=found)) if found else accepted
+    recipients = transaction.envelope.recipients
+    found = [number for number, one in enumerate(recipients) if words.answers(one.address, sandbox=is_sandbox)]
+    if not found:
+        return transaction, accepted
+    return transaction, replace(accepted, policy=replace(accepted.policy, simulated=tuple(found)))
 
 
 def always_suppressed(words: Simulator, addresses: Iterable[str], *, sandbox: bool) -> Mapping[str, str]:

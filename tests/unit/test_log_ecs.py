@@ -6,7 +6,6 @@ from typing import Any
 
 from relay.config.settings import Settings
 from relay.log import make_log
-from relay.mail.dialects.field_values import DialectContext
 from relay.policy.dialect_rules import dialect_rules
 from relay.policy.message_facts import parse_facts
 
@@ -73,9 +72,7 @@ def test_the_schema_is_one_of_json_alone() -> None:
 
 def test_the_trace_of_a_mail_is_metadata() -> None:
     content = f"From: a@acme.test\r\ntraceparent: {TRACE}\r\n\r\nHello\r\n".encode()
-    facts = parse_facts(content, dialect_rules(Settings(), ""), DialectContext(content=content))
+    facts = parse_facts(content, dialect_rules(Settings(), ""))
     assert facts.instructions.metadata == {"traceparent": TRACE}
-    twice = parse_facts(
-        b"traceparent: %b\r\n" % TRACE.encode() + content, dialect_rules(Settings(), ""), DialectContext()
-    )
+    twice = parse_facts(b"traceparent: %b\r\n" % TRACE.encode() + content, dialect_rules(Settings(), ""))
     assert not twice.instructions.metadata, "of two none can be trusted"

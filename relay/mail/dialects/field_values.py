@@ -53,9 +53,6 @@ class DialectContext:
         return frozenset(map(canonical, self.addresses))
 
 
-NO_CONTEXT = DialectContext()
-
-
 @dataclass(frozen=True, slots=True)
 class VendorField:
     """A header field of a dialect: its name as written, and its decoded value on one line."""
