@@ -84,14 +84,12 @@ class LimitUse:
         """Add a line behind the others of its flow."""
         self.waiting.setdefault(line.flow.accountable, {}).setdefault(line.flow, {})[line.lane] = None
 
-    def first(self) -> WaitingLane | None:
-        """Return the line whose turn it is; None if none waits.
+    def first(self) -> WaitingLane:
+        """Return the line whose turn it is.
 
         It is of the party that holds the fewest, and of its flow that holds the fewest for its weight. Lanes of a flow
         take turns.
         """
-        if not self.waiting:
-            return None
         flows = self.waiting[min(self.waiting, key=lambda party: self.held.get(party, 0))]
         flow = min(flows, key=lambda one: (self.held.get(one, 0) / one.priority.weight, one.priority))
         return WaitingLane(flow, next(iter(flows[flow])))

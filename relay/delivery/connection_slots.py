@@ -119,7 +119,8 @@ class ConnectionSlots:
         use = self._uses.get(key)
         if use is None:
             return
-        while (line := use.first()) is not None:
+        while use.waiting:
+            line = use.first()
             if not use.admits(self._waiting[line][0].limits[key], line.flow.accountable):
                 return
             use.leave(line)

@@ -48,7 +48,7 @@ class LaneFlow(NamedTuple):
     @property
     def flow(self) -> Flow:
         """Principal and priority."""
-        return Flow(self.principal, Priority.of(self.priority))
+        return flow_of(self.principal, Priority.of(self.priority))
 
 
 class StateError(RuntimeError):

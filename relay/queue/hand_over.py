@@ -39,7 +39,7 @@ class IdleState:
         """Whether no entry is due that an entry of this flow would overtake."""
         return (
             waiting.lane not in self.lanes
-            and waiting.flow.of_party not in self.flows
+            and not (self.flows and waiting.flow.of_party in self.flows)
             and self.connections.may_open(waiting.lane)
         )
 
