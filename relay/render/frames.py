@@ -122,8 +122,8 @@ def largest_answer(request: Request) -> int:
     return LENGTH + MAX_HEAD + len(request.recipients) * (SLACK + GROWTH * size)
 
 
-def request_frame(request: Request) -> bytes:
-    """Encode a request."""
+def request_frame(request: Request) -> tuple[bytes, bytes]:
+    """Encode a request, in two pieces: the second one is the content, which is not copied."""
     message, policy, keys = request.message, request.message.policy, request.keys
     signing = [(domain, key) for domain, of_domain in keys.dkim.items() for key in of_domain]
 
@@ -135,7 +135,8 @@ def request_frame(request: Request) -> bytes:
     )
     options = _options_octets(_plain_values(policy), policy.tracking, policy.list_unsubscribe)
     pems = [key.pem for _, key in signing]
-    return _frame(_encode(head).encode("ascii"), options, policy.added_fields, message.content, *pems)
+    strings = _encode(head).encode("ascii"), options, policy.added_fields, *pems
+    return b"".join((_lengths(*strings, message.content), *strings)), message.content
 
 
 @lru_cache(maxsize=512)
@@ -160,7 +161,7 @@ def _read_options(octets: bytes) -> Mapping[str, Any]:
 
 def read_request(body: bytes) -> Request:
     """Read a request from a frame without its length."""
-    head, options, added_fields, content, *pems = _strings(body)
+    head, options, added_fields, *pems, content = _strings(body)
     about_message, (recipients, eight_bit, in_files), tokens, about_keys = _decode(head.decode("ascii"))
     policy = MessagePolicy(**_read_options(options), added_fields=added_fields)
     queue_id, created_at, reverse_path = about_message
@@ -242,9 +243,14 @@ _read_kept_head = lru_cache(maxsize=512)(_read_head)
 
 def _frame(*strings: bytes | memoryview) -> bytes:
     """Return the frame of these strings."""
+    return b"".join((_lengths(*strings), *strings))
+
+
+def _lengths(*strings: bytes | memoryview) -> bytes:
+    """Return the start of the frame of these strings."""
     lengths = list(map(len, strings))
     length = LENGTH + LENGTH * len(lengths) + sum(lengths)
-    return b"".join((struct.pack(f">{2 + len(lengths)}I", length, len(lengths), *lengths), *strings))
+    return struct.pack(f">{2 + len(lengths)}I", length, len(lengths), *lengths)
 
 
 def _strings(body: bytes | memoryview) -> list[bytes]:

@@ -36,6 +36,9 @@ START_TIMEOUT = 30.0
 END_TIMEOUT = 2.0
 """Seconds from the close of the socket until the renderer is killed."""
 
+SEND_BUFFER = 1024 * 1024
+"""Octets on their way to and from a renderer, so that most messages are written at once. Systems may allow less."""
+
 TICKS = os.sysconf("SC_CLK_TCK")
 """Units of CPU time a second."""
 
@@ -104,6 +107,8 @@ class RendererProcess(asyncio.Protocol):
         """
         own_socket, worker_socket = socket.socketpair()
         own_descriptors, worker_descriptors = socket.socketpair()
+        for one in (own_socket, worker_socket):
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
         with worker_socket, worker_descriptors, ExitStack() as on_failure:
             on_failure.callback(own_descriptors.close)
             own_descriptors.setblocking(False)
@@ -157,7 +162,7 @@ class RendererProcess(asyncio.Protocol):
         due, largest = steady_clock() + timeout * (len(self._pending) + 1), largest_answer(request)
         asked = _PendingRequest(answer, len(request.recipients), request.message.content, largest, due)
         self._pending.append(asked)
-        self._transport.write(request_frame(request))
+        self._transport.writelines(request_frame(request))
         return answer
 
     def kill(self, fault: str) -> None:
