@@ -91,12 +91,12 @@ class RepeatedEvents:
     def admits(self, event: Event, network: str) -> bool:
         """Return True if the event is to be kept as it is. Otherwise it is counted."""
         now, key = event.at, _key(event, network)
-        if key not in self._windows and self._is_first(key, now) and self._is_within_day(event):
-            return True
-        window = self._window(key, now, now + _HOUR)
-        if window.kept < KEPT:
+        is_first = key not in self._windows and self._is_first(key, now)
+        window = None if is_first else self._window(key, now, now + _HOUR)
+        if window is None or window.kept < KEPT:
             if self._is_within_day(event):
-                window.kept += 1
+                if window is not None:
+                    window.kept += 1
                 return True
             window = self._window(_key(event), now, (self._day + 1) * _DAY)
 

@@ -68,6 +68,7 @@ def test_many_networks_fill_the_day_of_the_recipient_and_of_no_other() -> None:
     limits = RepeatedEvents()
     kept = sum(limits.admits(event(1), f"10.0.{number // 256}.{number % 256}") for number in range(5000))
     assert kept == PER_RECIPIENT
+    assert len(limits._windows) == 1, "of the day: networks that came once need none"
     assert ask(limits, 5, number=1) == 5
     folded = [one for one in limits.ended(NOW + 86461) if one.number == 0]
     assert [one.data["count"] for one in folded] == [5000 - PER_RECIPIENT]
