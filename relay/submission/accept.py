@@ -188,7 +188,7 @@ class SubmissionHandler:
         """Reserve slots for the recipients that are not excluded, and store the message; return it, or its refusal."""
         settings, recipients = self.settings(), transaction.envelope.recipients
         scope = exclusion_scope(settings, decision.policy, facts.instructions.campaign)
-        addresses = [*(one.address for one in recipients), *decision.bcc]
+        addresses = [*[one.address for one in recipients], *decision.bcc]
         found = _excluded_by_content(checked, decision, addresses)
         if found is None:
             found = await self._find_excluded(queue_id, addresses, scope, decision, now)
@@ -198,7 +198,7 @@ class SubmissionHandler:
 
         try:
             routes = await self._reserve(queue_id, numbers, decision, earliest)
-            latest = max((route.at for route in routes.values()), default=earliest)
+            latest = max([route.at for route in routes.values()], default=earliest)
             if latest > earliest + settings.queue.lifetime:
                 await self.limits.release(queue_id, numbers)
                 return _over_limit(decision, latest, now)
