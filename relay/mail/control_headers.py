@@ -45,6 +45,12 @@ def read_control_headers(content: bytes, found: Sequence[Field]) -> Iterator[Sta
             yield from _statements(one, _text(one, content))
 
 
+def may_have_removed(header: bytes) -> bool:
+    """Whether a header may have a field that `is_removed`: no for most mail, and quicker than to look at each field."""
+    lower = header.lower()
+    return PREFIX in lower or b"bcc" in lower or b"idempotency-key" in lower
+
+
 def is_removed(found: Field) -> bool:
     """Whether the field is for the relay only, and is removed before the message leaves."""
     return found.name.startswith(PREFIX) or found.name in _REMOVED

@@ -3,9 +3,10 @@
 import base64
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 
-from relay.mail.headers import Field, body_start, fields
+from relay.mail.headers import body_start, fields
 from relay.mail.native import IS_COMPILED, native
 from relay.mailauth.dkim_keys import SigningKey
 
@@ -57,6 +58,9 @@ _SEALED = _ALWAYS_SEALED | frozenset(SEALED_WHEN_PRESENT)
 
 _LINE = 72
 
+MAX_KEPT = 4096
+"""Octets of a header for which the selection of its fields is kept, at most."""
+
 _PIECE = 256 * 1024
 """Octets of a body that are canonicalised at a time."""
 
@@ -89,17 +93,20 @@ def sign(content: bytes, keys: Sequence[SigningKey], now: int) -> bytes:
     if not keys:
         return b""
 
-    found = _by_name(fields(content))
-    if b"from" not in found:
+    found = fields(content)
+    names = tuple([field.name for field in found])
+    if b"from" not in names:
         return b""
 
-    names, signed = _signed_fields(content, found)
-    digest = hashlib.sha256(signed)
+    is_short = found[-1].end <= MAX_KEPT
+    listed, places = _kept_selection(names) if is_short else _selection(names)
+    signed = [relaxed_header(names[at], content[found[at].value_start : found[at].end]) for at in places]
+    digest = hashlib.sha256(b"".join(signed))
     bh = base64.b64encode(body_hash(content, body_start(content))).decode()
 
     out: list[bytes] = []
     for key in keys:
-        unsigned = _unsigned(key, now, names, bh)
+        unsigned = _unsigned(key, now, listed, bh)
         over = digest.copy()
         over.update(relaxed_header(b"dkim-signature", unsigned)[:-2])
         signature = base64.b64encode(key.sign(over.digest()))
@@ -107,34 +114,31 @@ def sign(content: bytes, keys: Sequence[SigningKey], now: int) -> bytes:
     return b"".join(out)
 
 
-def _by_name(found: Iterable[Field]) -> dict[bytes, list[Field]]:
-    grouped: dict[bytes, list[Field]] = {}
-    for field in found:
-        grouped.setdefault(field.name, []).append(field)
-    return grouped
-
-
-def _signed_fields(content: bytes, found: dict[bytes, list[Field]]) -> tuple[list[str], bytes]:
-    """Return the names for `h=` and the canonical fields they stand for, in the same order."""
-    names: list[str] = []
-    canonical: list[bytes] = []
+def _selection(names: tuple[bytes, ...]) -> tuple[str, tuple[int, ...]]:
+    """Return the value of `h=` for a header with these fields, and the places of those that it stands for, in order."""
+    listed: list[str] = []
+    signed: list[int] = []
+    found: dict[bytes, list[int]] = {}
+    for place, key in enumerate(names):
+        found.setdefault(key, []).append(place)
     for name, key in _ORDER:
-        present = found.get(key)
-        if present is None:
-            if name in _ALWAYS_SEALED:
-                names.append(name)
-            continue
-        canonical += [relaxed_header(key, content[it.value_start : it.end]) for it in reversed(present)]
-        names += [name] * (len(present) + (name in _SEALED))
-    return names, b"".join(canonical)
+        places = found.get(key, [])
+        is_sealed = name in _ALWAYS_SEALED or (name in _SEALED and places)
+        signed += reversed(places)
+        listed += [name] * (len(places) + bool(is_sealed))
+    return _listed(listed), tuple(signed)
 
 
-def _unsigned(key: SigningKey, now: int, names: Sequence[str], bh: str) -> bytes:
+_kept_selection = lru_cache(maxsize=64)(_selection)
+"""The messages of an application have the same fields."""
+
+
+def _unsigned(key: SigningKey, now: int, listed: str, bh: str) -> bytes:
     """Return the value of the field, folded, up to and with an empty `b=` (RFC 6376 section 3.5)."""
     return (
         f" v=1; a={key.algorithm}; c=relaxed/relaxed; t={now};\r\n"
         f"\td={key.domain}; s={key.selector};\r\n"
-        f"\th={_listed(names)};\r\n"
+        f"\th={listed};\r\n"
         f"\tbh={bh};\r\n"
         f"\tb="
     ).encode()
@@ -154,7 +158,7 @@ def _listed(names: Sequence[str]) -> str:
 
 
 def _folded(signature: bytes) -> bytes:
-    return b"\r\n\t".join(signature[at : at + _LINE] for at in range(0, len(signature), _LINE))
+    return b"\r\n\t".join([signature[at : at + _LINE] for at in range(0, len(signature), _LINE)])
 
 
 def relaxed_header(name: bytes, value: bytes) -> bytes:

@@ -10,9 +10,9 @@ from typing import Self
 from relay.domains.relay_keys import Keys
 from relay.frozen import dataclass
 from relay.limits.priority import Flow
-from relay.mail.control_headers import is_removed
+from relay.mail.control_headers import is_removed, may_have_removed
 from relay.mail.dialects.table import dialect_of
-from relay.mail.headers import Field, fields, without
+from relay.mail.headers import body_start, fields, without
 from relay.mail.srs import srs_encode
 from relay.render.message_policy import MessagePolicy
 from relay.rewrite.tokens import Keyring, Kind, Token, sign_address_token
@@ -66,19 +66,19 @@ def outgoing_content(message: RenderInput) -> bytes:
     Nothing is removed from a forwarded message, because its signatures must stay valid.
     """
     policy, content = message.policy, message.content
-    hidden = () if policy.forward_domain else _hidden(fields(content), policy.dialects)
-    kept = without(content, hidden) if hidden else content
+    kept = content if policy.forward_domain else _without_hidden(content, policy.dialects)
 
     # Content that begins with white space has no header. It must not become a continuation of our last field.
     headless = policy.added_fields and kept.startswith((b" ", b"\t"))
     return policy.added_fields + b"\r\n" + kept if headless else policy.added_fields + kept
 
 
-def _hidden(found: Sequence[Field], dialects: Sequence[str]) -> list[Field]:
-    """Return the fields that are for the relay, or for the mail service in whose place it is."""
-    if not dialects:
-        return [one for one in found if is_removed(one)]
-    return [one for one in found if is_removed(one) or dialect_of(one.name) in dialects]
+def _without_hidden(content: bytes, dialects: Sequence[str]) -> bytes:
+    """Return the content without the fields for the relay, or for the mail service in whose place it is."""
+    if not dialects and not may_have_removed(content[: body_start(content)]):
+        return content
+    hidden = [one for one in fields(content) if is_removed(one) or (dialects and dialect_of(one.name) in dialects)]
+    return without(content, hidden) if hidden else content
 
 
 def reverse_path_for(message: RenderInput, recipient: int, keyring: Keyring) -> str:

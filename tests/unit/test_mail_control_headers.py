@@ -2,7 +2,14 @@
 
 import pytest
 
-from relay.mail.control_headers import read_control_headers
+from relay.mail.control_headers import (
+    HIDDEN_RECIPIENTS,
+    IDEMPOTENCY_KEYS,
+    PREFIX,
+    is_removed,
+    may_have_removed,
+    read_control_headers,
+)
 from relay.mail.headers import fields
 from relay.mail.instructions import MAX_ITEMS, MAX_VALUE, InstructionError, Instructions, combine
 
@@ -116,3 +123,10 @@ def test_any_number_of_them_is_refused(name: str) -> None:
     read(*(name.format(number) for number in range(MAX_ITEMS)))
     with pytest.raises(InstructionError, match=f"more than {MAX_ITEMS}"):
         read(*(name.format(number) for number in range(MAX_ITEMS + 1)))
+
+
+@pytest.mark.parametrize("name", [*HIDDEN_RECIPIENTS, *IDEMPOTENCY_KEYS, PREFIX, b"x-relay-tag", b"subject"])
+def test_the_quick_look_at_a_header_misses_no_removed_field(name: bytes) -> None:
+    for spelled in (name, name.upper()):
+        header = b"From: a@b.test\r\n" + spelled + b": x\r\n\r\n"
+        assert may_have_removed(header) == any(map(is_removed, fields(header)))
