@@ -26,10 +26,11 @@ def keep_fixed(new: Settings, started: Settings) -> Settings:
     replaced: dict[str, object] = {name: getattr(started, name) for name in FIXED_SECTIONS}
     for section, names in FIXED_KEYS.items():
         before: Section = getattr(started, section)
+        after: Section = getattr(new, section)
         update = {name: getattr(before, name) for name in names}
         if section == "tracker" and "base_url" not in new.tracker.model_fields_set:
             update["base_url"] = started.tracker.base_url  # It is derived from the address, which does not change.
-        replaced[section] = getattr(new, section).model_copy(update=update)
+        replaced[section] = after.replaced(update)
     replaced["listeners"] = tuple(_listeners(new, started))
     return new.replaced(replaced)
 
@@ -53,4 +54,4 @@ def _listeners(new: Settings, started: Settings) -> Iterator[Listener]:
         update: dict[str, object] = {"auth": after.auth, "allow_networks": after.allow_networks}
         if after.tls == before.tls:
             update |= {"certificate": after.certificate, "key": after.key}
-        yield before.model_copy(update=update)
+        yield before.replaced(update)

@@ -146,11 +146,6 @@ class Settings(Section):
         update = {"defaults": senders.defaults, "domains": senders.domains, "identities": senders.identities}
         return self.model_copy(update=update)
 
-    def replaced(self, sections: Mapping[str, object]) -> Self:
-        """Return these settings with other sections, named by their fields. `model_copy` would keep cached values."""
-        values = {name: getattr(self, name) for name in type(self).model_fields}
-        return self.model_construct(set(self.model_fields_set), **(values | dict(sections)))
-
     def domain_for(self, address: str) -> Domain:
         """Return the settings of an address's domain or of a bare domain; the defaults if it has no section."""
         return self.senders.domains.get(domain_of(address)) or self.senders.unlisted

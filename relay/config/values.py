@@ -2,10 +2,10 @@
 
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict, ValidationInfo
@@ -235,6 +235,11 @@ class Section(BaseModel):
     """A table of the configuration: frozen, and without unknown keys."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, defer_build=True)
+
+    def replaced(self, changes: Mapping[str, object]) -> Self:
+        """Return the section with other fields, by name. `model_copy` would keep what is cached of the former ones."""
+        values = {name: getattr(self, name) for name in type(self).model_fields}
+        return self.model_construct(set(self.model_fields_set) | changes.keys(), **(values | dict(changes)))
 
 
 class Listening(Section):

@@ -51,6 +51,13 @@ def test_a_reload_changes_who_may_send_through_a_listener_and_not_its_address() 
     )
 
 
+def test_a_network_that_a_reload_removes_may_not_send_after_it() -> None:
+    assert STARTED.listeners[0].allows("127.0.0.1")
+    (listener,) = _after({"listener": [{**LISTENER, "allow_networks": ["10.0.0.0/8"]}]})[0].listeners
+    assert not listener.allows("127.0.0.1")
+    assert listener.allows("10.0.0.1")
+
+
 def test_links_lead_to_the_tracker_that_runs() -> None:
     in_force, _ = _after({"tracker": {"address": "127.0.0.1:1"}, "domains": {"acme.test": {}}})
     assert in_force.tracking_for("acme.test").base_url == STARTED.tracker.base_url
