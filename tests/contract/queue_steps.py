@@ -100,6 +100,9 @@ class QueueSteps(StoreMachine):
         )
         settlement = node.settler.settle(current, classified, now, now, {})
         (written,) = self.run(node.store.queue.apply([settlement]))
+        for report in written.reports:
+            for entry in report.entries:
+                self._known((entry.queue_id, entry.number), entry.lane)
         if dies == "never":
             for queue_id, number in batch.keys:
                 node.journal.forget(queue_id, [number])
