@@ -95,8 +95,9 @@ cdef bint read_text(Html html, bint quoted) except -1:
 cdef bytes lowered(bytes text):
     """Return the text in lower case. The blocks have no branches, so that compilers look at many octets together."""
     cdef Py_ssize_t size = PyBytes_GET_SIZE(text), at = 0
-    cdef bytes lower = PyBytes_FromStringAndSize(PyBytes_AS_STRING(text), size)
+    cdef bytes lower = PyBytes_FromStringAndSize(NULL, size)  # Of one octet, Python would return an object of its own.
     cdef unsigned char* out = <unsigned char*> PyBytes_AS_STRING(lower)
+    memcpy(out, PyBytes_AS_STRING(text), size)
     while at + BLOCK <= size:
         lower_block(out + at)
         at += BLOCK

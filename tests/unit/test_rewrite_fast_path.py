@@ -115,6 +115,13 @@ def test_odd_quoted_printable_is_the_same(body: bytes) -> None:
         assert not disagreement(content, TRACKING)
 
 
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_text_of_one_octet_is_read_only(encoding: str) -> None:
+    # Python has one object for all equal bytes objects of one octet.
+    assert disagreement(message(b"Q", encoding), TRACKING) == ""
+    assert list(bytes([81])) == [81]
+
+
 @pytest.mark.parametrize("length", range(40, 80))
 def test_lines_break_at_the_same_place(length: int) -> None:
     html = b"x" * length + b'<a href="https://a.test/.' + b"." * length + b'">.</a>' + b"y" * (80 - length)
