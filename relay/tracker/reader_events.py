@@ -95,7 +95,9 @@ class RepeatedEvents:
         window = None if is_first else self._window(key, now, now + _HOUR)
         if window is None or window.kept < KEPT:
             if self._is_within_day(event):
-                if window is not None:
+                if window is None:
+                    self._begin(key, now + _HOUR)
+                else:
                     window.kept += 1
                 return True
             window = self._window(_key(event), now, (self._day + 1) * _DAY)
@@ -128,15 +130,16 @@ class RepeatedEvents:
         return self.ended(float("inf"))
 
     def _is_first(self, key: _Key, now: float) -> bool:
-        """Whether this is the first event of an hour, which begins with it."""
+        """Whether this would be the first event of an hour."""
         # One that ends later than it can began before the clock was set back.
-        if now < self._once.get(key, 0.0) <= now + _HOUR:
-            return False
+        return not now < self._once.get(key, 0.0) <= now + _HOUR
+
+    def _begin(self, key: _Key, ends_at: float) -> None:
+        """Begin an hour with one event."""
         if len(self._once) >= MAX_WINDOWS:
             for oldest in list(islice(self._once, MAX_WINDOWS // _AT_ONCE)):
                 del self._once[oldest]
-        self._once[key] = now + _HOUR
-        return True
+        self._once[key] = ends_at
 
     def _window(self, key: _Key, now: float, ends_at: float) -> _Window:
         window = self._windows.get(key)

@@ -75,6 +75,14 @@ def test_many_networks_fill_the_day_of_the_recipient_and_of_no_other() -> None:
     assert limits.admits(event(86461), "10.0.0.1")
 
 
+def test_a_network_that_came_when_the_day_was_full_has_all_its_events_the_next_day() -> None:
+    limits = RepeatedEvents()
+    for number in range(PER_RECIPIENT):
+        assert limits.admits(event(86390), f"10.0.{number // 256}.{number % 256}")
+    assert not limits.admits(event(86395), "192.0.2.1")
+    assert sum(limits.admits(event(86400 + at), "192.0.2.1") for at in range(2 * KEPT)) == KEPT
+
+
 def test_many_recipients_fill_the_day_of_the_message_and_of_no_other() -> None:
     limits = RepeatedEvents()
     kept = sum(
