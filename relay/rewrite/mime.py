@@ -1,7 +1,7 @@
 """Parses the MIME structure of a message (RFC 2046)."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from relay.frozen import dataclass
@@ -149,12 +149,7 @@ def _read(content: bytes, start: int, end: int, position: _Position) -> Part:
     encoding = (parse(encodings[0]).value if encodings else "") or "7bit"
 
     fault = _header_fault(content, found, start, body)
-    if len(types) > 1:
-        fault = fault or "Content-Type given twice"
-    elif types and not (well_formed and declared.clear):
-        fault = fault or "Content-Type not understood"
-    if len(encodings) > 1:
-        fault = fault or "Content-Transfer-Encoding given twice"
+    fault = fault or _field_fault(types, encodings, is_clear=well_formed and declared.clear)
     is_container = content_type.startswith("multipart/")
     if is_container:
         fault = fault or _container_fault(declared, encoding)
@@ -175,6 +170,15 @@ def _read(content: bytes, start: int, end: int, position: _Position) -> Part:
         fault=fault,
         is_leaf=not (is_container or (content_type in _ENCLOSED and encoding in IDENTITY_ENCODINGS)),
     )
+
+
+def _field_fault(types: Sequence[bytes], encodings: Sequence[bytes], *, is_clear: bool) -> str:
+    """Return the fault of the fields that name type and encoding, "" for none."""
+    if len(types) > 1:
+        return "Content-Type given twice"
+    if types and not is_clear:
+        return "Content-Type not understood"
+    return "Content-Transfer-Encoding given twice" if len(encodings) > 1 else ""
 
 
 def _container_fault(declared: Parameterised, encoding: str) -> str:
