@@ -104,14 +104,14 @@ def sign(content: bytes, keys: Sequence[SigningKey], now: int) -> bytes:
     digest = hashlib.sha256(b"".join(signed))
     bh = base64.b64encode(body_hash(content, body_start(content))).decode()
 
-    out: list[bytes] = []
-    for key in keys:
-        unsigned = _unsigned(key, now, listed, bh)
-        over = digest.copy()
-        over.update(relaxed_header(b"dkim-signature", unsigned)[:-2])
-        signature = base64.b64encode(key.sign(over.digest()))
-        out.append(b"DKIM-Signature:" + unsigned + _folded(signature) + b"\r\n")
-    return b"".join(out)
+    return b"".join([_field(key, _unsigned(key, now, listed, bh), digest.copy()) for key in keys])
+
+
+def _field(key: SigningKey, unsigned: bytes, over: "hashlib._Hash") -> bytes:
+    """Return the field with the signature of a key, over the signed fields in the digest and this one."""
+    over.update(relaxed_header(b"dkim-signature", unsigned)[:-2])
+    signature = base64.b64encode(key.sign(over.digest()))
+    return b"DKIM-Signature:" + unsigned + _folded(signature) + b"\r\n"
 
 
 def _selection(names: tuple[bytes, ...]) -> tuple[str, tuple[int, ...]]:

@@ -85,8 +85,8 @@ def _is_related_root(content: bytes, part: Part) -> bool:
 def readable(text: bytes, charset: str) -> tuple[bytes, str]:
     """Return the text with every ASCII byte an ASCII character, and ""; or b"" and the reason. Offsets do not change.
 
-    Two-byte characters of ISO-2022 consist of ASCII bytes. They are masked. A text of ASCII bytes alone is read as such
-    in every charset that has no other meaning for them, also in one of an unknown name.
+    Two-byte characters of ISO-2022 consist of ASCII bytes. They are masked. In a charset that has no other meaning for
+    ASCII bytes, also in one of an unknown name, a text of these alone is read as such.
     """
     if b"\0" in text or text.startswith((b"\xff\xfe", b"\xfe\xff")):
         return b"", "contains NUL"
