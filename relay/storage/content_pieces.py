@@ -10,6 +10,9 @@ from relay.storage.several_rows import insert_rows
 
 _SIZE = MESSAGE_COLUMNS.split(", ").index("size")
 
+SMALL = 64 * 1024
+"""Octets of a content that is inserted with others at once, at most: the driver keeps the last values of statements."""
+
 ROW = "SELECT rowid FROM contents WHERE queue_id = ?"
 
 INSERT_EMPTY = INSERT_CONTENT.replace("VALUES (?, ?, ?)", "VALUES (?, zeroblob(?), ?)")
@@ -46,8 +49,8 @@ def insert_contents(raw: Connection, rows: Sequence[Row]) -> None:
     if not isinstance(raw, sqlite3.Connection):
         raw.executemany(INSERT_CONTENT, rows)
         return
-    small = [row for row in rows if len(row[1]) <= LARGE]
-    insert_rows(raw, INSERT_CONTENT, small)
+    insert_rows(raw, INSERT_CONTENT, [row for row in rows if len(row[1]) <= SMALL])
+    raw.executemany(INSERT_CONTENT, (row for row in rows if SMALL < len(row[1]) <= LARGE))
     for queue_id, content, digest in (row for row in rows if len(row[1]) > LARGE):
         raw.execute(INSERT_EMPTY, (queue_id, len(content), digest))
         (rowid,) = raw.execute(ROW, (queue_id,)).fetchone()

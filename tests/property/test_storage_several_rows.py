@@ -8,6 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from relay.content_file import LARGE
+from relay.storage.content_pieces import SMALL, insert_contents
 from relay.storage.several_rows import MAX_ROWS, change_rows, insert_rows, statement_for
 
 INSERT = "INSERT INTO things (key, number, value) VALUES (?, ?, ?)"
@@ -85,3 +87,18 @@ def test_few_statements_are_prepared(open_table: Callable[[], sqlite3.Connection
 def test_the_statement_has_a_place_for_each_value() -> None:
     assert statement_for(DELETE_SEVERAL, 2, 1) == "DELETE FROM things WHERE key IN (VALUES (?), (?))"
     assert "(VALUES (?, ?, ?), (?, ?, ?))" in statement_for(UPDATE_SEVERAL, 2, 3)
+
+
+def test_only_small_contents_are_in_one_statement() -> None:
+    with closing(sqlite3.connect(":memory:")) as raw:
+        raw.execute("CREATE TABLE contents (queue_id TEXT, content BLOB, digest BLOB)")
+        rows = [
+            (f"{place}", bytes(size), b"") for place, size in enumerate([SMALL, SMALL, SMALL + 1, LARGE, LARGE + 1])
+        ]
+        statements: list[str] = []
+        raw.set_trace_callback(statements.append)
+        insert_contents(raw, rows)
+        raw.set_trace_callback(None)
+        inserted = [one for one in statements if one.startswith("INSERT")]
+        assert sorted(one.count("), (") for one in inserted) == [0, 0, 0, 1]
+        assert raw.execute("SELECT * FROM contents ORDER BY queue_id").fetchall() == rows
