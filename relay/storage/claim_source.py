@@ -8,7 +8,6 @@ from relay.storage.database import Connection
 from relay.storage.integrity import Stored, Unreadable, intact_message, read_stored
 from relay.storage.recent_messages import RecentMessages
 from relay.storage.rows import CLAIM_COLUMNS, Row
-from relay.storage.several_rows import change_rows
 
 DUE = (
     f"SELECT {CLAIM_COLUMNS} FROM entries INDEXED BY entries_open "  # noqa: S608  names of the schema
@@ -22,12 +21,6 @@ COMPANIONS = (
 )
 
 LEASE = "UPDATE entries SET state = 'active', lease = ? WHERE queue_id = ? AND number = ?"
-
-LEASES = (
-    "UPDATE entries SET state = 'active', lease = new.column1 FROM (VALUES {rows}) AS new "
-    "WHERE queue_id = new.column2 AND number = new.column3"
-)
-"""The same for several rows of parameters."""
 
 
 class ClaimSource:
@@ -72,5 +65,5 @@ class ClaimSource:
 
     def _write_leases(self) -> None:
         if self._taken:
-            change_rows(self.raw, LEASE, LEASES, [(self.lease, row[0], row[1]) for row in self._taken])
+            self.raw.executemany(LEASE, [(self.lease, row[0], row[1]) for row in self._taken])
             self._taken = []

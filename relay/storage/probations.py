@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from relay.mail.canonical_address import keys_of
 from relay.queue.entry import Entry
 from relay.storage.database import Connection
-from relay.storage.several_rows import change_rows
 from relay.suppression.model import MANUAL
 
 NOT_ENQUEUED = 60.0
@@ -29,11 +28,6 @@ TAKEN = (
 )
 
 LIFT = "UPDATE suppressions SET lifted = 1 WHERE address = ? AND probation = ?"
-
-LIFT_SEVERAL = (
-    "UPDATE suppressions SET lifted = 1 FROM (VALUES {rows}) AS new "
-    "WHERE address = new.column1 AND probation = new.column2"
-)
 
 FORGET = "DELETE FROM suppressions WHERE lifted = 1 AND probation_at < ?"
 
@@ -66,8 +60,7 @@ def lift(raw: Connection, delivered: Iterable[Entry]) -> None:
 
     The rows are kept, unlisted: a bounce of the message may still come by mail.
     """
-    keys = sorted((key, one.queue_id) for one in delivered for key in keys_of(one.recipient))
-    change_rows(raw, LIFT, LIFT_SEVERAL, keys)
+    raw.executemany(LIFT, sorted((key, one.queue_id) for one in delivered for key in keys_of(one.recipient)))
 
 
 def limit(lengths: Mapping[str, float]) -> Callable[[Connection], None]:

@@ -23,7 +23,6 @@ from relay.storage.rows import (
     INSERT_LEASED,
     INSERT_MESSAGE,
     UNFINISHED,
-    UPDATE_ENTRIES,
     UPDATE_ENTRY,
     Row,
     entry_row,
@@ -32,18 +31,12 @@ from relay.storage.rows import (
     label_rows,
     message_row,
 )
-from relay.storage.several_rows import change_rows, insert_rows
+from relay.storage.several_rows import insert_rows
 
 DROP_CONTENT = (
     "DELETE FROM contents WHERE queue_id = ?1 AND NOT EXISTS (SELECT 1 FROM entries "  # noqa: S608  names only
     f"WHERE queue_id = ?1 AND {UNFINISHED})"
 )
-
-DROP_CONTENTS = (
-    "DELETE FROM contents WHERE queue_id IN (VALUES {rows}) AND NOT EXISTS (SELECT 1 FROM entries "  # noqa: S608
-    f"WHERE entries.queue_id = contents.queue_id AND {UNFINISHED})"
-)
-"""The same for several rows of parameters, in SQLite."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +123,7 @@ def apply(lanes: DueLanes, settlements: Sequence[Settlement]) -> Callable[[Conne
 def update(raw: Connection, lanes: DueLanes, entries: Sequence[Entry], events: Sequence[Event]) -> None:
     """Write changed entries with their events, drop contents that no entry needs, and add the lanes."""
     if entries:
-        written = change_rows(raw, UPDATE_ENTRY, UPDATE_ENTRIES, [entry_update(entry) for entry in entries])
+        written = raw.executemany(UPDATE_ENTRY, map(entry_update, entries)).rowcount
         if written != len(entries):
             names = ", ".join(f"{entry.queue_id}/{entry.number}" for entry in entries)
             raise StateError(f"{len(entries) - written} of these entries are final or unknown: {names}")
@@ -140,7 +133,7 @@ def update(raw: Connection, lanes: DueLanes, entries: Sequence[Entry], events: S
 
     finished = {entry.queue_id for entry in entries if entry.is_final}
     if finished:
-        change_rows(raw, DROP_CONTENT, DROP_CONTENTS, [(queue_id,) for queue_id in finished])
+        raw.executemany(DROP_CONTENT, [(queue_id,) for queue_id in finished])
 
     _add_lanes(lanes, entries)
 

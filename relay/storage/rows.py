@@ -175,19 +175,10 @@ UPDATED_COLUMNS = (
     "delay_notified"
 )
 
-_UPDATED = UPDATED_COLUMNS.split(", ")
-
 UPDATE_ENTRY = (
     f"UPDATE entries SET {UPDATED_COLUMNS.replace(',', ' = ?,')} = ?, lease = '' "  # noqa: S608  names only
     f"WHERE queue_id = ? AND number = ? AND {UNFINISHED}"
 )
-
-UPDATE_ENTRIES = (
-    f"UPDATE entries SET {', '.join(f'{name} = new.column{at}' for at, name in enumerate(_UPDATED, 1))}, lease = '' "  # noqa: S608
-    f"FROM (VALUES {{rows}}) AS new WHERE queue_id = new.column{len(_UPDATED) + 1} "
-    f"AND number = new.column{len(_UPDATED) + 2} AND {UNFINISHED}"
-)
-"""The same for several rows of parameters, in SQLite."""
 
 
 def entry_update(entry: Entry) -> Row:

@@ -8,7 +8,6 @@ from relay.storage import probations, unproven_evidence
 from relay.storage.database import Connection, Database
 from relay.storage.message_queries import equals
 from relay.storage.rows import Row, text
-from relay.storage.several_rows import change_rows
 from relay.suppression.model import MANUAL, Evidence, Suppression, Unproven, after_bounce
 from relay.suppression.ports import SuppressionQuery
 
@@ -43,8 +42,6 @@ _COUNT = "SELECT count(*) FROM soft_bounces WHERE address = ? AND domain = ?"
 _FORGET = "DELETE FROM soft_bounces WHERE address = ? AND domain = ?"
 
 _REFUTE = "DELETE FROM soft_bounces WHERE address = ? AND NOT late"
-
-REFUTE_SEVERAL = "DELETE FROM soft_bounces WHERE address IN (VALUES {rows}) AND NOT late"
 
 _TAKE_OFF = f"DELETE FROM suppressions WHERE address = ? AND domain = ? RETURNING {_COLUMNS}, lifted"  # noqa: S608  names only
 
@@ -133,8 +130,7 @@ def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:
 
 def clear_evidence(raw: Connection, delivered: Sequence[Entry]) -> None:
     """Delete the soft bounces counted against addresses that accepted a message, and lift what that tested."""
-    keys = sorted((key,) for one in delivered for key in keys_of(one.recipient))
-    change_rows(raw, _REFUTE, REFUTE_SEVERAL, keys)
+    raw.executemany(_REFUTE, sorted((key,) for one in delivered for key in keys_of(one.recipient)))
     probations.lift(raw, delivered)
 
 
