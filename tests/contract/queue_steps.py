@@ -98,7 +98,8 @@ class QueueSteps(StoreMachine):
         classified = node.context.bounce_policy().classify_all(
             [outcome] * len(batch.keys), batch.claimed.entries[0].lane
         )
-        settlement = node.settler.settle(current, classified, now, now, {})
+        plain = node.settler.settle_delivery(current, classified, now, now, {})
+        settlement = plain or node.settler.settle(current, classified, now, now, {})
         (written,) = self.run(node.store.queue.apply([settlement]))
         for report in written.reports:
             for entry in report.entries:

@@ -3,6 +3,8 @@
 import asyncio
 from typing import cast
 
+import pytest
+
 from relay.delivery.idle_sessions import IdleKey, IdleSessions
 from relay.delivery.session import Session
 
@@ -26,31 +28,39 @@ class Kept:
         self.quits += 1
 
 
-async def test_a_timer_of_an_earlier_rest_ends_no_later_one() -> None:
-    pool, kept = IdleSessions(), Kept()
+class LoopTime:
+    """The time of the event loop, which passes only on demand."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        loop = asyncio.get_running_loop()
+        self._now = loop.time()
+        monkeypatch.setattr(loop, "time", lambda: self._now)
+
+    async def pass_by(self, seconds: float) -> None:
+        """Let the time pass, and what is due run."""
+        self._now += seconds
+        for _ in range(5):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(("first", "second"), [(5.0, 20.0), (60.0, 2.0), (10.0, 10.0)])
+async def test_the_last_idle_time_counts(first: float, second: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    time, pool, kept = LoopTime(monkeypatch), IdleSessions(), Kept()
     session = cast(Session, kept)
-    pool.put(KEY, session, 0.05)
+    pool.put(KEY, session, first)
+    await time.pass_by(1.0)
     assert pool.take(KEY, ()) is session
-    pool.put(KEY, session, 0.2)
-    await asyncio.sleep(0.1)
+    pool.put(KEY, session, second)
+
+    await time.pass_by(second - 0.1)
     assert (len(pool), kept.quits) == (1, 0)
-    await asyncio.sleep(0.2)
+    await time.pass_by(0.2)
     assert (len(pool), kept.quits) == (0, 1)
 
 
-async def test_a_shorter_rest_than_the_one_before_ends_at_its_own_time() -> None:
-    pool, kept = IdleSessions(), Kept()
-    session = cast(Session, kept)
-    pool.put(KEY, session, 60)
-    assert pool.take(KEY, ()) is session
-    pool.put(KEY, session, 0.02)
-    await asyncio.sleep(0.1)
-    assert (len(pool), kept.quits) == (0, 1)
-
-
-async def test_a_session_in_use_is_not_closed() -> None:
-    pool, kept = IdleSessions(), Kept()
-    pool.put(KEY, cast(Session, kept), 0.01)
+async def test_a_session_in_use_is_not_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    time, pool, kept = LoopTime(monkeypatch), IdleSessions(), Kept()
+    pool.put(KEY, cast(Session, kept), 10.0)
     assert pool.take(KEY, ()) is not None
-    await asyncio.sleep(0.05)
+    await time.pass_by(60.0)
     assert kept.quits == 0
