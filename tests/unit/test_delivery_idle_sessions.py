@@ -7,6 +7,7 @@ import pytest
 
 from relay.delivery.idle_sessions import IdleKey, IdleSessions
 from relay.delivery.session import Session
+from tests.loop_time import LoopTime
 
 KEY = IdleKey("options", "site", "lane")
 
@@ -26,21 +27,6 @@ class Kept:
 
     async def quit(self) -> None:
         self.quits += 1
-
-
-class LoopTime:
-    """The time of the event loop, which passes only on demand."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        loop = asyncio.get_running_loop()
-        self._now = loop.time()
-        monkeypatch.setattr(loop, "time", lambda: self._now)
-
-    async def pass_by(self, seconds: float) -> None:
-        """Let the time pass, and what is due run."""
-        self._now += seconds
-        for _ in range(5):
-            await asyncio.sleep(0)
 
 
 @pytest.mark.parametrize(("first", "second"), [(5.0, 20.0), (60.0, 2.0), (10.0, 10.0)])
