@@ -31,7 +31,7 @@ def serve(source: BinaryIO, sink: RawIOBase, descriptors: socket.socket, max_cpu
     """Answer requests until the other end closes. `descriptors` passes those of files.
 
     A message that takes more than `max_cpu` seconds of CPU time ends the process by SIGPROF. The relay ends it earlier,
-    unless the relay itself was killed. The timer keeps running in between: waiting takes no CPU time.
+    unless the relay itself was killed.
     """
     _write(sink, READY)
     answers = 0
@@ -39,6 +39,7 @@ def serve(source: BinaryIO, sink: RawIOBase, descriptors: socket.socket, max_cpu
         body = source.read(int.from_bytes(header, "big"))
         signal.setitimer(signal.ITIMER_PROF, max_cpu)
         _write(sink, _answer(body, descriptors))
+        signal.setitimer(signal.ITIMER_PROF, 0)  # The next request, while it is read, is no part of this message.
         answers += 1
         if answers % COLLECT_EVERY == 0:
             gc.collect()
