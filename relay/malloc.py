@@ -1,4 +1,4 @@
-"""The allocator of the C library: what it keeps of freed memory. Only glibc is told; others stay as they are."""
+"""The memory that the allocator of the C library keeps after it was freed. Only glibc has these settings."""
 
 import ctypes
 

@@ -54,7 +54,7 @@ class App:
     ) -> None:
         self.configuration = Configuration(settings, config, os.environ, node)
         self.settings: Callable[[], Settings] = partial(getattr, self.configuration, "in_force")
-        """Returns the settings in effect. Each message calls it twenty times, so it is no function of Python."""
+        """Returns the settings in effect. It is called twenty times a message: a `partial` costs less than a method."""
         settings = self.configuration.in_force
         self._node = node
         self._clock = clock

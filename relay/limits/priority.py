@@ -46,11 +46,11 @@ class Flow(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def _party_of(principal: str) -> str:
-    """Return the key of the accountable party. It is cached: each shared resource asks for it."""
+    """Return the key of the accountable party. It is cached: each shared resource needs it."""
     return principal.partition("\t")[0]
 
 
 @lru_cache(maxsize=4096, typed=True)
 def flow_of(principal: str, priority: Priority) -> Flow:
-    """Return the flow. It is cached: each step of an attempt asks for that of its entry."""
+    """Return the flow. It is cached: each step of an attempt needs that of its entry."""
     return Flow(principal, priority)

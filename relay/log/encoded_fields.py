@@ -5,7 +5,7 @@ from json.encoder import encode_basestring_ascii as encode_text
 
 from relay.compact_json import json_encoder
 
-__all__ = ["EncodedFields", "EncodedLine", "encode_text", "encoded", "fields_as"]
+__all__ = ["EncodedFields", "EncodedLine", "encode_text", "encoded", "encoded_as"]
 
 _encode = json_encoder()
 
@@ -18,7 +18,7 @@ class EncodedFields(dict[str, object]):
     members: str
 
 
-def fields_as(fields: Mapping[str, object], members: str) -> EncodedFields:
+def encoded_as(fields: Mapping[str, object], members: str) -> EncodedFields:
     """Return fields with this JSON."""
     made = EncodedFields(fields)
     made.members = members
@@ -27,7 +27,7 @@ def fields_as(fields: Mapping[str, object], members: str) -> EncodedFields:
 
 def encoded(fields: Mapping[str, object]) -> EncodedFields:
     """Return fields with JSON values in this form."""
-    return fields_as(fields, _encode(dict(fields))[1:-1])
+    return encoded_as(fields, _encode(dict(fields))[1:-1])
 
 
 class EncodedLine(Mapping[str, object]):

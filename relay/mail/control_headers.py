@@ -45,7 +45,7 @@ def read_control_headers(content: bytes, found: Sequence[Field]) -> Iterator[Sta
             yield from _statements(one, _text(one, content))
 
 
-def may_have_removed(header: bytes) -> bool:
+def may_hold_removed_field(header: bytes) -> bool:
     """Whether a header may have a field that `is_removed`: no for most mail, and quicker than to look at each field."""
     lower = header.lower()
     return PREFIX in lower or b"bcc" in lower or b"idempotency-key" in lower

@@ -66,7 +66,7 @@ def with_header_end(content: bytes, found: Sequence[Field]) -> bytes:
 
 
 def line_fault(content: bytes, found: Sequence[Field], kept: Iterable[Field], at: int | None) -> str:
-    """Return what is wrong with the lines of the header, "" for nothing. `at` is its first line that is no field.
+    """Return the fault of the lines of the header, "" for none. `at` is where its first line without a field begins.
 
     `found` are all fields, `kept` those that leave: a line of these over 998 octets must have a blank to be folded at.
     A line that is no field begins the body if no field follows, or a delimiter of MIME parts before one. Content that

@@ -7,7 +7,7 @@ from relay.mail.address_list import Unreadable
 from relay.mail.authors import AuthorError, Authors, addresses_in, parse_authors
 from relay.mail.control_headers import is_removed
 from relay.mail.dialects.field_values import DialectContext
-from relay.mail.dialects.table import ALL_RULES, DialectRules, asks, read_instructions
+from relay.mail.dialects.table import ALL_RULES, DialectRules, may_instruct, read_instructions
 from relay.mail.header_lines import LINE_LIMIT, line_fault, stray_line
 from relay.mail.headers import Field, by_name, fields, named
 from relay.mail.instructions import NO_INSTRUCTIONS, Instructions, Statement
@@ -63,7 +63,7 @@ def parse_facts(
 ) -> MessageFacts:
     """Parse the header fields that decisions depend on. `given` are instructions that came beside the header.
 
-    `context` returns what fields of mail services can refer to. It is asked for only if there may be such fields.
+    `context` returns what fields of mail services can refer to. It is called only if there may be such fields.
     Raises InstructionError for an invalid X-Relay-* field, or one of a mail service that must not be ignored.
     """
     found = fields(content)
@@ -74,7 +74,7 @@ def parse_facts(
         found = [one for one in found if one.start < body_at]
 
     names = by_name(found)
-    asked = given or asks(names, rules)
+    asked = given or may_instruct(names, rules)
     authors, author_fault = _authors(content, names)
     received = names.get(b"received", ())
     return MessageFacts(

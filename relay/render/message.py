@@ -10,7 +10,7 @@ from typing import Self
 from relay.domains.relay_keys import Keys
 from relay.frozen import dataclass
 from relay.limits.priority import Flow
-from relay.mail.control_headers import is_removed, may_have_removed
+from relay.mail.control_headers import is_removed, may_hold_removed_field
 from relay.mail.dialects.table import dialect_of
 from relay.mail.headers import body_start, fields, without
 from relay.mail.srs import srs_encode
@@ -75,7 +75,7 @@ def outgoing_content(message: RenderInput) -> bytes:
 
 def _without_hidden(content: bytes, dialects: Sequence[str]) -> bytes:
     """Return the content without the fields for the relay, or for the mail service in whose place it is."""
-    if not dialects and not may_have_removed(content[: body_start(content)]):
+    if not dialects and not may_hold_removed_field(content[: body_start(content)]):
         return content
     hidden = [one for one in fields(content) if is_removed(one) or (dialects and dialect_of(one.name) in dialects)]
     return without(content, hidden) if hidden else content

@@ -130,7 +130,7 @@ def verify_token(keyring: Keyring, kind: Kind, text: str) -> Token | None:
 
 @lru_cache(maxsize=32)
 def url_token_verifier(keyring: Keyring, kind: Kind) -> Callable[[str], Token | None]:
-    """Return the function that does this for one kind."""
+    """Return the function that verifies the URL tokens of one kind: it returns None for what no key signed."""
     states = _states(keyring, kind)
 
     def verify(text: str) -> Token | None:

@@ -4,9 +4,9 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 
 from relay.content_file import HEAD, LARGE, PIECE, UnreadContent
+from relay.storage.bulk_insert import insert_rows
 from relay.storage.database import Connection
 from relay.storage.rows import INSERT_CONTENT, MESSAGE_COLUMNS, MESSAGE_WIDTH, Row
-from relay.storage.several_rows import insert_rows
 
 _SIZE = MESSAGE_COLUMNS.split(", ").index("size")
 

@@ -8,13 +8,13 @@ from relay.events.event import READER_KINDS, Event
 from relay.mail.lane import SIMULATOR_PREFIX
 from relay.queue.message import ReturnedMail
 from relay.storage import suppressions
+from relay.storage.bulk_insert import batched, insert_rows
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
 from relay.storage.json_columns import decode_list, decode_object, decode_strings, encode_object
 from relay.storage.operations import ROW_COST, StoreDatabase
 from relay.storage.queue_writes import insert
 from relay.storage.rows import AT_ONCE, INSERT_EVENT, INSERT_EVENTS, event_rows
-from relay.storage.several_rows import insert_rows, parts
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.unsubscribes import UnsubscribeTable
 
@@ -38,7 +38,7 @@ FIND_RECIPIENT = (
 
 
 @lru_cache(maxsize=16)
-def find_recipients(count: int) -> str:
+def recipients_statement(count: int) -> str:
     """Return the statement that finds so many recipients at once."""
     return f"SELECT {', '.join([f'({FIND_RECIPIENT})'] * count)}"
 
@@ -190,5 +190,5 @@ def _labels(raw: Connection, queue_ids: Iterable[str]) -> dict[str, Mapping[str,
 
 def _recipients(raw: Connection, keys: Sequence[tuple[str, int]]) -> Iterator[str | None]:
     """Yield the recipients of entries in the order of their keys, None for unknown entries."""
-    for some in parts(keys, AT_ONCE):
-        yield from raw.execute(find_recipients(len(some)), list(chain.from_iterable(some))).fetchone()
+    for some in batched(keys, AT_ONCE):
+        yield from raw.execute(recipients_statement(len(some)), list(chain.from_iterable(some))).fetchone()

@@ -10,6 +10,7 @@ from relay.queue.entry import Entry, State, StateError
 from relay.queue.message import Message, NewMessage, Settlement
 from relay.queue.ports import ChangedEntries, EntryQuery
 from relay.storage import suppressions
+from relay.storage.bulk_insert import insert_rows
 from relay.storage.content_pieces import insert_contents
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
@@ -31,7 +32,6 @@ from relay.storage.rows import (
     label_rows,
     message_row,
 )
-from relay.storage.several_rows import insert_rows
 
 DROP_CONTENT = (
     "DELETE FROM contents WHERE queue_id = ?1 AND NOT EXISTS (SELECT 1 FROM entries "  # noqa: S608  names only

@@ -138,8 +138,8 @@ class PendingRequest(Protocol):
 class FastPath:
     """Answers requests of the usual form for all connections of one server, in batches."""
 
-    def __init__(self, answer: Answers, delay: Delay) -> None:
-        self._answer = answer
+    def __init__(self, answers: Answers, delay: Delay) -> None:
+        self._answers = answers
         self._delay = delay
         self._waiting: deque[tuple[PendingRequest, FastRequest]] = deque()
         self._loop = asyncio.get_running_loop()
@@ -175,6 +175,6 @@ class FastPath:
         """Answer the oldest requests. All answers are made before the first is sent, so that clients wake up once."""
         oldest = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
         batch = [(connection, request) for connection, request in oldest if connection.pending]
-        answers = self._answer([(request, connection.client) for connection, request in batch])
+        answers = self._answers([(request, connection.client) for connection, request in batch])
         for (connection, _), answer in zip(batch, answers, strict=True):
             connection.respond(answer)

@@ -20,7 +20,7 @@ from typing import NamedTuple
 from relay.clock import Clock
 from relay.events.event import Event, Kind
 from relay.events.sink import EventSink
-from relay.log.encoded_fields import EncodedFields, encode_text, fields_as
+from relay.log.encoded_fields import EncodedFields, encode_text, encoded_as
 from relay.rewrite.tokens import Token
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, client_group
@@ -234,7 +234,7 @@ class ReaderEvents:
         self._unsubscribes = RepeatedEvents()
 
     def record(self, hits: Sequence[Hit]) -> None:
-        """Record opens and clicks of now, unless the request is a canary."""
+        """Record opens and clicks at the present time. Requests of the canary are left out."""
         now = self._clock()
         events = [(_event(hit, now), client_group(hit.address)) for hit in hits if not is_canary(hit.token)]
         admitted = [event for event, network in events if self._repeats.admits(event, network)]
@@ -273,4 +273,4 @@ def reader_fields(number: int, kind: Kind, address: str, client: Client, more: M
     fields = {"id": f"{number:016x}", **more, "client": address, **about}
     texts = "".join([f'"{name}":{encode_text(value)},' for name, value in more.items()]) if more else ""
     behind = f",{about.members}" if about else ""
-    return fields_as(fields, f'"id":"{fields["id"]}",{texts}"client":{encode_text(address)}{behind}')
+    return encoded_as(fields, f'"id":"{fields["id"]}",{texts}"client":{encode_text(address)}{behind}')

@@ -60,7 +60,7 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         rows.UPDATE_ENTRY,
         queue_writes.DROP_CONTENT,
         events.FIND_RECIPIENT,
-        events.find_recipients(AT_ONCE),
+        events.recipients_statement(AT_ONCE),
         message_queries.ENTRY_AT,
         message_queries.DAMAGED,
         message_queries.ENTRIES_OF,

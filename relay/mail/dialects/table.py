@@ -124,7 +124,7 @@ def read_instructions(
     return replace(combine(statements), dialects=tuple(one for one in rules.dialects if one in present))
 
 
-def asks(names: Iterable[bytes], rules: DialectRules) -> bool:
+def may_instruct(names: Iterable[bytes], rules: DialectRules) -> bool:
     """Whether fields of these lower-case names may hold instructions. Those of most messages do not."""
     unusual = [name for name in names if name not in _USUAL]
     return bool(rules.metadata_fields) or any(map(_is_read, unusual))

@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from relay.content_file import LARGE
+from relay.storage.bulk_insert import MAX_ROWS, batched, insert_rows, insertion_of
 from relay.storage.content_pieces import SMALL, insert_contents
-from relay.storage.several_rows import MAX_ROWS, insert_rows, insertion_of, parts
 
 INSERT = "INSERT INTO things (key, number, value) VALUES (?, ?, ?)"
 
@@ -54,8 +54,8 @@ def test_few_statements_are_prepared(raw: sqlite3.Connection, number: int) -> No
 
 
 def test_the_parts_are_powers_of_two() -> None:
-    assert [len(some) for some in parts([()] * 205)] == [64, 64, 64, 8, 4, 1]
-    assert [len(some) for some in parts([()] * 205, 100)] == [100, 100, 4, 1]
+    assert [len(some) for some in batched([()] * 205)] == [64, 64, 64, 8, 4, 1]
+    assert [len(some) for some in batched([()] * 205, 100)] == [100, 100, 4, 1]
 
 
 def test_the_statement_has_a_place_for_each_value() -> None:

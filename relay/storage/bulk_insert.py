@@ -22,7 +22,7 @@ def insert_rows(raw: Connection, statement: str, rows: Sequence[Row]) -> None:
     if not isinstance(raw, sqlite3.Connection):
         raw.executemany(statement, rows)
         return
-    for some in parts(rows):
+    for some in batched(rows):
         raw.execute(insertion_of(statement, len(some)), [*chain.from_iterable(some)])
 
 
@@ -33,7 +33,7 @@ def insertion_of(statement: str, rows: int) -> str:
     return f"{head}{values}{', '.join([places] * rows)}"
 
 
-def parts(rows: Sequence[Row], most: int = MAX_ROWS) -> Iterator[Sequence[Row]]:
+def batched(rows: Sequence[Row], most: int = MAX_ROWS) -> Iterator[Sequence[Row]]:
     """Yield the rows in parts of `most`, and then of 64, 32, 16, 8, 4, 2 and 1: few statements to prepare."""
     start = 0
     while start < len(rows):
