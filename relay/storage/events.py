@@ -8,13 +8,13 @@ from relay.events.event import READER_KINDS, Event
 from relay.mail.lane import SIMULATOR_PREFIX
 from relay.queue.message import ReturnedMail
 from relay.storage import suppressions
-from relay.storage.bulk_insert import batched, insert_rows
+from relay.storage.bulk_insert import batched, insertion_of
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
 from relay.storage.json_columns import decode_list, decode_object, decode_strings, encode_object
 from relay.storage.operations import ROW_COST, StoreDatabase
 from relay.storage.queue_writes import insert
-from relay.storage.rows import AT_ONCE, INSERT_EVENT, INSERT_EVENTS, event_rows
+from relay.storage.rows import AT_ONCE, INSERT_EVENT, event_rows
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.unsubscribes import UnsubscribeTable
 
@@ -88,10 +88,8 @@ def record(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Callable[
     def operation(raw: Connection) -> Sequence[Event]:
         named = unsubscribes.apply_events(raw, _named(raw, events))
         rows = event_rows(named)
-        full = len(rows) // AT_ONCE * AT_ONCE
-        for start in range(0, full, AT_ONCE):
-            raw.execute(INSERT_EVENTS, list(chain.from_iterable(rows[start : start + AT_ONCE])))
-        insert_rows(raw, INSERT_EVENT, rows[full:])
+        for some in batched(rows, AT_ONCE):
+            raw.execute(insertion_of(INSERT_EVENT, len(some)), list(chain.from_iterable(some)))
         return named
 
     return operation

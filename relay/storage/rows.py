@@ -66,8 +66,6 @@ INSERT_EVENT = insertion("events", EVENT_COLUMNS)
 AT_ONCE = 100
 """Events of one statement: each statement waits once for the network or the interpreter's lock."""
 
-INSERT_EVENTS = INSERT_EVENT + ", (?, ?, ?, ?, ?, ?)" * (AT_ONCE - 1)
-
 INSERT_LABEL = "INSERT INTO labels (name, value, queue_id) VALUES (?, ?, ?) ON CONFLICT DO NOTHING"
 
 
