@@ -43,6 +43,7 @@ def is_in(text: str, networks: Iterable[Network]) -> bool:
     return any(address.version == network.version and address in network for network in networks)
 
 
+@lru_cache(maxsize=4096)
 def is_loopback(address: str) -> bool:
     """Whether an IP address is one of this machine's own. Raises ValueError for what is no address."""
     return _ip_address(address).is_loopback

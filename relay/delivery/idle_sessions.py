@@ -1,7 +1,7 @@
 """Idle sessions, kept for the next job of their lane or site."""
 
 import asyncio
-from collections.abc import Container, Hashable
+from collections.abc import Callable, Container, Hashable
 from typing import NamedTuple
 
 from relay.delivery.session import Session
@@ -33,17 +33,11 @@ class IdleSessions:
 
     def take(self, key: IdleKey, besides: Container[str]) -> Session | None:
         """Return a usable session of this lane with another server than `besides`, None if there is none."""
-        return self._take(
-            [
-                session
-                for session in self._sites.get(key[:2], ())
-                if session.remote not in besides and self._sessions[session].lane == key.lane
-            ]
-        )
+        return self._take(key, lambda one: one.remote not in besides and self._sessions[one].lane == key.lane)
 
     def take_of_site(self, key: IdleKey, servers: Container[str]) -> Session | None:
         """Return a usable session of any lane of the site with one of these servers, None if there is none."""
-        return self._take([session for session in self._sites.get(key[:2], ()) if session.remote in servers])
+        return self._take(key, lambda one: one.remote in servers)
 
     def put(self, key: IdleKey, session: Session, idle_timeout: float) -> None:
         """Keep a session for `idle_timeout` seconds at most."""
@@ -91,9 +85,11 @@ class IdleSessions:
         while self._closing:
             await asyncio.wait(self._closing)
 
-    def _take(self, candidates: list[Session]) -> Session | None:
-        """Remove and return the last candidate that is usable."""
-        for session in reversed(candidates):
+    def _take(self, key: IdleKey, suits: Callable[[Session], bool]) -> Session | None:
+        """Remove and return the last session of the site that suits and is usable."""
+        for session in reversed(tuple(self._sites.get(key[:2], ()))):
+            if not suits(session):
+                continue
             self._remove(session)
             if session.is_usable:
                 return session

@@ -34,9 +34,10 @@ class Reply:
             line = f"{self.code} {self.status} {self.text}\r\n" if self.status else f"{self.code} {self.text}\r\n"
             return line.encode("utf-8", "replace")
         prefix = f"{self.status} " if self.status else ""
-        lines = self.text.split("\n")
-        encoded = [f"{self.code}-{prefix}{line}" for line in lines[:-1]] + [f"{self.code} {prefix}{lines[-1]}"]
-        return "".join(f"{line}\r\n" for line in encoded).encode("utf-8", "replace")
+        start = f"{self.code}-{prefix}"
+        lines, _, last = self.text.rpartition("\n")
+        lines = lines.replace("\n", f"\r\n{start}")
+        return f"{start}{lines}\r\n{self.code} {prefix}{last}\r\n".encode("utf-8", "replace")
 
 
 def parse_reply(code: int, text: str) -> Reply:

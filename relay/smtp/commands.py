@@ -3,6 +3,8 @@
 The listener's `MessageHandler` decides whether a client may send and to which recipients.
 """
 
+from functools import lru_cache
+
 from relay.frozen import replace
 from relay.mail.reply import Reply
 from relay.mail.sasl import MECHANISMS
@@ -33,11 +35,18 @@ async def ehlo(connection: Connection, argument: str) -> Reply:
     if greeted is not None:
         return greeted
     settings = connection.service.settings()
-    offered = [settings.server.hostname, "PIPELINING", f"SIZE {settings.limits.max_message_size}"]
+    starttls, auth = _offers_starttls(connection), offers_auth(connection)
+    return _extensions(settings.server.hostname, settings.limits.max_message_size, starttls, auth)
+
+
+@lru_cache(maxsize=64)
+def _extensions(hostname: str, max_size: int, starttls: bool, auth: bool) -> Reply:
+    """Return the reply to EHLO. Cached: all clients of a listener get few different ones."""
+    offered = [hostname, "PIPELINING", f"SIZE {max_size}"]
     offered += ["8BITMIME", "SMTPUTF8", "DSN", "CHUNKING", "ENHANCEDSTATUSCODES"]
-    if _offers_starttls(connection):
+    if starttls:
         offered.append("STARTTLS")
-    if offers_auth(connection):
+    if auth:
         offered.append(f"AUTH {' '.join(MECHANISMS)}")
     return Reply(250, "", "\n".join(offered))
 

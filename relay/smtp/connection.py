@@ -4,8 +4,8 @@ import asyncio
 import math
 import traceback
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 
+from relay.frozen import replace
 from relay.mail.dot_stuffing import LineEndDecoder
 from relay.mail.reply import Reply
 from relay.mail.smtp_command import CommandLine, parse_line
@@ -89,8 +89,9 @@ class Connection(SmtpStream):
         is_known = self._header is None or bool(self._header.client)
         client = (self._header.client if self._header else "") or plain_address(str(peer[0])) or _UNKNOWN_CLIENT
         self.loopback = is_known and is_loopback(client)
-        self.client_session = replace(self.client_session, client=client, client_known=is_known, tls=self.tls)
-        self._is_allowed = is_known and self.service.listener.allows(client)
+        listener = self.service.listener
+        self.client_session = Session(listener.name, listener.kind, client, tls=self.tls, client_known=is_known)
+        self._is_allowed = is_known and listener.allows(client)
         self._connections.add(self)
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -265,10 +266,9 @@ class Connection(SmtpStream):
 
 def _printable(reply: Reply) -> Reply:
     """Replace control characters, which could end the reply early; a reply may quote other servers."""
-    lines = reply.text.split("\n")
-    if all(line.isprintable() for line in lines):
+    if reply.text.replace("\n", "").isprintable():
         return reply
-    return replace(reply, text="\n".join("".join(c if c.isprintable() else "?" for c in line) for line in lines))
+    return replace(reply, text="".join(c if c.isprintable() or c == "\n" else "?" for c in reply.text))
 
 
 Command = Callable[[Connection, str], Awaitable[Reply | None]]

@@ -6,6 +6,7 @@ of strangers exclude no other client.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 
 from relay.config.settings import Listener, Smtp
@@ -54,6 +55,8 @@ class ConnectionTable:
         self._all: dict[str, dict[Waiting, str]] = {}
         """By listener, the connections with the network of their client."""
         self._by_client: dict[tuple[str, str], int] = {}
+        self._parts = lru_cache(maxsize=4)(lambda limit: guaranteed_parts(tuple(self._listeners.values()), limit))
+        """The guaranteed parts for this number of connections in all."""
 
     def __len__(self) -> int:
         return sum(map(len, self._all.values()))
@@ -62,6 +65,7 @@ class ConnectionTable:
         """Give a listener its part."""
         self._listeners[listener.name] = listener
         self._all.setdefault(listener.name, {})
+        self._parts.cache_clear()
 
     def count(self, listener: str) -> int:
         """Return the number of connections of a listener."""
@@ -72,7 +76,7 @@ class ConnectionTable:
         if self._by_client.get((listener, network), 0) >= smtp.max_connections_per_client:
             return TOO_MANY_FROM_YOU
 
-        if self._free(listener, smtp)[0] <= 0:
+        if self._own_free(listener, smtp) == 0 and self._free(listener, smtp)[0] <= 0:
             displaced = self._longest_waiting(listener, smtp)
             if displaced is None:
                 return TOO_MANY
@@ -97,29 +101,29 @@ class ConnectionTable:
 
         One that has half of its own part free is not, whatever the others use.
         """
-        parts = guaranteed_parts(tuple(self._listeners.values()), smtp.max_connections)
-        if self.count(listener) < parts[listener] / 2:
+        if self.count(listener) < self._parts(smtp.max_connections)[listener] / 2:
             return False
         free, most = self._free(listener, smtp)
         return free < most * (STRESS_ENDS if before else STRESS_BEGINS)
 
     def _free(self, listener: str, smtp: Smtp) -> tuple[int, int]:
         """Return the free connections of a listener, and how many it has when nothing is in use."""
-        parts = self._parts(smtp)
-        common = max(self._limit(smtp) - sum(parts.values()), 0)
+        limit = self._limit(smtp)
+        parts = self._parts(limit)
+        common = max(limit - sum(parts.values()), 0)
         borrowed = sum(max(len(self._all[name]) - part, 0) for name, part in parts.items())
-        own = max(parts[listener] - len(self._all[listener]), 0)
-        return own + max(common - borrowed, 0), parts[listener] + common
+        return self._own_free(listener, smtp) + max(common - borrowed, 0), parts[listener] + common
+
+    def _own_free(self, listener: str, smtp: Smtp) -> int:
+        """Return the free connections of a listener's own part."""
+        return max(self._parts(self._limit(smtp))[listener] - len(self._all[listener]), 0)
 
     def _limit(self, smtp: Smtp) -> int:
         return smtp.max_connections if self._most is None else min(smtp.max_connections, self._most)
 
-    def _parts(self, smtp: Smtp) -> Mapping[str, int]:
-        return guaranteed_parts(tuple(self._listeners.values()), self._limit(smtp))
-
     def _longest_waiting(self, listener: str, smtp: Smtp) -> Waiting | None:
         """Return the stranger that has waited longest, here or at a listener that uses more than its part."""
-        parts = self._parts(smtp)
+        parts = self._parts(self._limit(smtp))
         strangers = [one for one in self._displaceable(listener, parts) if one.is_stranger]
         waiting = min(strangers, key=lambda one: one.waits_since, default=None)
         return None if waiting is None or waiting.waits_since == float("inf") else waiting

@@ -86,6 +86,9 @@ class SmtpStream(SMTP):
     def _reset_timeout(self, duration: float | None = None) -> None:
         """Set no timer: one sweep checks the deadlines of all connections."""
 
+    def _set_rset_state(self) -> None:
+        """Make no envelope: a transaction has its own (`relay.mail.transaction`)."""
+
     def data_received(self, data: bytes) -> None:
         """Add the data to the input. Too much of it pauses the client."""
         if self._block or self._input:
