@@ -9,9 +9,12 @@ import sqlite3
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import chain
+from typing import TypeVar
 
 from relay.storage.database import Connection
 from relay.storage.rows import Row
+
+T = TypeVar("T")
 
 MAX_ROWS = 64
 """Rows of one statement, at most."""
@@ -33,7 +36,7 @@ def insertion_of(statement: str, rows: int) -> str:
     return f"{head}{values}{', '.join([places] * rows)}"
 
 
-def batched(rows: Sequence[Row], most: int = MAX_ROWS) -> Iterator[Sequence[Row]]:
+def batched(rows: Sequence[T], most: int = MAX_ROWS) -> Iterator[Sequence[T]]:
     """Yield the rows in parts of `most`, and then of 64, 32, 16, 8, 4, 2 and 1: few statements to prepare."""
     start = 0
     while start < len(rows):

@@ -1,17 +1,16 @@
 """Events outside delivery attempts, and returned mail: SQL and its values."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 
 from relay.events.event import READER_KINDS, Event
-from relay.mail.lane import SIMULATOR_PREFIX
 from relay.queue.message import ReturnedMail
 from relay.storage import suppressions
 from relay.storage.bulk_insert import batched, insertion_of
 from relay.storage.database import Connection
 from relay.storage.due_lanes import DueLanes
-from relay.storage.json_columns import decode_list, decode_object, decode_strings, encode_object
+from relay.storage.event_recipients import with_recipients
+from relay.storage.json_columns import decode_object, encode_object
 from relay.storage.operations import ROW_COST, StoreDatabase
 from relay.storage.queue_writes import insert
 from relay.storage.rows import AT_ONCE, INSERT_EVENT, event_rows
@@ -27,26 +26,6 @@ SAME_KIND = "SELECT data FROM events WHERE queue_id = ? AND number = ? AND kind 
 
 _CLASSIFICATION = frozenset({"category", "rule", "guidance", "phase", "unproven"})
 """Fields of a returned mail's event that depend on the rules of classification and proof alone."""
-
-_IS_SIMULATED = f"substr(lane, 1, {len(SIMULATOR_PREFIX)}) = '{SIMULATOR_PREFIX}'"
-
-FIND_RECIPIENT = (
-    f"SELECT CASE WHEN {_IS_SIMULATED} THEN ' ' ELSE '' END || recipient "  # noqa: S608  names only
-    "FROM entries WHERE queue_id = ? AND number = ?"
-)
-"""A space before the address marks a simulated entry: no address begins with one, and it needs no second column."""
-
-
-@lru_cache(maxsize=16)
-def recipients_statement(count: int) -> str:
-    """Return the statement that finds so many recipients at once."""
-    return f"SELECT {', '.join([f'({FIND_RECIPIENT})'] * count)}"
-
-
-FIND_LABELS = (
-    "SELECT queue_id, campaign, tags, metadata FROM messages "  # noqa: S608  places only
-    f"WHERE queue_id IN ({', '.join('?' * AT_ONCE)}) AND (campaign != '' OR tags != '' OR metadata != '')"
-)
 
 
 class EventTable:
@@ -86,11 +65,13 @@ def record(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Callable[
     """
 
     def operation(raw: Connection) -> Sequence[Event]:
-        named = unsubscribes.apply_events(raw, _named(raw, events))
-        rows = event_rows(named)
-        for some in batched(rows, AT_ONCE):
-            raw.execute(insertion_of(INSERT_EVENT, len(some)), list(chain.from_iterable(some)))
-        return named
+        # In the order of the index by message, so that neighbours are on one page. The order within a message remains.
+        order = sorted(range(len(events)), key=lambda place: events[place].queue_id)
+        named = unsubscribes.apply_events(raw, with_recipients(raw, [events[place] for place in order]))
+        for some in batched(named, AT_ONCE):
+            raw.execute(insertion_of(INSERT_EVENT, len(some)), [*chain.from_iterable(event_rows(some))])
+        recorded = dict(zip(order, named, strict=True))
+        return [recorded[place] for place in range(len(events))]
 
     return operation
 
@@ -154,39 +135,3 @@ def _is_known(raw: Connection, event: Event) -> bool:
         # Else a stranger could write the report first, and the proven one would count no more.
         stored = [data for data in stored if "unproven" not in data]
     return any(items <= data.items() for data in stored)
-
-
-def _named(raw: Connection, events: Sequence[Event]) -> list[Event]:
-    """Return the events; those without an address get the stored one, and the labels of their message."""
-    unnamed = [event for event in events if not event.address]
-    found = iter(_recipients(raw, [(event.queue_id, event.number) for event in unnamed]))
-    labels = _labels(raw, {event.queue_id for event in unnamed})
-    return [event if event.address else _with_address(event, next(found), labels) for event in events]
-
-
-def _with_address(event: Event, address: str | None, labels: Mapping[str, Mapping[str, object]]) -> Event:
-    """Add address and labels, if there are any. A new object costs half as much as `replace`."""
-    if address is None:
-        return event
-    about, data = labels.get(event.queue_id, event.labels), event.data
-    if address.startswith(" "):
-        address, data = address[1:], {**event.data, "simulated": True}
-    return Event(event.kind, event.at, event.queue_id, event.number, address, data, about)
-
-
-def _labels(raw: Connection, queue_ids: Iterable[str]) -> dict[str, Mapping[str, object]]:
-    """Return campaign, tags and metadata of the messages that have any, by queue id."""
-    wanted = sorted(queue_ids)
-    found: dict[str, Mapping[str, object]] = {}
-    for start in range(0, len(wanted), AT_ONCE):
-        some = wanted[start : start + AT_ONCE]
-        for queue_id, campaign, tags, metadata in raw.execute(FIND_LABELS, some + some[:1] * (AT_ONCE - len(some))):
-            labels = {"campaign": campaign, "tags": decode_list(tags), "metadata": decode_strings(metadata)}
-            found[queue_id] = {name: value for name, value in labels.items() if value}
-    return found
-
-
-def _recipients(raw: Connection, keys: Sequence[tuple[str, int]]) -> Iterator[str | None]:
-    """Yield the recipients of entries in the order of their keys, None for unknown entries."""
-    for some in batched(keys, AT_ONCE):
-        yield from raw.execute(recipients_statement(len(some)), list(chain.from_iterable(some))).fetchone()

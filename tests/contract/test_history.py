@@ -131,6 +131,17 @@ async def test_however_many_come_at_once_each_gets_its_own_address(store: Store,
     assert kept == sorted((one for one in told if one.queue_id == "A"), key=lambda one: one.at)
 
 
+async def test_events_of_a_message_keep_their_order_among_those_of_others(store: Store) -> None:
+    for name in ("A", "B", "C"):
+        await store.queue.enqueue(accepted(name, "x@a.test"))
+    did = [Event(Kind.OPEN, NOW, "CABAC"[turn % 5], 0, data={"turn": turn}) for turn in range(250)]
+    told = await store.events.record(did)
+    assert [event.data["turn"] for event in told] == list(range(250))
+    for name in ("A", "B", "C"):
+        events = [one.event for one in await store.feed.of_message(name) if one.event.kind is Kind.OPEN]
+        assert [event.data for event in events] == [event.data for event in did if event.queue_id == name]
+
+
 async def test_an_event_that_comes_again_counts_once(store: Store) -> None:
     await store.queue.enqueue(accepted("A", "x@a.test", "y@a.test"))
     first, second = (Event(Kind.OPEN, NOW + at, "A", 0, data={"id": f"{at:016x}"}) for at in (1, 2))
@@ -193,7 +204,7 @@ async def test_history_survives_a_restart(opener: Opener) -> None:
 
 async def test_events_of_readers_get_address_and_labels_of_their_message(store: Store) -> None:
     labelled = accepted("A")
-    message = replace(labelled.message, campaign="spring", tags=("invoice",), metadata={"invoice": "1042"})
+    message = replace(labelled.message, campaign="spring\n[sale]", tags=("invoice",), metadata={"invoice": "1042"})
     await store.queue.enqueue(replace(labelled, message=message))
     await store.queue.enqueue(accepted("B"))
     opens = [Event(Kind.OPEN, NOW, queue_id, 0) for queue_id in ("A", "B", "A", "UNKNOWN")]

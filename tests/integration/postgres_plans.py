@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 from relay.events.event import Kind
@@ -13,7 +14,7 @@ from relay.reports.ports import MessageQuery
 from relay.storage import (
     audit,
     due_lanes,
-    events,
+    event_recipients,
     message_queries,
     purge,
     queue_writes,
@@ -115,7 +116,10 @@ def hot(count: int) -> dict[str, Statement]:
             ("mx:1.test", 0.0, 0.0, 0.0, "waiting", 0, None, "", "", False, False, IDS[1], 0),
         ),
         "drop content": (queue_writes.DROP_CONTENT, (IDS[1],)),
-        "recipient": (events.FIND_RECIPIENT, (IDS[1], 0)),
+        "recipients": (
+            event_recipients.recipients_statement(len(IDS)),
+            [*chain.from_iterable(zip(NUMBERS, IDS, NUMBERS, strict=True))],
+        ),
         "keys of": (ledgers.KEYS_OF, (IDS, NUMBERS)),
         "ledger": (ledgers.LOCK, (["identity:1", "identity:2"],)),
         "changed": (ledgers.CHANGED, (["identity:1", "identity:2"], [count - 500, count - 10])),

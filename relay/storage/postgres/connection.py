@@ -27,7 +27,7 @@ _PLACE = re.compile(r"\?(\d*)")
 
 @lru_cache(maxsize=2048)
 def translated(sql: str) -> str:
-    """Return the statement with `$n` for `?` and `?n`, `strpos` for `instr`, and without hints to SQLite's planner."""
+    """Return the statement with `$n` for `?` and `?n`, its function names, and no hints to SQLite's planner."""
     count = 0
 
     def place(found: re.Match[str]) -> str:
@@ -35,7 +35,8 @@ def translated(sql: str) -> str:
         count += 1
         return f"${found[1] or count}"
 
-    return _PLACE.sub(place, _HINT.sub("", sql).replace("instr(", "strpos("))
+    named = sql.replace("instr(", "strpos(").replace("json_group_array(", "json_agg(")
+    return _PLACE.sub(place, _HINT.sub("", named))
 
 
 T = TypeVar("T")
