@@ -12,7 +12,12 @@ SIGNATURE = b"\r\n\r\n\0\r\nQUIT\n"
 PORTS = st.integers(0, 65535)
 
 
-TLVS = st.lists(st.tuples(st.integers(0, 255), st.binary(max_size=200)), max_size=4).map(
+CHECKSUM = 3
+"""The type of the TLV with a checksum of the header, which a random value contradicts."""
+
+TYPES = st.integers(0, 255).filter(lambda type_of_tlv: type_of_tlv != CHECKSUM)
+
+TLVS = st.lists(st.tuples(TYPES, st.binary(max_size=200)), max_size=4).map(
     lambda tlvs: b"".join(bytes((kind,)) + len(value).to_bytes(2) + value for kind, value in tlvs)
 )
 
