@@ -91,9 +91,8 @@ class ClientStream(asyncio.Protocol):
                 return False
             if self._error is not None:
                 raise self._error
-            self.write(view[start : start + BLOCK])
-            if end and start + BLOCK >= len(body):
-                self.write(end)
+            is_last = start + BLOCK >= len(body)
+            self._transport.writelines([view[start:], end] if is_last else [view[start : start + BLOCK]])
             while self._paused and not self._replies:
                 await self._begin_wait(timeout, "take the content")
         return True

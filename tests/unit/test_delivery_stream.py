@@ -98,6 +98,15 @@ async def test_the_end_follows_the_last_block(size: int) -> None:
         assert sent == b"x" * size + b".\r\n"
 
 
+async def test_the_end_leaves_together_with_the_last_block(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A segment and a system call of its own cost as much as a command."""
+    async with wired() as (stream, _, _):
+        sent: list[bytes] = []
+        monkeypatch.setattr(stream._transport, "writelines", lambda lines: sent.append(b"".join(lines)), raising=False)
+        assert await stream.write_body(b"x" * (BLOCK + 2), 1, b"\r\n.\r\n")
+        assert sent == [b"x" * BLOCK, b"xx\r\n.\r\n"]
+
+
 async def test_replies_without_end_to_what_nobody_asked_end_it() -> None:
     """A server may answer as many commands as are sent ahead, and must not fill our memory with more."""
     async with wired() as (stream, _, theirs):
