@@ -16,8 +16,8 @@ ROW_COST = 1024
 class Space(Protocol):
     """The space of a store for new mail."""
 
-    def check(self, size: int) -> None:
-        """Raise StoreError when mail of that size does not fit."""
+    def check(self, *sizes: int) -> None:
+        """Raise StoreError when mail of one of these sizes does not fit."""
 
     def refused(self, size: int) -> None:
         """Note that mail of that size found no space when it was written."""
@@ -26,7 +26,7 @@ class Space(Protocol):
 class ServerSpace:
     """The space of a database server, of which only the server has figures."""
 
-    def check(self, size: int) -> None:
+    def check(self, *sizes: int) -> None:
         """Do nothing: the server refuses what does not fit."""
 
     def refused(self, size: int) -> None:
@@ -74,9 +74,9 @@ class StoreDatabase:
 
         return await self.write_checked_mail(checked, size)
 
-    def check_space(self, size: int) -> None:
-        """Raise StoreError when mail of that size does not fit. Called in the transaction that writes it."""
-        self._space.check(size)
+    def check_space(self, *sizes: int) -> None:
+        """Raise StoreError when mail of one of these sizes does not fit. Called in the transaction that writes it."""
+        self._space.check(*sizes)
 
     async def write_checked_mail(self, operation: Operation[T], size: int) -> T:
         """Write new mail of that many octets by an operation that calls `check_space`."""

@@ -42,6 +42,23 @@ def test_a_message_the_disk_cannot_hold_twice_is_refused(file: Path) -> None:
     assert refused.value.full
 
 
+def test_messages_of_one_transaction_are_checked_together(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    space = DiskSpace.at(file)
+    space.checkpoint_pages = 0
+    measured: list[Path] = []
+
+    def measure(path: Path) -> tuple[int, int]:
+        measured.append(path)
+        return 1 << 40, space.reserve + 1000
+
+    monkeypatch.setattr(disk_space, "space_of", measure)
+    space.check(500, 10, 500)
+    assert len(measured) == 1
+    with pytest.raises(StoreError):
+        space.check(10, 501)
+    assert space.is_full
+
+
 def test_a_small_space_keeps_an_eighth_and_empties_its_log_early(file: Path, limited: int) -> None:
     space = DiskSpace.at(file)
     assert space.reserve == limited // 8

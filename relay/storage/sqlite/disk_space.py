@@ -43,15 +43,17 @@ class DiskSpace:
         pages = max(_LEAST_CHECKPOINT_PAGES, min(_CHECKPOINT_PAGES, free // 16 // PAGE_SIZE))
         return cls(path, reserve_of(total), pages)
 
-    def check(self, size: int) -> None:
-        """Raise StoreError when a message of that size would use the reserve.
+    def check(self, *sizes: int) -> None:
+        """Raise StoreError when a message of one of these sizes would use the reserve.
 
-        The size counts twice: the message is written to the log, then to the database.
+        A size counts twice: the message is written to the log, then to the database. The disk is measured once, because
+        each system call gives the lock of the interpreter away.
         """
-        if self._beyond_reserve() < 2 * size:
-            self.refused(size)
+        largest = max(sizes)
+        if self._beyond_reserve() < 2 * largest:
+            self.refused(largest)
             raise self._full()
-        self.reusable = max(self.reusable - size, 0)
+        self.reusable = max(self.reusable - sum(sizes), 0)
 
     def refused(self, size: int) -> None:
         """From now on the disk counts as full, because a message of that size found no space."""

@@ -55,8 +55,7 @@ class SqliteQueueStore(BaseQueueStore):
         return True
 
     def _insert(self, raw: Connection, accepted: Sequence[NewMessage]) -> Sequence[None]:
-        for one in accepted:
-            self._database.check_space(size_of(one))
+        self._database.check_space(*map(size_of, accepted))
         leases = {one.message.queue_id: (self.boot,) for one in accepted}
         queue_writes.insert(raw, self._lanes, accepted, queue_writes.NewLeases(leases))
         self._recent.add(accepted)
