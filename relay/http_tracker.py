@@ -30,7 +30,6 @@ from aiohttp import web
 
 from relay.acceptor import Acceptor, Preamble, accept_connections
 from relay.clock import Clock, system_clock
-from relay.events.event import Kind as EventKind
 from relay.events.ports import StoreError
 from relay.events.sink import EventSink
 from relay.log import Emit, unlogged
@@ -48,7 +47,7 @@ from relay.tracker.forwarded import read_x_forwarded_for
 from relay.tracker.link_blocks import LinkBlocks
 from relay.tracker.location import location
 from relay.tracker.ports import AddressVerification, FindSubscription
-from relay.tracker.reader_events import Hit, ReaderEvents
+from relay.tracker.reader_events import NOTHING, ReaderEvents
 from relay.tracker.request import FORM, MAX_BODY, READING, kind_of, path_of, read_body, tokens_in
 from relay.tracker.server import Connection, Server
 from relay.tracker.verification_routes import VerificationRoutes
@@ -177,7 +176,7 @@ class Tracker:
                 answer = await self._verify(request)
             case _:
                 answer = self._other(request, path)
-        cast("Connection", request.protocol).answered()
+        cast("Connection", request.protocol).answered(asyncio.get_running_loop().time())
         self._requests[kind_of(path), answer.status] += 1
         return answer
 
@@ -192,7 +191,7 @@ class Tracker:
         token = self._token(Kind.OPEN, text)
         if token is None:
             return responses.plain(404, "Not found.")
-        self._events.record([Hit(EventKind.OPEN, token, *self._client(request))])
+        self._events.record([(token, *self._client(request), NOTHING)])
         return responses.pixel()
 
     def _click(self, request: web.BaseRequest, text: str) -> web.Response:
@@ -204,8 +203,7 @@ class Tracker:
             return responses.page(pages.INVALID, pages.POLICY, status=404)
         block = None if is_canary(token) else self._blocks().find(token)
         blocked: dict[str, str] = {} if block is None else {"blocked": str(block)}
-        more = {"target": token.target, **blocked}
-        self._events.record([Hit(EventKind.CLICK, token, *self._client(request), more)])
+        self._events.record([(token, *self._client(request), blocked)])
         if block is not None:
             return responses.page(pages.BLOCKED, pages.POLICY, status=410)
         return responses.redirect(target)

@@ -251,35 +251,45 @@ cdef inline bint may_hold_one(octets s) noexcept:
 include "tokens.pxi"
 
 cdef octets MIDDLE = b" HTTP/1.1\r\n"
-cdef octets FORWARDED_FOR = b"\r\nX-Forwarded-For: "
+cdef octets FORWARDED_FOR = b"x-forwarded-for: "
 
 def split_request(bytes data not None, Py_ssize_t longest):
-    """Return (start, token, fields, X-Forwarded-For) of a request, None for another form (twin: `split_request` of `tracker/fast_path.py`)."""
-    cdef octets s = <octets> PyBytes_AS_STRING(data)
-    cdef Py_ssize_t size = PyBytes_GET_SIZE(data), at, end, begin
-    cdef octets middle, found
-    if size > longest or size < 22 or memcmp(s + size - 4, b"\r\n\r\n", 4) or memcmp(s, b"GET /", 5):
+    """Return (is click, parts of the token, fields, X-Forwarded-For) of a request, None for another form (twin: `split_request` of `tracker/fast_path.py`)."""
+    cdef octets s = <octets> PyBytes_AS_STRING(data), space
+    cdef Py_ssize_t end = PyBytes_GET_SIZE(data) - 4, begin, at, stop, next_line
+    if not 18 <= end <= longest - 4 or memcmp(s + end, b"\r\n\r\n", 4) or memcmp(s, b"GET /", 5):
         return None
     if (s[5] != c"o" and s[5] != c"c") or s[6] != c"/":
         return None
-    for at in range(size):
-        if s[at] & 0x80:
-            return None
-    end = size - 4
-    middle = <octets> memmem(s + 7, end - 7, MIDDLE, 11)
-    if middle == NULL:
+    space = <octets> memchr(s + 7, c" ", end - 7)
+    if space == NULL or s + end - space < 11 or memcmp(space, MIDDLE, 11):
         return None
-    at = middle - s + 11
-    token = s[7 : middle - s].decode("ascii")
-    found = <octets> memmem(s + at, end - at, FORWARDED_FOR, 19)
-    if found != NULL:
-        begin = found - s + 19
-        size = line_end(s, begin, end)
-        if size > begin + 1 and s[size - 1] == c"\n" and s[size - 2] == c"\r":
-            size -= 2
-        if is_visible(s, begin, size):
-            return data[:7], token, (data[at : found - s] + data[size:end]).decode("ascii"), s[begin:size].decode("ascii")
-    return data[:7], token, s[at:end].decode("ascii"), ""
+    token = token_parts(s + 7, space - s - 7)
+    if token is None:
+        return None
+    begin = next_line = space - s + 11
+    while next_line < end:
+        at, next_line = next_line, line_end(s, next_line, end)
+        if is_forwarded_for(s + at, next_line - at):
+            at += 17
+            stop = next_line - 2 if next_line - at >= 2 and memcmp(s + next_line - 2, b"\r\n", 2) == 0 else next_line
+            if is_visible(s, at, stop):
+                return s[5] == c"c", token, joined(s + begin, at - begin, s + stop, end - stop), s[at:stop].decode("ascii")
+    return s[5] == c"c", token, s[begin:end], ""
+
+cdef bint is_forwarded_for(octets line, Py_ssize_t size) noexcept:
+    cdef char[17] name
+    if size < 17 or line[0] | 0x20 != c"x":
+        return False
+    copy_lower(name, line, 17)
+    return memcmp(name, FORWARDED_FOR, 17) == 0
+
+cdef bytes joined(octets first, Py_ssize_t size, octets second, Py_ssize_t more):
+    both = <bytes> PyBytes_FromStringAndSize(NULL, size + more)
+    Py_DECREF(both)
+    memcpy(PyBytes_AS_STRING(both), first, size)
+    memcpy(PyBytes_AS_STRING(both) + size, second, more)
+    return both
 
 cdef bint is_visible(octets s, Py_ssize_t at, Py_ssize_t end) noexcept:
     """Return whether the octets are visible characters and spaces, none of these at the ends."""

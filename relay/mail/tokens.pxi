@@ -33,16 +33,21 @@ def base64url(bytes data not None):
     return text
 
 def read_url_token(str text not None):
-    """Return (octets, queue id, number, target, is compressed) of a URL token, None for another form (twin: `read_url_token` of `tokens.py`)."""
-    cdef Py_ssize_t size, at, length, used, width
+    """Return (MAC, protected octets, queue id, number, target, is compressed) of a URL token, None for another form (twin: `read_url_token` of `token_parts.py`)."""
+    cdef Py_ssize_t size
     cdef octets letters
+    if not text.isascii():
+        return None
+    letters = <octets> PyUnicode_AsUTF8AndSize(text, &size)
+    return token_parts(letters, size)
+
+cdef object token_parts(octets letters, Py_ssize_t size):
+    """Return what `read_url_token` returns."""
+    cdef Py_ssize_t at, length, used, width
     cdef unsigned char* s
     cdef unsigned int held = 0, number = 0, left
     cdef int value, bits = 0
     cdef char[14] digits
-    if not text.isascii():
-        return None
-    letters = <octets> PyUnicode_AsUTF8AndSize(text, &size)
     length = size * 3 // 4
     if size % 4 == 1 or length <= 26:
         return None
@@ -83,4 +88,4 @@ def read_url_token(str text not None):
         return None
     if width and not s[26 + width] or (s[17] & 0x40 and 27 + width == length):
         return None
-    return data, digits[:14].decode("ascii"), number, data[27 + width :], (s[17] & 0x40) != 0
+    return data[:16], data[16:], digits[:14].decode("ascii"), number, data[27 + width :], (s[17] & 0x40) != 0

@@ -32,8 +32,8 @@ _TO_URL = bytes.maketrans(b"+/", b"-_")
 _FROM_URL = bytes.maketrans(b"-_", b"+/")
 """Base64 to base64url and back (RFC 4648 section 5)."""
 
-TokenParts = tuple[bytes, str, int, bytes, bool]
-"""All octets of a token, queue id, index of the recipient, octets of the target, and whether these are compressed."""
+TokenParts = tuple[bytes, bytes, str, int, bytes, bool]
+"""MAC and the octets it is of; in these queue id, index of the recipient, the target, and whether it is compressed."""
 
 
 def base64url_twin(data: bytes) -> bytes:
@@ -72,7 +72,7 @@ def read_parts(data: bytes) -> TokenParts | None:
     number ^= COMPRESSED if is_compressed else 0
     if not width or number >= 32**LENGTH:
         return None
-    return data, _queue_id(number), recipient, target, is_compressed
+    return data[:MAC], data[MAC:], _queue_id(number), recipient, target, is_compressed
 
 
 def _read_leb128(octets: bytes) -> tuple[int, int]:

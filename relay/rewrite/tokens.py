@@ -12,7 +12,16 @@ from hmac import compare_digest
 
 from relay.frozen import dataclass
 from relay.mail.canonical_address import canonical
-from relay.rewrite.token_parts import COMPRESSED, MAC, TAG, base64url, head_octets, read_parts, url_token_parts
+from relay.rewrite.token_parts import (
+    COMPRESSED,
+    MAC,
+    TAG,
+    TokenParts,
+    base64url,
+    head_octets,
+    read_parts,
+    url_token_parts,
+)
 from relay.rewrite.url_compression import compress, decompress
 
 _KEY_ID = re.compile(r"[A-Za-z0-9._-]{1,32}")
@@ -125,17 +134,27 @@ def url_token_signer(
 
 def verify_token(keyring: Keyring, kind: Kind, text: str) -> Token | None:
     """Return the token of a URL, None unless a key of the ring signed it for that kind."""
-    return url_token_verifier(keyring, kind)(text) if kind in URL_KINDS else None
+    read = url_token_parts(text) if kind in URL_KINDS else None
+    return None if read is None else token_verifier(keyring, kind)(read)
 
 
 @lru_cache(maxsize=32)
-def url_token_verifier(keyring: Keyring, kind: Kind) -> Callable[[str], Token | None]:
-    """Return the function that verifies the URL tokens of one kind: it returns None for what no key signed."""
-    states = _states(keyring, kind)
+def token_verifier(keyring: Keyring, kind: Kind) -> Callable[[TokenParts], Token | None]:
+    """Return the function that makes a token of its parts, None unless a key of the ring signed it for that kind."""
+    states: dict[bytes, list[blake2b]] = {}
+    for key_id, key in keyring.keys:
+        states.setdefault(_key_tag(key_id), []).append(_keyed(kind, key_id, key))
 
-    def verify(text: str) -> Token | None:
-        read = url_token_parts(text)
-        return None if read is None else _verify(states, kind, *read)
+    def verify(parts: TokenParts) -> Token | None:
+        mac, protected, queue_id, number, target, is_compressed = parts
+        authentic = False
+        for initial in states.get(protected[:TAG], ()):
+            state = initial.copy()
+            state.update(protected)
+            authentic |= compare_digest(state.digest(), mac)
+        if not authentic:
+            return None
+        return _with_target(kind, queue_id, number, target, is_compressed) if target else Token(kind, queue_id, number)
 
     return verify
 
@@ -160,7 +179,7 @@ def verify_address_token(keyring: Keyring, kind: Kind, text: str) -> Token | Non
     except binascii.Error:
         return None
     read = read_parts(data) if base64.b32encode(data).rstrip(b"=") == encoded else None
-    return None if read is None else _verify(_states(keyring, kind), kind, *read)
+    return None if read is None else token_verifier(keyring, kind)(read)
 
 
 def _sign(keyring: Keyring, token: Token, *, short: bool = False) -> bytes:
@@ -176,21 +195,8 @@ def _sign(keyring: Keyring, token: Token, *, short: bool = False) -> bytes:
     return mac.digest() + protected
 
 
-def _verify(
-    states: "_States", kind: Kind, data: bytes, queue_id: str, number: int, target: bytes, is_compressed: bool
-) -> Token | None:
-    """Return the token of these parts if it is authentic, and has the form in which `_sign` writes its kind."""
-    mac, protected = data[:MAC], data[MAC:]
-    authentic = False
-    for initial in states.get(protected[:TAG], ()):
-        state = initial.copy()
-        state.update(protected)
-        authentic |= compare_digest(state.digest(), mac)
-    if not authentic:
-        return None
-    if not target:
-        return Token(kind, queue_id, number)
-
+def _with_target(kind: Kind, queue_id: str, number: int, target: bytes, is_compressed: bool) -> Token | None:
+    """Return the token with its target, None unless it has the form in which `_sign` writes its kind."""
     octets = decompress(target) if is_compressed else target
     if octets is None or kind is not Kind.CLICK:
         return None
@@ -198,18 +204,6 @@ def _verify(
         return Token(kind, queue_id, number, octets.decode("utf-8", "surrogatepass"))
     except UnicodeDecodeError:
         return None
-
-
-_States = Mapping[bytes, Sequence["blake2b"]]
-
-
-@lru_cache(maxsize=32)
-def _states(keyring: Keyring, kind: Kind) -> _States:
-    """Return the initial hash states of the keys for this kind, by the tag of their keys."""
-    found: dict[bytes, list[blake2b]] = {}
-    for key_id, key in keyring.keys:
-        found.setdefault(_key_tag(key_id), []).append(_keyed(kind, key_id, key))
-    return found
 
 
 @lru_cache(maxsize=64)

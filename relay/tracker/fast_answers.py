@@ -4,13 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Container, Sequence
 
 from relay.clock import Clock
-from relay.events.event import Kind as EventKind
-from relay.rewrite.tokens import Keyring, Kind, url_token_verifier
+from relay.rewrite.tokens import Keyring, Kind, Token, token_verifier
 from relay.tracker.client import client_address
 from relay.tracker.fast_path import FastRequest
 from relay.tracker.link_blocks import LinkBlocks
 from relay.tracker.location import location
-from relay.tracker.reader_events import Hit, ReaderEvents
+from relay.tracker.reader_events import NOTHING, Hit, ReaderEvents
 from relay.tracker.responses import pixel_octets, redirect_octets
 
 
@@ -33,36 +32,27 @@ class FastAnswers:
         self._clock = clock
         self._requests = requests
 
-    def __call__(self, batch: Sequence[tuple[FastRequest, str]]) -> list[bytes | None]:
-        """Return the response to each request of a peer, None if aiohttp has to answer it."""
+    def __call__(self, batch: Sequence[FastRequest]) -> list[bytes | None]:
+        """Return the response to each request, None if aiohttp has to answer it."""
         keyring, second = self._keyring(), int(self._clock())
-        verify_open, pixel = url_token_verifier(keyring, Kind.OPEN), pixel_octets(second)
+        verify_open, pixel = token_verifier(keyring, Kind.OPEN), pixel_octets(second)
+        verify_click = token_verifier(keyring, Kind.CLICK)
         answers: list[bytes | None] = []
         hits: list[Hit] = []
-        for request, peer in batch:
-            if request.kind is not Kind.OPEN:
-                answers.append(self._redirect(keyring, request, peer, second, hits))
-            elif (token := verify_open(request.token)) is not None:
-                address = client_address(peer, request.forwarded_for, self._trusted)
-                hits.append(Hit(EventKind.OPEN, token, address, request.client))
-                answers.append(pixel)
-            else:
-                answers.append(None)
+        for is_click, parts, client, forwarded_for, peer in batch:
+            token = verify_click(parts) if is_click else verify_open(parts)
+            answer = None if token is None else self._redirect(token, second) if is_click else pixel
+            answers.append(answer)
+            if token is not None and answer is not None:
+                hits.append((token, client_address(peer, forwarded_for, self._trusted), client, NOTHING))
         self._events.record(hits)
         self._count(answers, pixel)
         return answers
 
-    def _redirect(
-        self, keyring: Keyring, request: FastRequest, peer: str, second: int, hits: list[Hit]
-    ) -> bytes | None:
-        """Return the response to a click, and add its event; None if aiohttp has to answer it."""
-        token = url_token_verifier(keyring, Kind.CLICK)(request.token)
-        target = location(token.target) if token is not None else None
-        if token is None or target is None or self._blocks().find(token) is not None:
-            return None
-        address = client_address(peer, request.forwarded_for, self._trusted)
-        hits.append(Hit(EventKind.CLICK, token, address, request.client, {"target": token.target}))
-        return redirect_octets(target, second)
+    def _redirect(self, token: Token, second: int) -> bytes | None:
+        """Return the response to a click, None if aiohttp has to answer it."""
+        target = location(token.target)
+        return None if target is None or self._blocks().find(token) is not None else redirect_octets(target, second)
 
     def _count(self, answers: Sequence[bytes | None], pixel: bytes) -> None:
         opens = answers.count(pixel)

@@ -2,25 +2,21 @@
 
 import asyncio
 import re
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from relay.mail.native import IS_COMPILED, native
-from relay.rewrite.tokens import Kind
+from relay.rewrite.token_parts import TokenParts, read_url_token
 from relay.tracker.client import Client, parse_client
 from relay.tracker.forwarded import forwarded_for
 
 MAX_REQUEST = 2048
 """Octets of a request on the fast path, at most."""
 
-_STARTS = {b"GET /o/": Kind.OPEN, b"GET /c/": Kind.CLICK}
+_REQUEST = re.compile(rb"GET /([oc])/([A-Za-z0-9_-]+) HTTP/1\.1\r\n(.*)\r\n\r\n", re.DOTALL)
 
-_START, _MIDDLE, _END = 7, " HTTP/1.1\r\n", b"\r\n\r\n"
-"""Octets of the start, and what follows the token and the fields."""
-
-_FORWARDED_FOR = "\r\nX-Forwarded-For: "
+_FORWARDED_FOR = re.compile(rb"(?:\A|(?<=\r\n))X-Forwarded-For: ([!-~](?:[ -~]*[!-~])?)(?=\r\n|\Z)", re.IGNORECASE)
 
 _NAMES = (
     "Accept", "Accept-Charset", "Accept-Encoding", "Accept-Language", "Cache-Control", "Connection", "Cookie", "DNT",
@@ -37,73 +33,58 @@ FIELDS: Mapping[str, str] = {name.lower(): name for name in _NAMES}
 _HOST = re.compile(r"[A-Za-z0-9.-]+(?::[0-9]{1,5})?")
 
 
-class FastRequest(NamedTuple):
-    """A request of the usual form: token, client, and the addresses of X-Forwarded-For or Forwarded."""
-
-    kind: Kind
-    token: str
-    client: Client
-    forwarded_for: str
+FastRequest = tuple[bool, TokenParts, Client, str, str]
+"""Whether it is a click, the token, which is not verified yet, the client, X-Forwarded-For, and the peer."""
 
 
-def parse_fast_request(data: bytes) -> FastRequest | None:
-    """Parse `data` as one request of the usual form; return None for anything else.
-
-    The token is not verified here.
-    """
-    parts = native.split_request(data, MAX_REQUEST) if IS_COMPILED else split_request(data, MAX_REQUEST)
+def parse_fast_request(data: bytes, peer: str) -> FastRequest | None:
+    """Parse `data` as one request of the usual form; return None for anything else."""
+    parts = split(data, MAX_REQUEST)
     if parts is None:
         return None
-    start, token, fields, hops = parts
-    parsed = _parse_fields(fields)
-    if parsed is None or (hops and parsed.has_forwarded_for):
-        return None
-    return FastRequest(_STARTS[start], token, parsed.client, hops or parsed.forwarded_for)
+    is_click, token, fields, hops = parts
+    said = _parse_fields(fields)
+    return None if said is None else (is_click, token, said[0], hops or said[1], peer)
 
 
-def split_request(data: bytes, longest: int) -> tuple[bytes, str, str, str] | None:
-    """Return start, token, the other fields, and X-Forwarded-For of a request of at most `longest` octets.
+def split_request(data: bytes, longest: int) -> tuple[bool, TokenParts, bytes, str] | None:
+    """Return whether it is a click, token, fields and X-Forwarded-For of a request of at most `longest` octets.
 
-    Behind a proxy X-Forwarded-For alone differs by reader. None for anything else (twin of `_native`).
+    The value of X-Forwarded-For is left out of the fields, because behind a proxy it alone differs by reader. None for
+    anything else (twin of `_native`).
     """
-    start = data[:_START]
-    if start not in _STARTS or len(data) > longest or not (data.endswith(_END) and data.isascii()):
+    found = _REQUEST.fullmatch(data) if len(data) <= longest else None
+    token = read_url_token(found[2].decode("ascii")) if found is not None else None
+    if found is None or token is None:
         return None
-    token, middle, text = data[_START : -len(_END)].decode("ascii").partition(_MIDDLE)
-    if not middle:
-        return None
-
-    begin = text.find(_FORWARDED_FOR)
-    if begin < 0:
-        return start, token, text, ""
-    end = text.find("\r\n", begin + 2)
-    end = len(text) if end < 0 else end
-    hops = text[begin + len(_FORWARDED_FOR) : end]
-    return (start, token, text[:begin] + text[end:], hops) if _is_usual(hops) else (start, token, text, "")
+    is_click, fields = found[1] == b"c", found[3]
+    hops = _FORWARDED_FOR.search(fields)
+    if hops is None:
+        return is_click, token, fields, ""
+    return is_click, token, fields[: hops.start(1)] + fields[hops.end(1) :], hops[1].decode("ascii")
 
 
-class _Fields(NamedTuple):
-    """The client that the fields describe, and the addresses of X-Forwarded-For, or of Forwarded in its place."""
-
-    client: Client
-    forwarded_for: str
-    has_forwarded_for: bool
+split = native.split_request if IS_COMPILED else split_request
 
 
 @lru_cache(maxsize=1024)
-def _parse_fields(text: str) -> _Fields | None:
-    """Return what the fields say; None if a field is unusual. Cached: clients repeat their header fields."""
+def _parse_fields(octets: bytes) -> tuple[Client, str] | None:
+    """Return the client, and the addresses of Forwarded; None if a field is unusual.
+
+    Cached: clients repeat their header fields.
+    """
+    if not octets.isascii():
+        return None
     fields: dict[str, str] = {}
-    for line in text.split("\r\n"):
+    for line in octets.decode("ascii").split("\r\n"):
         field_name, _, value = line.partition(": ")
         name = FIELDS.get(field_name.lower())
-        if name is None or name in fields or not _is_usual(value):
+        if name is None or name in fields or not (_is_usual(value) or (name == "X-Forwarded-For" and not value)):
             return None
         fields[name] = value
     if _HOST.fullmatch(fields.get("Host", "")) is None or fields.get("Connection", "keep-alive") != "keep-alive":
         return None
-    hops = fields.get("X-Forwarded-For") or forwarded_for(fields.get("Forwarded", ""))
-    return _Fields(parse_client("GET", fields), hops, "X-Forwarded-For" in fields)
+    return parse_client("GET", fields), forwarded_for(fields.get("Forwarded", ""))
 
 
 def _is_usual(value: str) -> bool:
@@ -114,8 +95,8 @@ def _is_usual(value: str) -> bool:
 MAX_BATCH = 64
 """Requests answered in one iteration of the event loop, at most. They take about a millisecond."""
 
-Answers = Callable[[Sequence[tuple[FastRequest, str]]], Sequence[bytes | None]]
-"""Returns the response to each request of a client address; None leaves a request to aiohttp."""
+Answers = Callable[[Sequence[FastRequest]], Sequence[bytes | None]]
+"""Returns the response to each request; None leaves a request to aiohttp."""
 
 Delay = Callable[[], float]
 """Returns the seconds by which the next batch is delayed in favour of other work, usually 0."""
@@ -131,8 +112,8 @@ class PendingRequest(Protocol):
     pending: bytes
     """The request; empty if aiohttp has taken it over meanwhile."""
 
-    def respond(self, answer: bytes | None) -> None:
-        """Send the answer; None passes the request to aiohttp."""
+    def respond(self, answer: bytes | None, now: float) -> None:
+        """Send the answer at this time of the event loop; None passes the request to aiohttp."""
 
 
 class FastPath:
@@ -141,17 +122,17 @@ class FastPath:
     def __init__(self, answers: Answers, delay: Delay) -> None:
         self._answers = answers
         self._delay = delay
-        self._waiting: deque[tuple[PendingRequest, FastRequest]] = deque()
+        self._waiting: list[tuple[PendingRequest, FastRequest]] = []
         self._loop = asyncio.get_running_loop()
 
     def accept(self, connection: PendingRequest, data: bytes) -> bool:
         """Queue a request of the usual form; return False for any other data."""
-        request = parse_fast_request(data)
+        request = parse_fast_request(data, connection.client)
         if request is None:
             return False
-        self._waiting.append((connection, request))
-        if len(self._waiting) == 1:
+        if not self._waiting:
             self._schedule()
+        self._waiting.append((connection, request))
         return True
 
     def close(self) -> None:
@@ -173,8 +154,10 @@ class FastPath:
 
     def _answer_batch(self) -> None:
         """Answer the oldest requests. All answers are made before the first is sent, so that clients wake up once."""
-        oldest = [self._waiting.popleft() for _ in range(min(MAX_BATCH, len(self._waiting)))]
-        batch = [(connection, request) for connection, request in oldest if connection.pending]
-        answers = self._answers([(request, connection.client) for connection, request in batch])
+        oldest = self._waiting[:MAX_BATCH]
+        del self._waiting[:MAX_BATCH]
+        batch = [one for one in oldest if one[0].pending]
+        answers = self._answers([request for _, request in batch])
+        now = self._loop.time()
         for (connection, _), answer in zip(batch, answers, strict=True):
-            connection.respond(answer)
+            connection.respond(answer, now)

@@ -15,12 +15,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from random import getrandbits
-from typing import NamedTuple
 
 from relay.clock import Clock
 from relay.events.event import Event, Kind
 from relay.events.sink import EventSink
 from relay.log.encoded_fields import EncodedFields, encode_text, encoded_as
+from relay.rewrite.tokens import Kind as TokenKind
 from relay.rewrite.tokens import Token
 from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, client_group
@@ -48,10 +48,11 @@ _MESSAGE = -1
 
 _HOUR, _DAY = 3600.0, 86400.0
 
-_NOTHING: Mapping[str, str] = {}
-
 _SCAN = 60.0
 """Seconds between two searches for windows that have ended."""
+
+_OPEN, _CLICK = Kind.OPEN, Kind.CLICK
+"""Members of an enumeration take long to look up."""
 
 _Key = int
 """The hash of queue id, number, kind, target and network: secret, of 64 bits, and a tenth of the size of the values."""
@@ -91,14 +92,17 @@ class RepeatedEvents:
     def admits(self, event: Event, network: str) -> bool:
         """Return True if the event is to be kept as it is. Otherwise it is counted."""
         now, key = event.at, _key(event, network)
-        is_first = key not in self._windows and self._is_first(key, now)
+        # One that ends later than it can began before the clock was set back.
+        is_first = key not in self._windows and not now < self._once.get(key, 0.0) <= now + _HOUR
         window = None if is_first else self._window(key, now, now + _HOUR)
         if window is None or window.kept < KEPT:
             if self._is_within_day(event):
-                if window is None:
-                    self._begin(key, now + _HOUR)
-                else:
+                if window is not None:
                     window.kept += 1
+                    return True
+                if len(self._once) >= MAX_WINDOWS:
+                    self._forget_oldest()
+                self._once[key] = now + _HOUR
                 return True
             window = self._window(_key(event), now, (self._day + 1) * _DAY)
 
@@ -129,17 +133,10 @@ class RepeatedEvents:
         self._scan_at = 0.0
         return self.ended(float("inf"))
 
-    def _is_first(self, key: _Key, now: float) -> bool:
-        """Whether this would be the first event of an hour."""
-        # One that ends later than it can began before the clock was set back.
-        return not now < self._once.get(key, 0.0) <= now + _HOUR
-
-    def _begin(self, key: _Key, ends_at: float) -> None:
-        """Begin an hour with one event."""
-        if len(self._once) >= MAX_WINDOWS:
-            for oldest in list(islice(self._once, MAX_WINDOWS // _AT_ONCE)):
-                del self._once[oldest]
-        self._once[key] = ends_at
+    def _forget_oldest(self) -> None:
+        """Forget the oldest hours with one event."""
+        for oldest in list(islice(self._once, MAX_WINDOWS // _AT_ONCE)):
+            del self._once[oldest]
 
     def _window(self, key: _Key, now: float, ends_at: float) -> _Window:
         window = self._windows.get(key)
@@ -201,7 +198,7 @@ def _key(event: Event, network: str | None = None) -> _Key:
     """Return the key of a token and network; without a network, that of all events of a kind and recipient."""
     if network is None:
         return hash((event.queue_id, event.number, event.kind))
-    target = event.data["target"] if event.kind is Kind.CLICK else ""
+    target = event.data["target"] if event.kind is _CLICK else ""
     return hash((event.queue_id, event.number, event.kind, target, network))
 
 
@@ -213,14 +210,12 @@ def _folded(window: _Window) -> Iterator[Event]:
         yield replace(window.last, data=data)
 
 
-class Hit(NamedTuple):
-    """A request that is an open or a click. `more` is what its event says in addition."""
+Hit = tuple[Token, str, Client, Mapping[str, str]]
+"""The token of a request, the address of the client, the client, and what the event says in addition."""
 
-    kind: Kind
-    token: Token
-    address: str
-    client: Client
-    more: Mapping[str, str] = _NOTHING
+NOTHING: Mapping[str, str] = {}
+
+_KINDS = {TokenKind.OPEN: _OPEN, TokenKind.CLICK: _CLICK, TokenKind.UNSUBSCRIBE: Kind.UNSUBSCRIBE}
 
 
 class ReaderEvents:
@@ -235,16 +230,20 @@ class ReaderEvents:
 
     def record(self, hits: Sequence[Hit]) -> None:
         """Record opens and clicks at the present time. Requests of the canary are left out."""
-        now = self._clock()
-        events = [(_event(hit, now), client_group(hit.address)) for hit in hits if not is_canary(hit.token)]
-        admitted = [event for event, network in events if self._repeats.admits(event, network)]
+        now, folded = self._clock(), self._repeats.folded
+        admitted = []
+        for hit in hits:
+            if not is_canary(hit[0]):
+                event = _event(hit, now)
+                if self._repeats.admits(event, client_group(hit[1])):
+                    admitted.append(event)
         self._sink.put(*admitted)
-        if len(admitted) < len(events):
-            self._on_folded(len(events) - len(admitted))
+        if self._repeats.folded > folded:
+            self._on_folded(self._repeats.folded - folded)
 
     async def keep_unsubscribe(self, token: Token, address: str, client: Client, by: str) -> bool:
         """Return True when the unsubscribe is on disk. After enough of a recipient, no further one is written."""
-        event = _event(Hit(Kind.UNSUBSCRIBE, token, address, client, {"by": by}), self._clock())
+        event = _event((token, address, client, {"by": by}), self._clock())
         if self._unsubscribes.is_full(event):
             return True
         kept = await self._sink.keep(event)
@@ -262,15 +261,19 @@ class ReaderEvents:
 
 
 def _event(hit: Hit, now: float) -> Event:
-    kind, token, address, client, more = hit
+    token, address, client, more = hit
+    if token.target:
+        more = {"target": token.target, **more}
+    kind = _KINDS[token.kind]
     data = reader_fields(getrandbits(64), kind, address, client, more)
-    return Event(kind, now, token.queue_id, token.number, "", data)
+    return Event(kind, now, token.queue_id, token.number, "", data, NOTHING)
 
 
 def reader_fields(number: int, kind: Kind, address: str, client: Client, more: Mapping[str, str]) -> EncodedFields:
     """Return the fields of an event of a reader. `number` of 64 bits makes it unique."""
-    about = client.open_fields if kind is Kind.OPEN else client.click_fields
-    fields = {"id": f"{number:016x}", **more, "client": address, **about}
+    about = client.open_fields if kind is _OPEN else client.click_fields
+    key = f"{number:016x}"
+    fields = {"id": key, **more, "client": address, **about}
     texts = "".join([f'"{name}":{encode_text(value)},' for name, value in more.items()]) if more else ""
     behind = f",{about.members}" if about else ""
-    return encoded_as(fields, f'"id":"{fields["id"]}",{texts}"client":{encode_text(address)}{behind}')
+    return encoded_as(fields, f'"id":"{key}",{texts}"client":{encode_text(address)}{behind}')

@@ -154,15 +154,14 @@ class Connection(web.RequestHandler):
             self._loop.call_later(LINGERING_TIME, self.force_close)
         return not idle
 
-    def answered(self) -> None:
-        """Record that a request was answered, and restart the deadline."""
-        now = self._loop.time()
+    def answered(self, now: float) -> None:
+        """Record that a request was answered at this time of the event loop, and restart the deadline."""
         self._unanswered = 0
         self._next_keepalive_close_time = now + self._answer_timeout
         self._table.answered(self, now)
 
-    def respond(self, answer: bytes | None) -> None:
-        """Send the answer of the fast path; None passes the request to aiohttp."""
+    def respond(self, answer: bytes | None, now: float) -> None:
+        """Send the answer of the fast path at this time of the event loop; None passes the request to aiohttp."""
         if self.transport is None:
             return
         if answer is None:
@@ -170,7 +169,7 @@ class Connection(web.RequestHandler):
         else:
             self.pending = b""
             self.transport.write(answer)
-            self.answered()
+            self.answered(now)
 
     def abort(self) -> None:
         """Close the connection at once and discard unsent data."""

@@ -165,9 +165,10 @@ def http(data: bytes) -> None:
     """Requests of readers: the fast path answers exactly as aiohttp does."""
     fast, slow = both([(data, True)])
     assert fast == slow, "the fast path answers in another way"
-    request = parse_fast_request(data)
+    request = parse_fast_request(data, "192.0.2.7")
     if request is not None:
-        client_address("192.0.2.7", request.forwarded_for, ())
+        *_, forwarded_for, peer = request
+        client_address(peer, forwarded_for, ())
 
 
 def url(data: bytes) -> None:

@@ -117,8 +117,9 @@ def request_disagreement(data: bytes) -> bool:
 def requests() -> Iterator[bytes]:
     """Yield requests for pixels and links, and what is nearly one."""
     for token in url_tokens():
-        for fields in ("", "X-Forwarded-For: 192.0.2.1\r\n", "X-Forwarded-For: 192.0.2.1, ::1\r\nAccept: */*\r\n"):
+        for fields in ("", "X-Forwarded-For: 192.0.2.1\r\n", "x-forwarded-for: 192.0.2.1, ::1\r\nAccept: */*\r\n"):
             yield f"GET /o/{token} HTTP/1.1\r\nHost: t.example\r\n{fields}\r\n".encode("utf-8", "surrogatepass")
+        yield f"GET /c/{token} HTTP/1.1\r\nX-Forwarded-For: \r\nX-Forwarded-For: 192.0.2.1\n\r\n\r\n".encode()
     yield b"GET /c/ HTTP/1.1\r\n\r\n"
     yield b"GET /c/x HTTP/1.1\r\nHost: t\r\nX-Forwarded-For: \r\n\r\n"
 

@@ -139,6 +139,8 @@ REQUEST_PIECES = [
     b" ",
     b" HTTP/1.1\r\n",
     b"\r\nX-Forwarded-For: ",
+    b"x-forwarded-FOR: 192.0.2.1",
+    b"\n",
     b"GET /o/",
     b"\x7f",
     b"\xc3",

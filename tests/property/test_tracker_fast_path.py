@@ -51,7 +51,7 @@ def test_requests_that_differ_in_one_octet_are_answered_alike(octets: bytes) -> 
 
 @given(requests())
 def test_a_body_another_version_or_a_second_request_leaves_the_fast_path(octets: bytes) -> None:
-    if parse_fast_request(octets) is None:
+    if parse_fast_request(octets, "192.0.2.7") is None:
         return
     head, end, rest = octets.partition(b"\r\n\r\n")
     assert (rest, end) == (b"", b"\r\n\r\n")
@@ -65,9 +65,9 @@ def test_a_body_another_version_or_a_second_request_leaves_the_fast_path(octets:
 
 def test_a_request_on_the_fast_path_is_within_all_limits_of_aiohttp() -> None:
     assert len(FIELDS) < MAX_FIELDS
-    assert parse_fast_request(PLAIN) is not None
-    assert parse_fast_request(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 3))) is not None
-    assert parse_fast_request(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 4))) is None
+    assert parse_fast_request(PLAIN, "192.0.2.7") is not None
+    assert parse_fast_request(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 3)), "192.0.2.7") is not None
+    assert parse_fast_request(PLAIN.replace(b"*/*", b"x" * (MAX_REQUEST - len(PLAIN) + 4)), "192.0.2.7") is None
 
 
 def test_the_fast_path_is_used_and_its_date_is_that_of_the_clock() -> None:

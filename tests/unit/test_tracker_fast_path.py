@@ -3,12 +3,15 @@
 import asyncio
 from collections.abc import Callable, Sequence
 
+from relay.rewrite.tokens import Kind, Token, sign_token
 from relay.tracker.fast_path import MAX_BATCH, FastPath, FastRequest
+from tests.property.tracker_requests import KEYS, QUEUE_ID
 from tests.servers.waiting import PATIENCE
 
 
 def request(number: int) -> bytes:
-    return f"GET /o/{number} HTTP/1.1\r\nHost: t.example\r\n\r\n".encode()
+    token = sign_token(KEYS, Token(Kind.OPEN, QUEUE_ID, number))
+    return f"GET /o/{token} HTTP/1.1\r\nHost: t.example\r\n\r\n".encode()
 
 
 class FakeConnection:
@@ -21,22 +24,24 @@ class FakeConnection:
         self.pending = request(number)
         self._responses = responses
 
-    def respond(self, answer: bytes | None) -> None:
+    def respond(self, answer: bytes | None, now: float) -> None:
+        assert now <= asyncio.get_running_loop().time()
         self._responses.append((self.number, answer))
 
 
 class Harness:
-    """A fast path and the answers it gave. Token "0" is invalid."""
+    """A fast path and the answers it gave: the numbers of the tokens. Number 0 is invalid."""
 
     def __init__(self, delay: Callable[[], float] = lambda: 0.0) -> None:
         self.responses: list[tuple[int, bytes | None]] = []
         self.answered: list[str] = []
         self.fast_path = FastPath(self._answers, delay)
 
-    def _answers(self, batch: Sequence[tuple[FastRequest, str]]) -> list[bytes | None]:
-        assert {client for _, client in batch} <= {FakeConnection.client}
-        self.answered += [request.token for request, _ in batch]
-        return [None if request.token == "0" else request.token.encode() for request, _ in batch]
+    def _answers(self, batch: Sequence[FastRequest]) -> list[bytes | None]:
+        assert {peer for *_, peer in batch} <= {FakeConnection.client}
+        numbers = [str(parts[3]) for _, parts, *_ in batch]
+        self.answered += numbers
+        return [None if number == "0" else number.encode() for number in numbers]
 
     def send(self, count: int) -> list[FakeConnection]:
         connections = [FakeConnection(number, self.responses) for number in range(count)]
