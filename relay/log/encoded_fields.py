@@ -5,7 +5,7 @@ from json.encoder import encode_basestring_ascii as encode_text
 
 from relay.compact_json import json_encoder
 
-__all__ = ["EncodedFields", "EncodedLine", "encode_text", "encoded", "encoded_as"]
+__all__ = ["EncodedFields", "EncodedLine", "encode_text", "encoded"]
 
 _encode = json_encoder()
 
@@ -18,16 +18,11 @@ class EncodedFields(dict[str, object]):
     members: str
 
 
-def encoded_as(fields: Mapping[str, object], members: str) -> EncodedFields:
-    """Return fields with this JSON."""
-    made = EncodedFields(fields)
-    made.members = members
-    return made
-
-
 def encoded(fields: Mapping[str, object]) -> EncodedFields:
     """Return fields with JSON values in this form."""
-    return encoded_as(fields, _encode(dict(fields))[1:-1])
+    made = EncodedFields(fields)
+    made.members = _encode(made)[1:-1]
+    return made
 
 
 class EncodedLine(Mapping[str, object]):

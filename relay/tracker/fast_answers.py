@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Callable, Container, Sequence
+from functools import lru_cache
 
 from relay.clock import Clock
-from relay.rewrite.tokens import Keyring, Kind, Token, token_verifier
+from relay.rewrite.tokens import Keyring, Kind, token_verifier
 from relay.tracker.client import client_address
 from relay.tracker.fast_path import FastRequest
 from relay.tracker.link_blocks import LinkBlocks
@@ -36,23 +37,21 @@ class FastAnswers:
         """Return the response to each request, None if aiohttp has to answer it."""
         keyring, second = self._keyring(), int(self._clock())
         verify_open, pixel = token_verifier(keyring, Kind.OPEN), pixel_octets(second)
-        verify_click = token_verifier(keyring, Kind.CLICK)
+        verify_click, blocks = token_verifier(keyring, Kind.CLICK), self._blocks()
         answers: list[bytes | None] = []
         hits: list[Hit] = []
         for is_click, parts, client, forwarded_for, peer in batch:
             token = verify_click(parts) if is_click else verify_open(parts)
-            answer = None if token is None else self._redirect(token, second) if is_click else pixel
+            if token is None or (is_click and blocks.find(token) is not None):
+                answer = None
+            else:
+                answer = _redirect(token.target, second) if is_click else pixel
             answers.append(answer)
             if token is not None and answer is not None:
                 hits.append((token, client_address(peer, forwarded_for, self._trusted), client, NOTHING))
         self._events.record(hits)
         self._count(answers, pixel)
         return answers
-
-    def _redirect(self, token: Token, second: int) -> bytes | None:
-        """Return the response to a click, None if aiohttp has to answer it."""
-        target = location(token.target)
-        return None if target is None or self._blocks().find(token) is not None else redirect_octets(target, second)
 
     def _count(self, answers: Sequence[bytes | None], pixel: bytes) -> None:
         opens = answers.count(pixel)
@@ -61,3 +60,10 @@ class FastAnswers:
             self._requests["open", 200] += opens
         if clicks:
             self._requests["click", 302] += clicks
+
+
+@lru_cache(maxsize=256)
+def _redirect(target: str, second: int) -> bytes | None:
+    """Return the response to a click, None if it has no target. Cached: many readers follow the same links."""
+    found = location(target)
+    return None if found is None else redirect_octets(found, second)

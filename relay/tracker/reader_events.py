@@ -13,16 +13,17 @@ the process: each process and node has its own.
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import islice
 from random import getrandbits
 
 from relay.clock import Clock
 from relay.events.event import Event, Kind
 from relay.events.sink import EventSink
-from relay.log.encoded_fields import EncodedFields, encode_text, encoded_as
+from relay.log.encoded_fields import EncodedFields, encode_text, encoded
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.rewrite.tokens import Token
-from relay.tracker.canary import is_canary
+from relay.tracker.canary import CANARY_ID
 from relay.tracker.client import Client, client_group
 
 KEPT = 20
@@ -233,9 +234,10 @@ class ReaderEvents:
         now, folded = self._clock(), self._repeats.folded
         admitted = []
         for hit in hits:
-            if not is_canary(hit[0]):
+            token, address, *_ = hit
+            if token.queue_id != CANARY_ID:
                 event = _event(hit, now)
-                if self._repeats.admits(event, client_group(hit[1])):
+                if self._repeats.admits(event, client_group(address)):
                     admitted.append(event)
         self._sink.put(*admitted)
         if self._repeats.folded > folded:
@@ -262,18 +264,26 @@ class ReaderEvents:
 
 def _event(hit: Hit, now: float) -> Event:
     token, address, client, more = hit
-    if token.target:
-        more = {"target": token.target, **more}
+    about = _about(token.target, **more) if token.target or more else _NO_FIELDS
     kind = _KINDS[token.kind]
-    data = reader_fields(getrandbits(64), kind, address, client, more)
+    data = reader_fields(getrandbits(64), kind, address, client, about)
     return Event(kind, now, token.queue_id, token.number, "", data, NOTHING)
 
 
-def reader_fields(number: int, kind: Kind, address: str, client: Client, more: Mapping[str, str]) -> EncodedFields:
+@lru_cache(maxsize=256)
+def _about(target: str, **more: str) -> EncodedFields:
+    """Return the target of a link, and what else an event says. Cached: many readers follow the same links."""
+    return encoded({"target": target, **more} if target else more)
+
+
+_NO_FIELDS = encoded({})
+
+
+def reader_fields(number: int, kind: Kind, address: str, client: Client, more: EncodedFields) -> EncodedFields:
     """Return the fields of an event of a reader. `number` of 64 bits makes it unique."""
     about = client.open_fields if kind is _OPEN else client.click_fields
     key = f"{number:016x}"
-    fields = {"id": key, **more, "client": address, **about}
-    texts = "".join([f'"{name}":{encode_text(value)},' for name, value in more.items()]) if more else ""
-    behind = f",{about.members}" if about else ""
-    return encoded_as(fields, f'"id":"{key}",{texts}"client":{encode_text(address)}{behind}')
+    made = EncodedFields({"id": key, **more, "client": address, **about})
+    before, behind = f"{more.members}," if more else "", f",{about.members}" if about else ""
+    made.members = f'"id":"{key}",{before}"client":{encode_text(address)}{behind}'
+    return made

@@ -169,7 +169,7 @@ class Connection(web.RequestHandler):
         else:
             self.pending = b""
             self.transport.write(answer)
-            self.answered(now)
+            self._table.answered(self, now)
 
     def abort(self) -> None:
         """Close the connection at once and discard unsent data."""

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from relay.app.event_lines import log_line
 from relay.events.event import Event, Kind
 from relay.events.event_line import encode_event
-from relay.log.encoded_fields import EncodedFields
+from relay.log.encoded_fields import EncodedFields, encoded
 from relay.log.formats import as_console, as_json, as_postfix
 from relay.storage.json_columns import encode_object
 from relay.tracker.client import parse_client
@@ -32,7 +32,7 @@ def test_every_writer_writes_the_same(
     kind: Kind, number: int, address: str, user_agent: str, more: dict[str, str], method: str
 ) -> None:
     client = parse_client(method, {"User-Agent": user_agent})
-    data = reader_fields(number, kind, address, client, more)
+    data = reader_fields(number, kind, address, client, encoded(more))
     assert isinstance(data, EncodedFields)
     assert (
         json.loads(f"{{{data.members}}}")
@@ -61,7 +61,7 @@ def without_time(line: str) -> str:
 
 @pytest.mark.parametrize("labels", [{"campaign": "spring"}, {"tags": ("a", "b")}])
 def test_labels_are_behind_the_fields(labels: dict[str, object]) -> None:
-    data = reader_fields(7, Kind.OPEN, "192.0.2.1", parse_client("GET", {"User-Agent": "x"}), {})
+    data = reader_fields(7, Kind.OPEN, "192.0.2.1", parse_client("GET", {"User-Agent": "x"}), encoded({}))
     name, fields = log_line(Event(Kind.OPEN, 1.0, "0ABCDFGHJKLMNP", 0, "a@x.example", data, labels))
     line = json.loads(as_json(name, "info", fields))
     assert line["client"] == "192.0.2.1"
