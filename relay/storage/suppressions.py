@@ -43,6 +43,9 @@ _FORGET = "DELETE FROM soft_bounces WHERE address = ? AND domain = ?"
 
 _REFUTE = "DELETE FROM soft_bounces WHERE address = ? AND NOT late"
 
+_ARE_THERE = "SELECT EXISTS (SELECT 1 FROM soft_bounces), EXISTS (SELECT 1 FROM suppressions)"
+"""Whether there are soft bounces, and suppressions. Often there are none, and a statement a recipient is saved."""
+
 _TAKE_OFF = f"DELETE FROM suppressions WHERE address = ? AND domain = ? RETURNING {_COLUMNS}, lifted"  # noqa: S608  names only
 
 
@@ -130,8 +133,13 @@ def add_evidence(raw: Connection, evidence: Iterable[Evidence]) -> None:
 
 def clear_evidence(raw: Connection, delivered: Sequence[Entry]) -> None:
     """Delete the soft bounces counted against addresses that accepted a message, and lift what that tested."""
-    raw.executemany(_REFUTE, sorted((key,) for one in delivered for key in keys_of(one.recipient)))
-    probations.lift(raw, delivered)
+    if not delivered:
+        return
+    are_counted, are_listed = raw.execute(_ARE_THERE).fetchone()
+    if are_counted:
+        raw.executemany(_REFUTE, sorted((key,) for one in delivered for key in keys_of(one.recipient)))
+    if are_listed:
+        probations.lift(raw, delivered)
 
 
 def _key(suppression: Suppression) -> tuple[str, str]:
