@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from relay.events.event import Event
+from relay.events.event import Event, Kind
 from relay.log import Line
 from relay.log.encoded_fields import EncodedFields, EncodedLine
 
@@ -13,12 +13,16 @@ MAX_LABEL = 200
 """Characters of a label in a log line."""
 
 
+_NAMES = {kind: f"message.{kind}" for kind in Kind}
+"""The names of the lines."""
+
+
 def log_line(event: Event) -> Line:
     """Return the log line of an event."""
     if isinstance(event.data, EncodedFields) and not event.labels:
-        return f"message.{event.kind}", EncodedLine(event.queue_id, event.address, event.data)
+        return _NAMES[event.kind], EncodedLine(event.queue_id, event.address, event.data)
     fields = {"queue_id": event.queue_id, "recipient": event.address, **event.data}
-    return f"message.{event.kind}", fields | bounded_labels(event.labels) if event.labels else fields
+    return _NAMES[event.kind], fields | bounded_labels(event.labels) if event.labels else fields
 
 
 def bounded_labels(labels: Mapping[str, object]) -> dict[str, object]:

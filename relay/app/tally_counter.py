@@ -50,8 +50,8 @@ class TallyCounter:
 
     def _count_reader(self, event: Event) -> None:
         key, engagement = (event.queue_id, event.number), engagement_of(event.kind, event.data)
-        known = self._strongest.get(key, (0, 0))
-        strongest = stronger(known, engagement)
+        known = self._strongest.get(key)
+        strongest = stronger(known, engagement) if known else engagement
         if strongest == known:
             return
         self._strongest[key] = strongest

@@ -220,6 +220,8 @@ def engagement_of(kind: str, data: Mapping[str, object]) -> Engagement:
 
 def stronger(one: Engagement, other: Engagement) -> Engagement:
     """Return the stronger of each."""
+    if one[0] >= other[0] and one[1] >= other[1]:
+        return one
     return (max(one[0], other[0]), max(one[1], other[1]))
 
 

@@ -227,7 +227,7 @@ def event_rows(events: Iterable[Event]) -> list[Row]:
     """Return the rows of events, in the order of EVENT_COLUMNS."""
     return [
         (
-            event.kind.value,
+            str(event.kind),
             event.at,
             event.queue_id,
             event.number,
