@@ -71,14 +71,15 @@ class BdatCommand:
 
 def parse_line(raw: bytes) -> CommandLine | Reply:
     """Parse a command line without its line end. Control characters are refused, but for those in a greeting."""
-    try:
-        # The name of a client is masked whatever its encoding is: it is no reason to refuse mail.
-        is_greeting = raw[:4].upper() in _GREETINGS
-        text = _CONTROLS.sub(" ", raw.decode("ascii", "replace")) if is_greeting else raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return Reply(501, "5.5.2", "Commands are ASCII, or UTF-8 where SMTPUTF8 allows it")
-    if not text.isprintable():
-        return Reply(501, "5.5.2", "Control characters have no place in a command")
+    text = raw.decode("utf-8", "replace")
+    if not (text.isascii() and text.isprintable()):
+        if raw[:4].upper() in _GREETINGS:
+            # The name of a client is masked whatever its encoding is: it is no reason to refuse mail.
+            text = _CONTROLS.sub(" ", raw.decode("ascii", "replace"))
+        elif text.encode() != raw:
+            return Reply(501, "5.5.2", "Commands are ASCII, or UTF-8 where SMTPUTF8 allows it")
+        if not text.isprintable():
+            return Reply(501, "5.5.2", "Control characters have no place in a command")
     verb, _, argument = text.strip(" ").partition(" ")
     return CommandLine(verb.upper(), argument.lstrip(" ")) if verb else Reply(500, "5.5.2", "Empty command")
 

@@ -8,7 +8,7 @@ are replaced, because it reads content by line and flushes each reply
 import asyncio
 import logging
 import math
-import socket
+import select
 import ssl
 from typing import Self
 
@@ -42,11 +42,6 @@ _CLOSING_TIME = 10.0
 
 _MAX_UNREAD = 256 * 1024
 """Octets of input above which the client has to wait until they are read."""
-
-_TCP_INFO: int | None = getattr(socket, "TCP_INFO", None)
-
-_TCP_CLOSE = 7
-"""State of a connection after a reset, in the first octet of TCP_INFO (Linux)."""
 
 _END_OF_LINE = 10
 
@@ -292,9 +287,11 @@ class SmtpStream(SMTP):
 def _was_reset(transport: asyncio.Transport) -> bool:
     """Whether the system has a reset of the connection that is not read yet."""
     connected = transport.get_extra_info("socket")
-    if _TCP_INFO is None or connected is None:
+    if connected is None:
         return False
+    poll = select.poll()
     try:
-        return bool(connected.getsockopt(socket.IPPROTO_TCP, _TCP_INFO, 1)[0] == _TCP_CLOSE)
-    except OSError:
-        return False
+        poll.register(connected, 0)  # Without events it tells errors and the end of both directions only.
+    except ValueError:
+        return True  # It is closed already.
+    return bool(poll.poll(0))
