@@ -88,11 +88,11 @@ class SmtpStream(SMTP):
         """Add the data to the input. Too much of it pauses the client."""
         if self._block or self._input:
             self._input += data
+            if len(self._input) > _MAX_UNREAD and not self._reading_paused and self.transport is not None:
+                self.transport.pause_reading()
+                self._reading_paused = True
         else:
             self._block = data
-        if len(self._input) > _MAX_UNREAD and not self._reading_paused and self.transport is not None:
-            self.transport.pause_reading()
-            self._reading_paused = True
         if self._waiter is not None:
             self._wake()
 
@@ -123,22 +123,21 @@ class SmtpStream(SMTP):
     # Reading
 
     async def _receive(self) -> None:
-        """Flush the replies and wait for more input. Raises ClientDisconnected at its end."""
-        present = len(self._block) + len(self._input)
+        """Flush the replies and wait for more input or its end. Raises ClientDisconnected after the end."""
+        self._waiter = waiter = self.loop.create_future()  # Input may arrive while the replies are written.
         if self._write_replies() and self._paused:  # type: ignore[attr-defined]
             await self._drain()
-        while len(self._block) + len(self._input) == present:
+        if not waiter.done():
             if self._has_ended:
                 raise ClientDisconnected
             if self._reading_paused and self.transport is not None:
                 self._reading_paused = False
                 self.transport.resume_reading()
-            self._waiter = self.loop.create_future()
-            await self._waiter
+            await waiter
 
     async def read_block(self) -> bytes:
         """Return the buffered input, or the next when the buffer is empty."""
-        if not (self._block or self._input):
+        while not (self._block or self._input):
             await self._receive()
         block = bytes(self._unread()) if self._input else self._block
         self._discard()
