@@ -6,6 +6,7 @@ that no line can block those behind it.
 
 import json
 import math
+import re
 from collections.abc import Mapping
 
 from relay.events.event import READER_KINDS, Event, Kind
@@ -19,6 +20,11 @@ MAX_NUMBER = 2**31 - 1
 
 _MAX_QUEUE_ID, _MAX_ADDRESS = 64, 512
 """Characters of a queue id, and of an address, at most."""
+
+_QUEUE_ID = re.compile(f"[!-~]{{1,{_MAX_QUEUE_ID}}}")
+
+_ADDRESS = re.compile(rf"[^\x00-\x1f\x7f\ud800-\udfff]{{0,{_MAX_ADDRESS}}}")
+"""Neither controls (C0, DEL) nor halves of surrogate pairs."""
 
 _MAX_LINE = 256 * 1024
 """Octets of a line, at most: stores and reports hold events in memory."""
@@ -59,7 +65,7 @@ def decode_event(line: bytes) -> Event:
             "queue_id": str(queue_id),
             "recipient": int(number),
             "address": str(address),
-            "data": Mapping() as data,
+            "data": dict() as data,
         }:
             _check(queue_id, number, address, data)
             return Event(_reader_kind(kind), _time("at", at), queue_id, number, address, data)
@@ -67,24 +73,20 @@ def decode_event(line: bytes) -> Event:
 
 
 def _reader_kind(kind: str) -> Kind:
-    if Kind(kind) not in READER_KINDS:
+    known = Kind(kind)
+    if known not in READER_KINDS:
         raise ValueError(f"kind: {kind} is no event of a reader, which are {', '.join(sorted(READER_KINDS))}")
-    return Kind(kind)
+    return known
 
 
 def _check(queue_id: str, number: int, address: str, data: Mapping[str, object]) -> None:
-    if not 0 < len(queue_id) <= _MAX_QUEUE_ID or not all("!" <= char <= "~" for char in queue_id):
+    if not _QUEUE_ID.fullmatch(queue_id):
         raise ValueError(f"queue_id: must be 1 to {_MAX_QUEUE_ID} characters of visible ASCII")
     if isinstance(number, bool) or not 0 <= number <= MAX_NUMBER:
         raise ValueError(f"recipient: must be a number from 0 to {MAX_NUMBER}")
-    if len(address) > _MAX_ADDRESS or not all(map(_is_storable, address)):
+    if not _ADDRESS.fullmatch(address):
         raise ValueError(f"address: must be at most {_MAX_ADDRESS} characters, without controls")
     _check_value("data", data, _MAX_DEPTH)
-
-
-def _is_storable(char: str) -> bool:
-    """Whether a character is neither a control (C0, DEL) nor half of a surrogate pair."""
-    return char >= " " and char != "\x7f" and not "\ud800" <= char <= "\udfff"
 
 
 def _time(name: str, at: float) -> float:
@@ -97,15 +99,15 @@ def _time(name: str, at: float) -> float:
 def _check_value(name: str, value: object, depth: int) -> None:
     """Check a JSON value, and all values inside."""
     match value:
+        case str():
+            value.encode()  # Raises UnicodeEncodeError, a ValueError, for half of a surrogate pair.
         case None | bool():
             pass
         case int() | float():
             _check_number(name, value)
-        case str():
-            value.encode()  # Raises UnicodeEncodeError, a ValueError, for half of a surrogate pair.
-        case Mapping() | list() if not depth:
+        case dict() | list() if not depth:
             raise ValueError(f"{name}: is nested too deeply")
-        case Mapping():
+        case dict():
             for key, one in value.items():
                 key.encode()
                 _check_value(key, one, depth - 1)
