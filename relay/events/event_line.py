@@ -10,7 +10,7 @@ import re
 from collections.abc import Mapping
 
 from relay.events.event import READER_KINDS, Event, Kind
-from relay.log.encoded_fields import EncodedFields, encode_text
+from relay.log.encoded_fields import EncodedFields, encode_text, encoded
 
 MAX_TIME = 253_402_300_799.0
 """Unix seconds of the last moment with a year of four digits, which RFC 3339 can write."""
@@ -68,7 +68,7 @@ def decode_event(line: bytes) -> Event:
             "data": dict() as data,
         }:
             _check(queue_id, number, address, data)
-            return Event(_reader_kind(kind), _time("at", at), queue_id, number, address, data)
+            return Event(_reader_kind(kind), _time("at", at), queue_id, number, address, encoded(data))
     raise ValueError("the line lacks a field of an event: kind, at, queue_id, recipient, address, data")
 
 

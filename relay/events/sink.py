@@ -7,6 +7,7 @@ spool file are read again; the store recognises them by `data["id"]`. It loses o
 |---------------------|------------------------------------------------------------------------------------------|
 | the store fails     | events go to the spool; every `retry` seconds the store is tried and the spool emptied   |
 | the store is slow   | above `limit` waiting events all go to the spool                                         |
+| a peak of events    | above `peak` waiting events all go to the spool; rows are made `_AFTER_PEAK` s after it  |
 | disk space is short | opens and clicks are not kept (docs/tracking.md)                                           |
 | a file is damaged   | its whole lines are stored, and it is kept as `*.damaged`; the files behind it are read  |
 | an event is refused | the batch is split down to it; it is kept in `rejected.jsonl.damaged`, the others stored |
@@ -19,12 +20,19 @@ from collections import deque
 from collections.abc import Sequence
 
 from relay.events.event import Event
+from relay.events.event_line import encode_event
 from relay.events.ports import EventStore, Publish
 from relay.events.recorder import EventRecorder
 from relay.events.shedding import Shedding
 from relay.events.spool import Backlog, Spool, SpoolError
 from relay.events.spool_reader import SpoolReader
 from relay.log import Emit
+
+_AFTER_PEAK = 1.0
+"""Seconds without a peak after which the spool is emptied."""
+
+_PEAK_PART = 0.25
+"""Part of the spool that peaks may fill. The rest is for failures of the store; callers then wait for it again."""
 
 CLOSING_TIME = 10.0
 """Seconds the store has to take waiting events at shutdown; the rest goes to the spool."""
@@ -40,7 +48,8 @@ class EventSink:
     Without a store (a separate tracker host) events stay in the spool, in files that are closed every `retry` seconds
     and carried to the relay. `publish` is called once for each event: when the store has it, or without a store when
     the spool has it. `shedding` leaves out events while disk space is short.
-    `gather` is the number of seconds that the first event of a batch waits for others.
+    `gather` is the number of seconds that the first event of a batch waits for others. More than `peak` of them go to
+    the spool at once, because a row costs more time than the answer to a reader, who is waiting.
     """
 
     def __init__(
@@ -52,6 +61,7 @@ class EventSink:
         log: Emit = _to_library_log,
         limit: int = 10_000,
         batch: int = 500,
+        peak: int = 500,
         gather: float = 0.05,
         retry: float = 5.0,
         shedding: Shedding | None = None,
@@ -62,6 +72,9 @@ class EventSink:
         self._log = log
         self._limit = limit
         self._batch = batch
+        self._peak = peak
+        self._unspool_at = 0.0
+        """When the last peak is over, in the time of the event loop: then the store gets new events, and the spool."""
         self._gather = gather
         self._retry = retry
         self._shedding = shedding
@@ -160,9 +173,10 @@ class EventSink:
         await self._write_waiting()
 
     async def _wait_for_work(self) -> None:
-        """Return shortly after an event arrived, or when the store is due for a retry."""
+        """Return shortly after an event arrived, when the store is due for a retry, or after a peak."""
+        since_peak = self._unspool_at - self._now()
         try:
-            async with asyncio.timeout(self._retry):
+            async with asyncio.timeout(since_peak if 0 < since_peak < self._retry else self._retry):
                 await self._wake.wait()
                 if not self._closing:
                     await asyncio.sleep(self._retry if self._spool_failing else self._gather)
@@ -171,25 +185,31 @@ class EventSink:
         self._wake.clear()
 
     async def _write_waiting(self) -> None:
+        """Write what waits: to the store, at a peak to the spool."""
         while self._waiting:
-            self._in_flight = self._take(self._batch)
-            self._in_flight = await self._affordable(self._in_flight)
+            if len(self._waiting) > self._peak and self._may_fill:
+                self._unspool_at = self._now() + _AFTER_PEAK
+            is_peak = self._now() < self._unspool_at
+            self._in_flight = await self._affordable(self._take(len(self._waiting) if is_peak else self._batch))
             if not self._in_flight:
                 continue
-            kept = await self._recorder.record(self._in_flight) or await self._to_spool(self._in_flight)
+            is_recorded = not is_peak and await self._recorder.record(self._in_flight)
+            kept = is_recorded or await self._to_spool(self._in_flight)
             self._in_flight = ()
-            if not kept:
+            if is_peak or not kept:
                 return
 
     async def _to_spool(self, events: Sequence[Event]) -> bool:
         """Write events to the spool; False when the spool fails: the events then wait again."""
         try:
-            await asyncio.to_thread(self._spool.append, events)
+            # A thread that encodes would wait for the interpreter's lock while readers are answered.
+            await asyncio.to_thread(self._spool.append, b"".join(map(encode_event, events)))
         except SpoolError as error:
             self._retry_spool_at = self._now() + self._retry
             if not self._spool_failing:
                 self._log("events.spool_failing", error=str(error))
             self._spool_failing = True
+            self._unspool_at = 0.0
             self._waiting.extendleft(reversed(events))
             self._drop(len(self._waiting) - self._limit)
             self._wake.set()
@@ -203,7 +223,7 @@ class EventSink:
     async def _unspool(self) -> None:
         """Move events from the spool to the store, oldest file first, until the store fails."""
         try:
-            while not self._closing and self._recorder.has_store and await self._unspool_segment():
+            while self._may_unspool and await self._unspool_segment():
                 pass
         except SpoolError as error:
             self._log("events.spool_failing", error=str(error))
@@ -212,6 +232,15 @@ class EventSink:
             self._log("events.unspooled", events=self._unspooled)
             self._recorder.outage, self._unspooled = False, 0
 
+    @property
+    def _may_fill(self) -> bool:
+        """Whether a peak may go to the spool."""
+        return self._recorder.has_store and not self._spool_failing and self._spool.filled < _PEAK_PART
+
+    @property
+    def _may_unspool(self) -> bool:
+        return not self._closing and self._recorder.has_store and self._now() >= self._unspool_at
+
     async def _unspool_segment(self) -> bool:
         """Move one file, with new events before each batch; False when there is no file or the store fails."""
         if not self._recorder.is_asked or not await self._reader.open_next():
@@ -219,7 +248,7 @@ class EventSink:
 
         while batch := self._reader.batch(self._batch):
             await self._write_waiting()
-            if self._closing or not await self._recorder.record(batch, again=True):
+            if not self._may_unspool or not await self._recorder.record(batch, again=True):
                 return False
             self._reader.advance(len(batch))
 

@@ -5,7 +5,7 @@ import os
 import secrets
 import stat
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +85,11 @@ class Spool:
         times = [*begun, *([] if self._since is None else [self._since])]
         return Backlog(self._closed_files + len(begun), self._closed_bytes + self._size, min(times, default=None))
 
+    @property
+    def filled(self) -> float:
+        """The part of `total_bytes` that is taken."""
+        return (self._closed_bytes + self._size) / max(self._total_bytes, 1)
+
     def recover(self) -> int:
         """Make the folder, close the files that an earlier process left open, and return their number.
 
@@ -98,9 +103,8 @@ class Spool:
             self._names_changed()
             return len(left)
 
-    def append(self, events: Sequence[Event]) -> None:
-        """Write the events, all or none, with one fsync. Raises SpoolError also when the folder is full."""
-        lines = b"".join(map(encode_event, events))
+    def append(self, lines: bytes) -> None:
+        """Write encoded events, all or none, with one fsync. Raises SpoolError also when the folder is full."""
         with self._working():
             held = self._closed_bytes + self._size
             if held + len(lines) > self._total_bytes:

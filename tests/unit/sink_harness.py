@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from relay.events.event import Event, Kind
+from relay.events.event_line import encode_event
 from relay.events.ports import RejectedError, StoreError
 from relay.events.sink import EventSink
 from relay.events.spool import Spool
@@ -51,7 +52,7 @@ class Watched:
             self.spool,
             self.published.extend,
             log=lambda line, **fields: self.lines.append((line, fields)),
-            **{"gather": 0.0, "retry": 0.02, **options},
+            **{"gather": 0.0, "retry": 0.02, "peak": 10_000, **options},
         )
 
     @property
@@ -74,6 +75,10 @@ def event(number: int) -> Event:
 
 
 EVENTS = [event(number) for number in range(1000)]
+
+
+def lines(*events: Event) -> bytes:
+    return b"".join(map(encode_event, events))
 
 
 def by_number(events: Sequence[Event]) -> list[Event]:

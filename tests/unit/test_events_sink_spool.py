@@ -10,7 +10,7 @@ from relay.events.event import Event
 from relay.events.event_line import decode_event, encode_event
 from relay.events.spool import Spool
 from tests.servers.waiting import until
-from tests.unit.sink_harness import EVENTS, Store, by_number, event, running
+from tests.unit.sink_harness import EVENTS, Store, by_number, event, lines, running
 
 
 async def test_while_the_store_is_down_events_wait_in_the_spool_and_arrive_once(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ async def test_while_the_store_is_down_events_wait_in_the_spool_and_arrive_once(
 async def test_a_store_that_fails_in_the_middle_of_a_file_gets_only_the_rest(tmp_path: Path) -> None:
     store = Store()
     spool = Spool(tmp_path)
-    spool.append(EVENTS)
+    spool.append(lines(*EVENTS))
     record = store.record
 
     async def three_batches_then_down(events: Sequence[Event], *, again: bool = False) -> Sequence[Event]:
@@ -80,7 +80,7 @@ async def test_without_a_store_events_lie_in_closed_files_to_be_carried_away(tmp
 
 async def test_damage_in_the_spool_is_reported_and_the_rest_arrives(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.append([event(1)])
+    spool.append(lines(event(1)))
     path = spool.oldest()
     assert path is not None
     with path.open("ab") as file:
@@ -133,7 +133,7 @@ async def test_an_event_the_store_cannot_hold_is_set_aside_and_all_others_arrive
     store = Store()
     store.poison = {7, 501}
     spool = Spool(tmp_path)
-    spool.append(EVENTS[500:])
+    spool.append(lines(*EVENTS[500:]))
     async with running(tmp_path, store, spool=spool) as watched:
         for one in EVENTS[:500]:
             watched.sink.put(one)
@@ -151,7 +151,7 @@ async def test_an_event_the_store_cannot_hold_is_set_aside_and_all_others_arrive
 async def test_only_events_of_the_spool_may_be_known_to_the_store(tmp_path: Path) -> None:
     store = Store()
     spool = Spool(tmp_path)
-    spool.append([event(1)])
+    spool.append(lines(event(1)))
     async with running(tmp_path, store, spool=spool) as watched:
         await until(lambda: store.events == [event(1)])
         watched.sink.put(event(2))

@@ -18,6 +18,10 @@ def event(number: int) -> Event:
     return Event(Kind.CLICK, 1000.0 + number, "0ABCDFGHJKLMNP", number, data={"id": f"{number:016x}"})
 
 
+def encoded(*events: Event) -> bytes:
+    return b"".join(map(encode_event, events))
+
+
 def drained(spool: Spool) -> list[Event]:
     """Read and remove everything, as the sink does."""
     found: list[Event] = []
@@ -29,8 +33,8 @@ def drained(spool: Spool) -> list[Event]:
 
 def test_what_was_appended_comes_back_in_order(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.append([event(1), event(2)])
-    spool.append([event(3)])
+    spool.append(encoded(event(1), event(2)))
+    spool.append(encoded(event(3)))
     assert drained(spool) == [event(1), event(2), event(3)]
     assert spool.oldest() is None
     assert list(tmp_path.iterdir()) == []
@@ -39,7 +43,7 @@ def test_what_was_appended_comes_back_in_order(tmp_path: Path) -> None:
 def test_a_large_file_is_closed_and_the_next_begun(tmp_path: Path) -> None:
     spool = Spool(tmp_path, segment_bytes=300)
     for number in range(12):
-        spool.append([event(number)])
+        spool.append(encoded(event(number)))
     assert len(list(tmp_path.glob("*.jsonl"))) == 4
     assert drained(spool) == [event(number) for number in range(12)]
 
@@ -51,16 +55,16 @@ def test_files_begun_in_one_moment_or_after_the_clock_was_set_back_are_read_in_t
     monkeypatch.setattr("relay.events.spool.time.time", lambda: next(moments))
     spool = Spool(tmp_path, segment_bytes=1)
     for number in range(40):
-        spool.append([event(number)])
+        spool.append(encoded(event(number)))
     assert drained(spool) == [event(number) for number in range(40)]
 
 
 def test_events_appended_while_a_file_is_read_are_not_lost(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.append([event(1)])
+    spool.append(encoded(event(1)))
     path = spool.oldest()
     assert path is not None
-    spool.append([event(2)])
+    spool.append(encoded(event(2)))
     assert spool.read(path).events == (event(1),)
     spool.remove(path)
     assert drained(spool) == [event(2)]
@@ -68,7 +72,7 @@ def test_events_appended_while_a_file_is_read_are_not_lost(tmp_path: Path) -> No
 
 def test_a_crash_leaves_an_open_file_and_a_torn_line_that_is_reported(tmp_path: Path) -> None:
     crashed = Spool(tmp_path)
-    crashed.append([event(1), event(2)])
+    crashed.append(encoded(event(1), event(2)))
     (left,) = tmp_path.glob("*.open")
     assert crashed._file is not None
     os.close(crashed._file)
@@ -84,7 +88,7 @@ def test_a_crash_leaves_an_open_file_and_a_torn_line_that_is_reported(tmp_path: 
 
 def test_a_damaged_line_is_counted_and_the_others_kept(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.append([event(1), event(2), event(3)])
+    spool.append(encoded(event(1), event(2), event(3)))
     path = spool.oldest()
     assert path is not None
     lines = path.read_bytes().split(b"\n")
@@ -95,7 +99,7 @@ def test_a_damaged_line_is_counted_and_the_others_kept(tmp_path: Path) -> None:
 
 def test_the_file_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
     living = Spool(tmp_path)
-    living.append([event(1)])
+    living.append(encoded(event(1)))
     other = Spool(tmp_path)
     assert other.recover() == 0
     assert other.oldest() is None
@@ -104,7 +108,7 @@ def test_the_file_of_a_living_process_is_left_alone(tmp_path: Path) -> None:
 
 def test_files_carried_from_another_machine_are_taken_in(tmp_path: Path) -> None:
     away = Spool(tmp_path / "away")
-    away.append([event(1)])
+    away.append(encoded(event(1)))
     away.rotate()
     home = Spool(tmp_path / "home")
     home.recover()
@@ -115,30 +119,30 @@ def test_files_carried_from_another_machine_are_taken_in(tmp_path: Path) -> None
 
 def test_a_full_spool_refuses_all_of_a_batch_and_takes_again_after_room_was_made(tmp_path: Path) -> None:
     spool = Spool(tmp_path, total_bytes=500)
-    spool.append([event(1), event(2)])
+    spool.append(encoded(event(1), event(2)))
     with pytest.raises(SpoolError, match=r"full, \d+ of 500 bytes are taken"):
-        spool.append([event(3), event(4), event(5)])
+        spool.append(encoded(event(3), event(4), event(5)))
     assert drained(spool) == [event(1), event(2)]
-    spool.append([event(3)])
+    spool.append(encoded(event(3)))
     assert drained(spool) == [event(3)]
 
 
 def test_what_waits_from_earlier_counts_against_the_room(tmp_path: Path) -> None:
     earlier = Spool(tmp_path)
-    earlier.append([event(1), event(2), event(3)])
+    earlier.append(encoded(event(1), event(2), event(3)))
     earlier.rotate()
     spool = Spool(tmp_path, total_bytes=400)
     spool.recover()
     with pytest.raises(SpoolError, match="full"):
-        spool.append([event(4)])
+        spool.append(encoded(event(4)))
 
 
 def test_a_disk_that_takes_half_a_batch_leaves_none_of_it(tmp_path: Path) -> None:
     spool = Spool(tmp_path)
-    spool.append([event(1)])
+    spool.append(encoded(event(1)))
     with files_limited_to(300), pytest.raises(SpoolError, match=r"disk is full|too large"):
-        spool.append([event(2), event(3), event(4)])
-    spool.append([event(5)])
+        spool.append(encoded(event(2), event(3), event(4)))
+    spool.append(encoded(event(5)))
     assert drained(spool) == [event(1), event(5)]
 
 
@@ -172,7 +176,7 @@ def test_what_waits_is_counted_with_its_age(tmp_path: Path) -> None:
     carried = tmp_path / "carried.jsonl"
     carried.write_bytes(line)
     os.utime(carried, (900, 900))
-    spool.append([event(2)])
+    spool.append(encoded(event(2)))
     assert spool.backlog.shown(1060.0) == {"files": 3, "octets": 3 * len(line), "age": 160.0}
     carried.unlink()
     spool.rotate()
