@@ -78,18 +78,15 @@ class EventSink:
         self._gather = gather
         self._retry = retry
         self._shedding = shedding
-
         self._waiting: deque[Event] = deque()
         self._in_flight: Sequence[Event] = ()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._spilling: asyncio.Task[bool] | None = None
         self._closing = False
-
         self._unspooled = 0
         self._spool_failing = False
         self._retry_spool_at = 0.0
-
         self._reader = SpoolReader(spool, log)
         self._dropped = 0
 
@@ -137,7 +134,7 @@ class EventSink:
 
         False when the spool fails; the event then waits in memory.
         """
-        kept = await self._to_spool([event])
+        kept = await self._to_spool([event], is_new=True)
         self._wake.set()
         return kept
 
@@ -193,17 +190,17 @@ class EventSink:
             self._in_flight = await self._affordable(self._take(len(self._waiting) if is_peak else self._batch))
             if not self._in_flight:
                 continue
-            is_recorded = not is_peak and await self._recorder.record(self._in_flight)
-            kept = is_recorded or await self._to_spool(self._in_flight)
+            kept = not is_peak and await self._recorder.record(self._in_flight)
+            kept = kept or await self._to_spool(self._in_flight, is_new=is_peak)
             self._in_flight = ()
             if is_peak or not kept:
                 return
 
-    async def _to_spool(self, events: Sequence[Event]) -> bool:
-        """Write events to the spool; False when the spool fails: the events then wait again."""
+    async def _to_spool(self, events: Sequence[Event], *, is_new: bool = False) -> bool:
+        """Write events, `is_new` if the store was never asked for them; False when that fails: they then wait again."""
         try:
             # A thread that encodes would wait for the interpreter's lock while readers are answered.
-            await asyncio.to_thread(self._spool.append, b"".join(map(encode_event, events)))
+            await asyncio.to_thread(self._spool.append, b"".join(map(encode_event, events)), is_new=is_new)
         except SpoolError as error:
             self._retry_spool_at = self._now() + self._retry
             if not self._spool_failing:
@@ -248,7 +245,10 @@ class EventSink:
 
         while batch := self._reader.batch(self._batch):
             await self._write_waiting()
-            if not self._may_unspool or not await self._recorder.record(batch, again=True):
+            if not self._may_unspool:
+                return False
+            if not await self._recorder.record(batch, again=not self._reader.is_new):
+                self._reader.is_new = False  # It may have recorded a part.
                 return False
             self._reader.advance(len(batch))
 

@@ -75,6 +75,8 @@ class Spool:
         self._since: float | None = None
         self.irregular: frozenset[str] = frozenset()
         """Names of spool files that are no regular files, and are left alone."""
+        self._is_new = True
+        self._new: set[Path] = set()
         self._skipped: set[Path] = set()
         """Files that could be neither read nor renamed."""
 
@@ -103,13 +105,21 @@ class Spool:
             self._names_changed()
             return len(left)
 
-    def append(self, lines: bytes) -> None:
-        """Write encoded events, all or none, with one fsync. Raises SpoolError also when the folder is full."""
+    def is_new(self, path: Path) -> bool:
+        """Whether a closed file has only events of this process that the store was never asked to record."""
+        return path in self._new
+
+    def append(self, lines: bytes, *, is_new: bool = False) -> None:
+        """Write encoded events, all or none, with one fsync. Raises SpoolError also when the folder is full.
+
+        `is_new` is whether the store was never asked to record them.
+        """
         with self._working():
             held = self._closed_bytes + self._size
             if held + len(lines) > self._total_bytes:
                 raise SpoolError(f"{self._folder}: full, {held} of {self._total_bytes} bytes are taken")
             self._write(lines)
+            self._is_new &= is_new
             if self._size >= self._segment_bytes:
                 self._close_segment()
 
@@ -166,6 +176,7 @@ class Spool:
         """Delete a file whose events are in the store."""
         with self._working():
             path.unlink(missing_ok=True)
+            self._new.discard(path)
             self._names_changed()
 
     def set_aside(self, path: Path) -> None:
@@ -212,11 +223,12 @@ class Spool:
         if self._file is None:
             return
         if self._size:
-            self._path.rename(unused(_closed_name(self._path)))
+            closed = self._path.rename(unused(_closed_name(self._path)))
+            self._new |= {closed} if self._is_new else set()
         else:
             self._path.unlink(missing_ok=True)
         os.close(self._file)
-        self._file, self._size = None, 0
+        self._file, self._size, self._is_new = None, 0, True
         self._names_changed()
 
     def _closed(self) -> list[Path]:

@@ -16,6 +16,8 @@ class SpoolReader:
         self._log = log
         self._segment: Segment | None = None
         self._done = 0
+        self.is_new = False
+        """Whether the store was never asked to record the events of the open file that are left."""
         self._logged: set[str] = set()
         """Names that are no files, each logged once."""
 
@@ -28,6 +30,7 @@ class SpoolReader:
                 return False
             try:
                 self._segment, self._done = await asyncio.to_thread(self._spool.read, path), 0
+                self.is_new = self._spool.is_new(path)
             except SpoolError as error:
                 # The files behind it must not wait for it.
                 await asyncio.to_thread(self._spool.set_aside, path)

@@ -1,9 +1,10 @@
 """Events outside delivery attempts, and returned mail: SQL and its values."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from itertools import chain
 
-from relay.events.event import READER_KINDS, Event
+from relay.events.event import Event
 from relay.queue.message import ReturnedMail
 from relay.storage import suppressions
 from relay.storage.bulk_insert import batched, insertion_of
@@ -16,11 +17,6 @@ from relay.storage.queue_writes import insert
 from relay.storage.rows import AT_ONCE, INSERT_EVENT, event_rows
 from relay.storage.suppressions import SuppressionTable
 from relay.storage.unsubscribes import UnsubscribeTable
-
-OF_READERS = (
-    "SELECT number, kind, at, data FROM events WHERE queue_id = ? "  # noqa: S608  names only
-    f"AND kind IN ({', '.join(repr(kind.value) for kind in sorted(READER_KINDS))})"
-)
 
 SAME_KIND = "SELECT data FROM events WHERE queue_id = ? AND number = ? AND kind = ?"
 
@@ -80,26 +76,43 @@ def record_new(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Calla
     """Do the same for events of readers that may have come before: those that did are left out."""
 
     def operation(raw: Connection) -> Sequence[Event]:
-        known: dict[str, set[tuple[object, ...]]] = {}
+        known = _stored_like(raw, events)
         fresh: list[Event] = []
         for event in events:
-            if event.queue_id not in known:
-                rows = raw.execute(OF_READERS, (event.queue_id,))
-                known[event.queue_id] = {_reader_key(row[0], row[1], row[2], decode_object(row[3])) for row in rows}
-
-            key = _reader_key(event.number, event.kind.value, event.at, event.data)
-            if key not in known[event.queue_id]:
-                known[event.queue_id].add(key)
+            key = _reader_key(event.queue_id, event.number, event.kind.value, event.at, event.data)
+            if key not in known:
+                known.add(key)
                 fresh.append(event)
         return record(fresh, unsubscribes)(raw)
 
     return operation
 
 
-def _reader_key(number: int, kind: str, at: float, data: Mapping[str, object]) -> tuple[object, ...]:
-    """Return what is unique to an event of a message: its id, else all of it."""
+@lru_cache(maxsize=16)
+def stored_statement(count: int) -> str:
+    """Return the statement that finds the stored events of so many recipients, kinds and times."""
+    wanted = ", ".join(["(?, ?, ?, ?)"] * count)
+    return (
+        f"WITH wanted (queue_id, number, kind, at) AS (VALUES {wanted}) "  # noqa: S608  places
+        "SELECT events.queue_id, events.number, events.kind, events.at, events.data FROM wanted "
+        "JOIN events ON events.queue_id = wanted.queue_id AND events.number = wanted.number "
+        "AND events.kind = wanted.kind AND events.at = wanted.at"
+    )
+
+
+def _stored_like(raw: Connection, events: Sequence[Event]) -> set[tuple[object, ...]]:
+    """Return the keys of the stored events with recipient, kind and time of one of these."""
+    keys: set[tuple[object, ...]] = set()
+    for some in batched([(one.queue_id, one.number, one.kind.value, one.at) for one in events], AT_ONCE):
+        rows = raw.execute(stored_statement(len(some)), [*chain.from_iterable(some)]).fetchall()
+        keys.update(_reader_key(row[0], row[1], row[2], row[3], decode_object(row[4])) for row in rows)
+    return keys
+
+
+def _reader_key(queue_id: str, number: int, kind: str, at: float, data: Mapping[str, object]) -> tuple[object, ...]:
+    """Return what is unique to an event: its id, else all of its data."""
     own = data.get("id")
-    return (number, kind, own) if isinstance(own, str) and own else (number, kind, at, encode_object(data))
+    return queue_id, number, kind, at, own if isinstance(own, str) and own else encode_object(data)
 
 
 def record_returned_mail(

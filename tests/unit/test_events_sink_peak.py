@@ -1,10 +1,12 @@
 """At a peak of events the spool takes them, and their rows are made when it is over."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from relay.events import sink
+from relay.events.event import Event
 from relay.events.spool import Spool
 from tests.servers.waiting import until
 from tests.unit.sink_harness import EVENTS, Store, by_number, event, lines, running
@@ -86,6 +88,39 @@ async def test_what_a_peak_left_when_the_process_was_killed_is_taken_in_at_the_n
         await until(lambda: len(store.events) == 200)
         assert set(store.again) == {True}
     assert watched.published == EVENTS[:200]
+
+
+async def test_only_events_that_the_store_was_asked_for_are_compared_with_its_rows(tmp_path: Path) -> None:
+    """The comparison reads the events of each message. What a failing store was given may be in it."""
+    store = Store()
+    async with running(tmp_path, store, peak=100) as watched:
+        watched.sink.put(*EVENTS[:200])
+        await until(lambda: len(store.events) == 200)
+        assert set(store.again) == {False}
+        store.down = True
+        watched.sink.put(*EVENTS[200:300])
+        await until(lambda: not watched.sink.waiting and not watched.sink.store_answers)
+        store.down = False
+        await until(lambda: len(store.events) == 300)
+        assert store.again[-1]
+
+
+async def test_after_a_failure_in_the_middle_of_a_peak_its_rest_is_compared(tmp_path: Path) -> None:
+    store = Store()
+    record = store.record
+
+    async def fail_once(events: Sequence[Event], *, again: bool = False) -> Sequence[Event]:
+        store.down = store.batches == 1 and len(store.again) == 1
+        return await record(events, again=again)
+
+    store.record = fail_once  # type: ignore[method-assign]
+    async with running(tmp_path, store, peak=100, batch=100) as watched:
+        watched.sink.put(*EVENTS[:300])
+        await until(lambda: len(store.events) == 300)
+        assert store.again == [False, False, True, True]
+        assert store.events == EVENTS[:300]
+        await until(lambda: not list(tmp_path.iterdir()))
+        assert watched.line_names == ["events.spooled", "events.unspooled"]
 
 
 async def test_an_unsubscribe_at_a_peak_is_on_disk_when_that_returns(tmp_path: Path) -> None:
