@@ -1,7 +1,6 @@
 """`relay tracker` on another machine: it has the keys and a spool, and the relay takes in what it wrote."""
 
 import asyncio
-import json
 import re
 import shutil
 import signal
@@ -15,6 +14,7 @@ import pytest
 from relay.rewrite.tokens import Kind, Token, parse_keyring, sign_token
 from tests.ports import free_port
 from tests.servers import forked
+from tests.servers.log_lines import log_lines
 from tests.servers.relay_process import RelayProcess
 from tests.servers.sink import Sink
 from tests.servers.waiting import PATIENCE, until
@@ -75,8 +75,7 @@ keys_file = "keys"
         return await asyncio.wait_for(self.process.wait(), PATIENCE)
 
     def logged(self, event: str) -> list[dict[str, Any]]:
-        lines = [json.loads(line) for line in self.log_file.read_text().splitlines() if line.startswith("{")]
-        return [line for line in lines if line["event"] == event]
+        return log_lines(self.log_file, event)
 
 
 async def read(html: str) -> None:

@@ -14,6 +14,7 @@ from tests.ports import free_port
 from tests.servers import forked
 from tests.servers.audit import assert_no_leaks
 from tests.servers.forked import ForkedProcess
+from tests.servers.log_lines import log_lines
 from tests.servers.waiting import PATIENCE
 
 VERIFYING_NOBODY = "[verification]\ncampaign = false"
@@ -138,5 +139,4 @@ provider = "sink"
 
     def log(self, event: str) -> list[dict[str, Any]]:
         """Return the log lines of that name."""
-        lines = [line for line in self.log_file.read_text(encoding="utf-8").splitlines() if line.startswith("{")]
-        return [line for line in map(json.loads, lines) if line["event"] == event]
+        return log_lines(self.log_file, event)
