@@ -36,6 +36,9 @@ MAX_WAITING_BYTES = 128 << 20
 GATHER = 0.0015
 """Seconds that a transaction waits for more operations while the store is busy."""
 
+DEADLOCK_TRIES = 3
+"""Times that an operation runs again as the victim of a deadlock: the other transaction may be slow to go on."""
+
 _BUSY_COUNT, _BUSY_SPAN = 4, 0.01
 """Transactions and seconds: the store is busy when that many ended within that time."""
 
@@ -197,26 +200,37 @@ class Writer:
 
     def _transact_apart(self, session: DbSession, operations: Sequence[Operation[Any]]) -> list[Any]:
         """Run a batch again, each operation with a savepoint of its own."""
-        results: list[Any] = []
         try:
             session.execute(self._link.begin)
-            for operation in operations:
-                session.execute("SAVEPOINT one")
-                try:
-                    results.append(operation(session))
-                except Exception as error:
-                    if self._link.fails_batch(error):
-                        raise
-                    session.execute("ROLLBACK TO SAVEPOINT one")
-                    self._rolled_back()
-                    results.append(_Fault(error))
-                session.execute("RELEASE SAVEPOINT one")
+            results = [self._run_apart(session, operation) for operation in operations]
             session.execute("COMMIT")
         except self._link.errors:
             self._roll_back(session)
             self._link.reclaim_space(session)
             raise
         return results
+
+    def _run_apart(self, session: DbSession, operation: Operation[Any]) -> Any:
+        """Return the result of an operation, or its `_Fault`. As the victim of a deadlock it runs again."""
+        for _ in range(DEADLOCK_TRIES):
+            result = self._run_once(session, operation)
+            if not (isinstance(result, _Fault) and self._link.is_deadlock(result.error)):
+                break
+        return result
+
+    def _run_once(self, session: DbSession, operation: Operation[Any]) -> Any:
+        """Return the result of an operation with a savepoint of its own, or its `_Fault`."""
+        session.execute("SAVEPOINT one")
+        try:
+            result = operation(session)
+        except Exception as error:
+            if self._link.fails_batch(error):
+                raise
+            session.execute("ROLLBACK TO SAVEPOINT one")
+            self._rolled_back()
+            result = _Fault(error)
+        session.execute("RELEASE SAVEPOINT one")
+        return result
 
     def _roll_back(self, session: DbSession) -> None:
         # SQLite itself rolls back after some errors (https://sqlite.org/lang_transaction.html section 3).

@@ -210,6 +210,7 @@ class QueueModel(QueueSteps):
             return
         while len(live(self.nodes)) < len(self.nodes):
             self.come_back(0)
+        self._empty_hands()  # Some answers defer, and what they defer is due below.
         self.world.steady += 10.0 * 86400
         for domain in (*DOMAINS, "acme.test"):
             self.operate(0, domain, "release")
@@ -218,10 +219,7 @@ class QueueModel(QueueSteps):
                 self.claim(node, "never")
             if not any(node.hands for node in self.nodes):
                 break
-            while any(not batch.answer for node in self.nodes for batch in node.hands):
-                self.deliver(0, "taken", "never", noted=True)
-            while any(node.hands for node in self.nodes):
-                self.settle(0, "never")
+            self._empty_hands()
 
         self.every_recipient_is_in_one_state()
         stored = {key: state for key, _, state in self._stored(self.nodes[0])}
@@ -230,6 +228,13 @@ class QueueModel(QueueSteps):
         books = self.run(audited(self.nodes[0].store.audits))
         assert books.is_balanced, books.leaks
         assert [node.troubles for node in self.nodes if node.troubles] == []
+
+    def _empty_hands(self) -> None:
+        """Deliver what has no answer yet, and settle all batches in hand."""
+        while any(not batch.answer for node in self.nodes for batch in node.hands):
+            self.deliver(0, "taken", "never", noted=True)
+        while any(node.hands for node in self.nodes):
+            self.settle(0, "never")
 
 
 EXAMPLES = int(os.environ.get("RELAY_MODEL_EXAMPLES", "0"))

@@ -137,6 +137,30 @@ class Putting:
         return GroupedOperation(self.run, value)
 
 
+@pytest.mark.parametrize("deadlocks", [1, 2, writing.DEADLOCK_TRIES, writing.DEADLOCK_TRIES + 1])
+async def test_the_victim_of_deadlocks_runs_again_a_few_times(
+    bench: Bench, deadlocks: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SqliteLink, "is_deadlock", lambda _, error: str(error) == "deadlock")
+    left = deadlocks
+
+    def operation(raw: Connection) -> str:
+        nonlocal left
+        raw.execute("INSERT INTO t VALUES ('written')")
+        left -= 1
+        if left >= 0:
+            raise sqlite3.IntegrityError("deadlock")
+        return "done"
+
+    if deadlocks > writing.DEADLOCK_TRIES:
+        with pytest.raises(StoreError, match="deadlock"):
+            await bench.writer.run(operation)
+        assert await bench.values() == []
+    else:
+        assert await bench.writer.run(operation) == "done"
+        assert await bench.values() == ["written"]
+
+
 async def test_a_group_runs_once_in_place_of_its_first_operation(bench: Bench) -> None:
     gate, one, other, seen = Gate(), Putting(), Putting(), list[object]()
     first = await gate.passed_by(bench.writer)
