@@ -92,7 +92,7 @@ class ClientStream(asyncio.Protocol):
             if self._error is not None:
                 raise self._error
             is_last = start + BLOCK >= len(body)
-            self._transport.writelines([view[start:], end] if is_last else [view[start : start + BLOCK]])
+            self.write(b"".join((view[start:], end)) if is_last and end else view[start : start + BLOCK])
             while self._paused and not self._replies:
                 await self._begin_wait(timeout, "take the content")
         return True

@@ -194,6 +194,9 @@ class Spool:
             try:
                 yield
             except OSError as error:
+                # What was written all the same is kept by the caller too, and may be in the store when it is read.
+                self._is_new = False
+                self._new.clear()
                 raise SpoolError(f"{self._folder}: {error.strerror or error}") from error
 
     def _write(self, lines: bytes) -> None:
@@ -215,6 +218,7 @@ class Spool:
         self._begun = max(int(time.time() * 1000), self._begun + 1)
         self._path = self._folder / f"{self._begun:0{TIME_DIGITS}d}-{secrets.token_hex(4)}{_OPEN}"
         self._file = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._is_new = True
         fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         self._names_changed()
         return self._file
@@ -228,7 +232,7 @@ class Spool:
         else:
             self._path.unlink(missing_ok=True)
         os.close(self._file)
-        self._file, self._size, self._is_new = None, 0, True
+        self._file, self._size = None, 0
         self._names_changed()
 
     def _closed(self) -> list[Path]:

@@ -40,6 +40,31 @@ def test_what_was_appended_comes_back_in_order(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_file_whose_closing_failed_is_not_new(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The caller keeps its events, and may record them before the file is read."""
+    spool = Spool(tmp_path, segment_bytes=1)
+    sync = Spool._names_changed
+
+    def fail_after_the_rename(self: Spool) -> None:
+        if list(tmp_path.glob("*.jsonl")):
+            raise OSError("no descriptors")
+        sync(self)
+
+    monkeypatch.setattr(Spool, "_names_changed", fail_after_the_rename)
+    with pytest.raises(SpoolError):
+        spool.append(encoded(event(1)), is_new=True)
+    monkeypatch.setattr(Spool, "_names_changed", sync)
+    path = spool.oldest()
+    assert path is not None
+    assert spool.read(path).events == (event(1),)
+    assert not spool.is_new(path)
+    spool.remove(path)
+    spool.append(encoded(event(2)), is_new=True)
+    path = spool.oldest()
+    assert path is not None
+    assert spool.is_new(path)
+
+
 def test_a_large_file_is_closed_and_the_next_begun(tmp_path: Path) -> None:
     spool = Spool(tmp_path, segment_bytes=300)
     for number in range(12):

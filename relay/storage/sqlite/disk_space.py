@@ -49,11 +49,13 @@ class DiskSpace:
         A size counts twice: the message is written to the log, then to the database. The disk is measured once, because
         each system call gives the lock of the interpreter away.
         """
-        largest = max(sizes)
-        if self._beyond_reserve() < 2 * largest:
-            self.refused(largest)
-            raise self._full()
-        self.reusable = max(self.reusable - sum(sizes), 0)
+        left = self._beyond_reserve()
+        for size in sizes:
+            if left < 2 * size:
+                self.refused(size)
+                raise self._full()
+            left -= min(size, self.reusable)
+            self.reusable = max(self.reusable - size, 0)
 
     def refused(self, size: int) -> None:
         """From now on the disk counts as full, because a message of that size found no space."""
