@@ -254,7 +254,7 @@ cdef octets MIDDLE = b" HTTP/1.1\r\n"
 cdef octets FORWARDED_FOR = b"x-forwarded-for: "
 
 def split_request(bytes data not None, Py_ssize_t longest):
-    """Return (is click, parts of the token, fields, X-Forwarded-For) of a request, None for another form (twin: `split_request` of `tracker/fast_path.py`)."""
+    """Return (is click, parts of the token, fields, X-Forwarded-For) of a request, None for another form (twin: `split_request_twin` of `tracker/fast_path.py`)."""
     cdef octets s = <octets> PyBytes_AS_STRING(data), space
     cdef Py_ssize_t end = PyBytes_GET_SIZE(data) - 4, begin, at, stop, next_line
     if not 18 <= end <= longest - 4 or memcmp(s + end, b"\r\n\r\n", 4) or memcmp(s, b"GET /", 5):

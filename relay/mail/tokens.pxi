@@ -33,7 +33,7 @@ def base64url(bytes data not None):
     return text
 
 def read_url_token(str text not None):
-    """Return (MAC, protected octets, queue id, number, target, is compressed) of a URL token, None for another form (twin: `read_url_token` of `token_parts.py`)."""
+    """Return (MAC, protected octets, queue id, number, target, is compressed) of a URL token, None for another form (twin: `read_url_token_twin` of `token_parts.py`)."""
     cdef Py_ssize_t size
     cdef octets letters
     if not text.isascii():

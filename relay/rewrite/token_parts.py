@@ -44,7 +44,7 @@ def base64url_twin(data: bytes) -> bytes:
 base64url = native.base64url if IS_COMPILED else base64url_twin
 
 
-def read_url_token(text: str) -> TokenParts | None:
+def read_url_token_twin(text: str) -> TokenParts | None:
     """Return the parts of a URL token that is not verified yet, None for another form (twin of `_native`)."""
     if not text.isascii():
         return None
@@ -56,9 +56,7 @@ def read_url_token(text: str) -> TokenParts | None:
     return read_parts(data) if base64url_twin(data) == encoded else None
 
 
-def url_token_parts(text: str) -> TokenParts | None:
-    """Return the parts of a URL token that is not verified yet, None for another form."""
-    return native.read_url_token(text) if IS_COMPILED else read_url_token(text)
+read_url_token = native.read_url_token if IS_COMPILED else read_url_token_twin
 
 
 def read_parts(data: bytes) -> TokenParts | None:

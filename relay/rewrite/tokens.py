@@ -20,7 +20,7 @@ from relay.rewrite.token_parts import (
     base64url,
     head_octets,
     read_parts,
-    url_token_parts,
+    read_url_token,
 )
 from relay.rewrite.url_compression import compress, decompress
 
@@ -134,7 +134,7 @@ def url_token_signer(
 
 def verify_token(keyring: Keyring, kind: Kind, text: str) -> Token | None:
     """Return the token of a URL, None unless a key of the ring signed it for that kind."""
-    read = url_token_parts(text) if kind in URL_KINDS else None
+    read = read_url_token(text) if kind in URL_KINDS else None
     return None if read is None else token_verifier(keyring, kind)(read)
 
 

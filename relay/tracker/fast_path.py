@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Protocol
 
 from relay.mail.native import IS_COMPILED, native
-from relay.rewrite.token_parts import TokenParts, read_url_token
+from relay.rewrite.token_parts import TokenParts, read_url_token_twin
 from relay.tracker.client import Client, parse_client
 from relay.tracker.forwarded import forwarded_for
 
@@ -39,7 +39,7 @@ FastRequest = tuple[bool, TokenParts, Client, str, str]
 
 def parse_fast_request(data: bytes, peer: str) -> FastRequest | None:
     """Parse `data` as one request of the usual form; return None for anything else."""
-    parts = split(data, MAX_REQUEST)
+    parts = split_request(data, MAX_REQUEST)
     if parts is None:
         return None
     is_click, token, fields, hops = parts
@@ -47,14 +47,14 @@ def parse_fast_request(data: bytes, peer: str) -> FastRequest | None:
     return None if said is None else (is_click, token, said[0], hops or said[1], peer)
 
 
-def split_request(data: bytes, longest: int) -> tuple[bool, TokenParts, bytes, str] | None:
+def split_request_twin(data: bytes, longest: int) -> tuple[bool, TokenParts, bytes, str] | None:
     """Return whether it is a click, token, fields and X-Forwarded-For of a request of at most `longest` octets.
 
     The value of X-Forwarded-For is left out of the fields, because behind a proxy it alone differs by reader. None for
     anything else (twin of `_native`).
     """
     found = _REQUEST.fullmatch(data) if len(data) <= longest else None
-    token = read_url_token(found[2].decode("ascii")) if found is not None else None
+    token = read_url_token_twin(found[2].decode("ascii")) if found is not None else None
     if found is None or token is None:
         return None
     is_click, fields = found[1] == b"c", found[3]
@@ -64,7 +64,7 @@ def split_request(data: bytes, longest: int) -> tuple[bool, TokenParts, bytes, s
     return is_click, token, fields[: hops.start(1)] + fields[hops.end(1) :], hops[1].decode("ascii")
 
 
-split = native.split_request if IS_COMPILED else split_request
+split_request = native.split_request if IS_COMPILED else split_request_twin
 
 
 @lru_cache(maxsize=1024)

@@ -17,9 +17,9 @@ from relay.rewrite.message import rewrite
 from relay.rewrite.mime import walk
 from relay.rewrite.options import Tracking
 from relay.rewrite.placeholder_spellings import holds_name_twin
-from relay.rewrite.token_parts import base64url_twin, read_url_token
+from relay.rewrite.token_parts import base64url_twin, read_url_token_twin
 from relay.rewrite.tokens import Keyring, Kind, Token, new_key, parse_keyring, sign_token
-from relay.tracker.fast_path import MAX_REQUEST, split_request
+from relay.tracker.fast_path import MAX_REQUEST, split_request_twin
 
 RING = Keyring((("k1", b"k" * 32),))
 QUEUE_ID = "0123456789ABCD"
@@ -106,12 +106,14 @@ def mail_disagreement(content: bytes) -> str:
 def token_disagreement(text: str) -> bool:
     """Whether the compiled reading of a URL token differs from its twin."""
     octets = text.encode("utf-8", "surrogatepass")
-    return native.read_url_token(text) != read_url_token(text) or native.base64url(octets) != base64url_twin(octets)
+    return native.read_url_token(text) != read_url_token_twin(text) or native.base64url(octets) != base64url_twin(
+        octets
+    )
 
 
 def request_disagreement(data: bytes) -> bool:
     """Whether the compiled reading of a request to the tracker differs from its twin."""
-    return native.split_request(data, MAX_REQUEST) != split_request(data, MAX_REQUEST)
+    return native.split_request(data, MAX_REQUEST) != split_request_twin(data, MAX_REQUEST)
 
 
 def requests() -> Iterator[bytes]:
