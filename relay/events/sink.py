@@ -7,7 +7,7 @@ spool file are read again; the store recognises them by `data["id"]`. It loses o
 |---------------------|------------------------------------------------------------------------------------------|
 | the store fails     | events go to the spool; every `retry` seconds the store is tried and the spool emptied   |
 | the store is slow   | above `limit` waiting events all go to the spool                                         |
-| a peak of events    | above `peak` waiting events all go to the spool; rows are made `_AFTER_PEAK` s after it  |
+| a peak of events    | above `peak` waiting events all go to the spool, up to a quarter of it                   |
 | disk space is short | opens and clicks are not kept (docs/tracking.md)                                           |
 | a file is damaged   | its whole lines are stored, and it is kept as `*.damaged`; the files behind it are read  |
 | an event is refused | the batch is split down to it; it is kept in `rejected.jsonl.damaged`, the others stored |
@@ -18,6 +18,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 
 from relay.events.event import Event
 from relay.events.event_line import encode_event
@@ -32,7 +33,7 @@ _AFTER_PEAK = 1.0
 """Seconds without a peak after which the spool is emptied."""
 
 _PEAK_PART = 0.25
-"""Part of the spool that peaks may fill. The rest is for failures of the store; callers then wait for it again."""
+"""Part of the spool that peaks may fill. The rest is for failures of the store."""
 
 CLOSING_TIME = 10.0
 """Seconds the store has to take waiting events at shutdown; the rest goes to the spool."""
@@ -172,19 +173,17 @@ class EventSink:
     async def _wait_for_work(self) -> None:
         """Return shortly after an event arrived, when the store is due for a retry, or after a peak."""
         since_peak = self._unspool_at - self._now()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(since_peak if 0 < since_peak < self._retry else self._retry):
                 await self._wake.wait()
                 if not self._closing:
                     await asyncio.sleep(self._retry if self._spool_failing else self._gather)
-        except TimeoutError:
-            pass
         self._wake.clear()
 
     async def _write_waiting(self) -> None:
         """Write what waits: to the store, at a peak to the spool."""
         while self._waiting:
-            if len(self._waiting) > self._peak and self._may_fill:
+            if len(self._waiting) > self._peak and self._may_spool_peaks:
                 self._unspool_at = self._now() + _AFTER_PEAK
             is_peak = self._now() < self._unspool_at
             self._in_flight = await self._affordable(self._take(len(self._waiting) if is_peak else self._batch))
@@ -199,7 +198,7 @@ class EventSink:
     async def _to_spool(self, events: Sequence[Event], *, is_new: bool = False) -> bool:
         """Write events, `is_new` if the store was never asked for them; False when that fails: they then wait again."""
         try:
-            # A thread that encodes would wait for the interpreter's lock while readers are answered.
+            # A thread that encodes would wait for the GIL while readers are answered.
             await asyncio.to_thread(self._spool.append, b"".join(map(encode_event, events)), is_new=is_new)
         except SpoolError as error:
             self._retry_spool_at = self._now() + self._retry
@@ -225,17 +224,18 @@ class EventSink:
         except SpoolError as error:
             self._log("events.spool_failing", error=str(error))
             return
-        if self._recorder.outage and self.store_answers:
+        if self._recorder.outage and self.store_answers and self._may_unspool:
             self._log("events.unspooled", events=self._unspooled)
             self._recorder.outage, self._unspooled = False, 0
 
     @property
-    def _may_fill(self) -> bool:
-        """Whether a peak may go to the spool."""
+    def _may_spool_peaks(self) -> bool:
+        """Whether the spool has room for a peak, and the store is asked for it later."""
         return self._recorder.has_store and not self._spool_failing and self._spool.filled < _PEAK_PART
 
     @property
     def _may_unspool(self) -> bool:
+        """Whether the store is asked for events of the spool."""
         return not self._closing and self._recorder.has_store and self._now() >= self._unspool_at
 
     async def _unspool_segment(self) -> bool:
@@ -248,7 +248,7 @@ class EventSink:
             if not self._may_unspool:
                 return False
             if not await self._recorder.record(batch, again=not self._reader.is_new):
-                self._reader.is_new = False  # It may have recorded a part.
+                self._reader.retry()
                 return False
             self._reader.advance(len(batch))
 

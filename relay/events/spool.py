@@ -76,7 +76,9 @@ class Spool:
         self.irregular: frozenset[str] = frozenset()
         """Names of spool files that are no regular files, and are left alone."""
         self._is_new = True
+        """Whether the store was never asked to record the events of the open file."""
         self._new: set[Path] = set()
+        """Closed files of such events."""
         self._skipped: set[Path] = set()
         """Files that could be neither read nor renamed."""
 
@@ -194,7 +196,7 @@ class Spool:
             try:
                 yield
             except OSError as error:
-                # What was written all the same is kept by the caller too, and may be in the store when it is read.
+                # The caller keeps the events, and may store them before the file is read.
                 self._is_new = False
                 self._new.clear()
                 raise SpoolError(f"{self._folder}: {error.strerror or error}") from error
@@ -228,7 +230,8 @@ class Spool:
             return
         if self._size:
             closed = self._path.rename(unused(_closed_name(self._path)))
-            self._new |= {closed} if self._is_new else set()
+            if self._is_new:
+                self._new.add(closed)
         else:
             self._path.unlink(missing_ok=True)
         os.close(self._file)

@@ -43,6 +43,10 @@ class SpoolReader:
         """Return the next events of the open file, none at its end."""
         return self._segment.events[self._done : self._done + size] if self._segment else ()
 
+    def retry(self) -> None:
+        """Expect events that are stored already: the store failed, and may have recorded a part of a batch."""
+        self.is_new = False
+
     def advance(self, count: int) -> None:
         """Count events of the open file as stored."""
         self._done += count

@@ -123,6 +123,32 @@ async def test_after_a_failure_in_the_middle_of_a_peak_its_rest_is_compared(tmp_
         assert watched.line_names == ["events.spooled", "events.unspooled"]
 
 
+async def test_an_outage_ends_when_the_spool_is_empty_though_a_peak_interrupts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink, "_AFTER_PEAK", 3600.0)
+    store = Store()
+    store.down = True
+    async with running(tmp_path, store, peak=100, batch=25) as watched:
+        watched.sink.put(*EVENTS[:50])
+        await until(lambda: not watched.sink.waiting)
+        record = store.record
+
+        async def record_at_a_peak(events: Sequence[Event], *, again: bool = False) -> Sequence[Event]:
+            if not store.events:
+                watched.sink.put(*EVENTS[50:200])
+            return await record(events, again=again)
+
+        store.record = record_at_a_peak  # type: ignore[method-assign]
+        store.down = False
+        await until(lambda: len(store.events) == 25 and not watched.sink.waiting)
+        assert watched.line_names == ["events.spooled"]
+        watched.sink._unspool_at = 0.0
+        watched.sink.put(EVENTS[200])
+        await until(lambda: "events.unspooled" in watched.line_names)
+    assert by_number(store.events) == EVENTS[:201]
+
+
 async def test_an_unsubscribe_at_a_peak_is_on_disk_when_that_returns(tmp_path: Path) -> None:
     store = Store()
     async with running(tmp_path, store, peak=100, retry=5.0) as watched:
