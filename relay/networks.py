@@ -13,6 +13,7 @@ def unmapped(address: IPv4Address | IPv6Address) -> IPv4Address | IPv6Address:
 
 
 _IPV4_PARTS = frozenset(map(str, range(256)))
+"""The parts of an IPv4 address, without leading zeros."""
 
 _ip_address = lru_cache(maxsize=4096)(ip_address)
 """Cached: clients come again, and behind a proxy all connections have its address."""

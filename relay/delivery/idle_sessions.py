@@ -1,7 +1,7 @@
 """Idle sessions, kept for the next job of their lane or site."""
 
 import asyncio
-from collections.abc import Callable, Container, Hashable
+from collections.abc import Container, Hashable, Iterator
 from typing import NamedTuple
 
 from relay.delivery.session import Session
@@ -33,11 +33,15 @@ class IdleSessions:
 
     def take(self, key: IdleKey, besides: Container[str]) -> Session | None:
         """Return a usable session of this lane with another server than `besides`, None if there is none."""
-        return self._take(key, lambda one: one.remote not in besides and self._sessions[one].lane == key.lane)
+        return self._take(
+            session
+            for session in self._newest(key)
+            if session.remote not in besides and self._sessions[session].lane == key.lane
+        )
 
     def take_of_site(self, key: IdleKey, servers: Container[str]) -> Session | None:
         """Return a usable session of any lane of the site with one of these servers, None if there is none."""
-        return self._take(key, lambda one: one.remote in servers)
+        return self._take(session for session in self._newest(key) if session.remote in servers)
 
     def put(self, key: IdleKey, session: Session, idle_timeout: float) -> None:
         """Keep a session for `idle_timeout` seconds at most."""
@@ -85,11 +89,13 @@ class IdleSessions:
         while self._closing:
             await asyncio.wait(self._closing)
 
-    def _take(self, key: IdleKey, suits: Callable[[Session], bool]) -> Session | None:
-        """Remove and return the last session of the site that suits and is usable."""
-        for session in reversed(tuple(self._sites.get(key[:2], ()))):
-            if not suits(session):
-                continue
+    def _newest(self, key: IdleKey) -> Iterator[Session]:
+        """Return the sessions of a site, the last one first. They may be removed meanwhile."""
+        return reversed(tuple(self._sites.get(key[:2], ())))
+
+    def _take(self, candidates: Iterator[Session]) -> Session | None:
+        """Remove and return the first candidate that is usable."""
+        for session in candidates:
             self._remove(session)
             if session.is_usable:
                 return session

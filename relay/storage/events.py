@@ -89,7 +89,7 @@ def record_new(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Calla
 
 
 @lru_cache(maxsize=16)
-def stored_statement(count: int) -> str:
+def stored_events_statement(count: int) -> str:
     """Return the statement that finds the stored events of so many recipients, kinds and times."""
     wanted = ", ".join(["(?, ?, ?, ?)"] * count)
     return (
@@ -104,7 +104,7 @@ def _stored_like(raw: Connection, events: Sequence[Event]) -> set[tuple[object, 
     """Return the keys of the stored events with recipient, kind and time of one of these."""
     keys: set[tuple[object, ...]] = set()
     for some in batched([(one.queue_id, one.number, one.kind.value, one.at) for one in events], AT_ONCE):
-        rows = raw.execute(stored_statement(len(some)), [*chain.from_iterable(some)]).fetchall()
+        rows = raw.execute(stored_events_statement(len(some)), [*chain.from_iterable(some)]).fetchall()
         keys.update(_reader_key(row[0], row[1], row[2], row[3], decode_object(row[4])) for row in rows)
     return keys
 

@@ -23,7 +23,7 @@ from relay.events.sink import EventSink
 from relay.log.encoded_fields import EncodedFields, encode_text, encoded
 from relay.rewrite.tokens import Kind as TokenKind
 from relay.rewrite.tokens import Token
-from relay.tracker.canary import CANARY_ID
+from relay.tracker.canary import is_canary
 from relay.tracker.client import Client, client_group
 
 KEPT = 20
@@ -215,8 +215,10 @@ Hit = tuple[Token, str, Client, Mapping[str, str]]
 """The token of a request, the address of the client, the client, and what the event says in addition."""
 
 NOTHING: Mapping[str, str] = {}
+"""What the event of a usual open or click says in addition."""
 
 _KINDS = {TokenKind.OPEN: _OPEN, TokenKind.CLICK: _CLICK, TokenKind.UNSUBSCRIBE: Kind.UNSUBSCRIBE}
+"""Kinds of events by those of the tokens that cause them."""
 
 
 class ReaderEvents:
@@ -235,7 +237,7 @@ class ReaderEvents:
         admitted = []
         for hit in hits:
             token, address, *_ = hit
-            if token.queue_id != CANARY_ID:
+            if not is_canary(token):
                 event = _event(hit, now)
                 if self._repeats.admits(event, client_group(address)):
                     admitted.append(event)

@@ -61,7 +61,7 @@ def plan(raw: sqlite3.Connection, sql: str) -> list[str]:
         rows.UPDATE_ENTRY,
         queue_writes.DROP_CONTENT,
         event_recipients.recipients_statement(AT_ONCE),
-        events.stored_statement(AT_ONCE),
+        events.stored_events_statement(AT_ONCE),
         message_queries.ENTRY_AT,
         message_queries.DAMAGED,
         message_queries.ENTRIES_OF,
