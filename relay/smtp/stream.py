@@ -290,7 +290,7 @@ def _was_reset(transport: asyncio.Transport) -> bool:
         return False
     poll = select.poll()
     try:
-        poll.register(connected, 0)  # Without events it tells errors and the end of both directions only.
+        poll.register(connected, 0)  # Without events, poll reports errors and the end of both directions.
     except ValueError:
-        return True  # It is closed already.
+        return True  # This side has closed it.
     return bool(poll.poll(0))

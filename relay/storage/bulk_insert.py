@@ -1,8 +1,8 @@
 """Insertion of several rows by one statement.
 
-SQLite's driver gives the interpreter's lock away in each statement, and waits until the event loop has time for it. So
-one statement for eight rows lets a transaction wait less often than eight statements. PostgreSQL's driver sends the
-statements of all rows together.
+SQLite's driver releases the GIL in each statement, and waits for it until the event loop releases it. So a transaction
+waits less often in one statement for eight rows than in eight. PostgreSQL's driver sends the statements of all rows
+together.
 """
 
 import sqlite3

@@ -25,8 +25,8 @@ _UNLABELLED = "\n\n"
 def recipients_statement(count: int) -> str:
     """Return the statement that finds so many recipients, by the place, queue id and number of each.
 
-    Its one row has lists of places, recipients and labels: SQLite's driver gives the interpreter's lock away for each
-    row. Outer joins keep the planner from reading the tables first.
+    Its one row has lists of places, recipients and labels: SQLite's driver releases the GIL for each row. Outer
+    joins keep the planner from reading the tables first.
     """
     wanted = ", ".join(["(?, ?, ?)"] * count)
     lists = ", ".join(f"CAST(json_group_array({values}) AS TEXT)" for values in ("place", _MARKED, _LABELS))

@@ -47,7 +47,7 @@ class DiskSpace:
         """Raise StoreError when a message of one of these sizes would use the reserve.
 
         A size counts twice: the message is written to the log, then to the database. The disk is measured once, because
-        each system call gives the lock of the interpreter away.
+        each measurement releases the GIL, and waits for it again.
         """
         left = self._beyond_reserve()
         for size in sizes:
