@@ -59,6 +59,19 @@ def test_messages_of_one_transaction_are_checked_together(file: Path, monkeypatc
     assert space.is_full
 
 
+def test_messages_of_one_transaction_share_the_pages_that_are_reusable(
+    file: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space = DiskSpace.at(file)
+    space.checkpoint_pages = 0
+    monkeypatch.setattr(disk_space, "space_of", lambda _: (1 << 40, space.reserve))
+    space.reusable = 1000
+    space.check(100, 200)
+    assert space.reusable == 700
+    with pytest.raises(StoreError):
+        space.check(250, 250)
+
+
 def test_a_small_space_keeps_an_eighth_and_empties_its_log_early(file: Path, limited: int) -> None:
     space = DiskSpace.at(file)
     assert space.reserve == limited // 8
