@@ -7,9 +7,6 @@ from itertools import count
 _ports = count(11_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")))
 """Below the ports the system gives to clients, and for each test process its own."""
 
-_reserved: list[socket.socket] = []
-"""Names in Linux's abstract namespace: they go with the process."""
-
 
 def free_port() -> int:
     """Return a TCP port nobody uses, and no other test process will be given, also while its server is down."""
@@ -27,11 +24,12 @@ def free_port() -> int:
 
 
 def _reserve(port: int) -> bool:
+    """Take the port's name in Linux's abstract namespace, which goes with the process; return False if it is taken."""
     name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     try:
         name.bind(f"\0relay-tests-port-{port}")
     except OSError:
         name.close()
         return False
-    _reserved.append(name)
+    name.detach()
     return True
