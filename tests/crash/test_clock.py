@@ -49,8 +49,7 @@ class NeverNow(Sink):
     """Takes everything but mail to late@rcpt.test, now and for ever."""
 
     def action(self, moment: str) -> Action | None:
-        late = moment == "RCPT" and "late@rcpt.test" in self.commands[-1]
-        return Say("450 4.2.1 not now") if late else super().action(moment)
+        return Say("450 4.2.1 not now") if moment == "RCPT late@rcpt.test" else super().action(moment)
 
 
 def mail_of_applications(sink: Sink) -> list[Received]:

@@ -74,7 +74,7 @@ async def _history(relay: Relay, sink: Sink) -> None:
         ("550 5.1.1 <gone@rcpt.test>: Recipient address rejected: User unknown", "gone@rcpt.test"),
         ("550 5.0.0 Zork 4711 blorb", "odd@rcpt.test"),
     ):
-        sink.once("RCPT", Say(text))
+        sink.once(f"RCPT {recipient}", Say(text))
         await relay.story(await asyncio.to_thread(relay.send, recipient), "bounced")
     await sink.received(2)
     queue_id = await asyncio.to_thread(relay.send, "u@rcpt.test")

@@ -98,7 +98,7 @@ async def test_live_replies_are_classified_explained_and_suppress_only_on_eviden
         (notification,) = await sink.received(1)
         assert notification.recipients == ["news@acme.test"]
         assert b"No such address." in notification.content
-        sink.once("RCPT", Say("550 5.7.26 This message fails SPF and DKIM authentication checks"))
+        sink.once("RCPT u@rcpt.test", Say("550 5.7.26 This message fails SPF and DKIM authentication checks"))
         unsigned = await asyncio.to_thread(relay.send, "u@rcpt.test")
         assert (await relay.story(unsigned, "bounced"))["events"][-1]["category"] == "auth_failed"
         assert [one["address"] for one in await relay.json("suppression", "list")] == ["gone@rcpt.test"]
@@ -108,14 +108,14 @@ async def test_soft_bounces_count_to_the_threshold_and_the_suppression_ends_by_a
     async with Sink() as sink, Relay(tmp_path, sink.port, 'expire = { mailbox_full = "200ms" }') as relay:
         for number in range(3):
             assert not await relay.json("suppression", "list")
-            sink.once("RCPT", Say("552 5.2.2 Mailbox full"))
+            sink.once("RCPT full@rcpt.test", Say("552 5.2.2 Mailbox full"))
             queue_id = await asyncio.to_thread(relay.send, "full@rcpt.test")
             assert (await relay.story(queue_id, "bounced"))["events"][-1]["category"] == "mailbox_full", number
         assert [one["reason"] for one in await relay.json("suppression", "list")] == ["mailbox_full"]
 
         for number, seconds in enumerate((0.4, 0.8)):
             await relay.probation()
-            sink.once("RCPT", Say("552 5.2.2 Mailbox full"))
+            sink.once("RCPT full@rcpt.test", Say("552 5.2.2 Mailbox full"))
             tester = await asyncio.to_thread(relay.send, "full@rcpt.test")
             await relay.story(tester, "bounced")
             (renewed,) = await relay.json("suppression", "list")

@@ -126,7 +126,7 @@ class Conversation:
             await self.say(b"503 5.5.1 MAIL first\r\n")
             return
         path, parameters = _parse_path(line)
-        if await self.answer("RCPT", "250 2.1.5 ok"):
+        if await self.answer(f"RCPT {path}", "250 2.1.5 ok"):
             self.message.recipients.append(path)
             self.message.recipient_parameters.append(parameters)
 

@@ -102,7 +102,7 @@ class _Mailbox(Sink):
         self._folder = folder
 
     def action(self, moment: str) -> Action | None:
-        if moment == "RCPT" and "<nobody@" in self.commands[-1]:
+        if moment.startswith("RCPT nobody@"):
             return Say("550 5.1.1 no such user")
         return super().action(moment)
 

@@ -3,6 +3,9 @@
 What it does is chosen by the moment: `greeting`, `EHLO`, `HELO`, `STARTTLS`, `AUTH`, `MAIL`, `RCPT`, `DATA`, `body`
 (after 354, before reading), `.` (the final dot), `RSET`, `QUIT`. `sink.once("RCPT", Say("450 4.2.1 busy"))` is used up
 by the next RCPT, `sink.always(...)` holds; else it behaves.
+
+A relay also sends mail of its own, such as bounce messages, maybe between two mails of a test. `sink.once("RCPT
+u@rcpt.test", ...)` is for this recipient alone, and comes before what was asked for at any RCPT.
 """
 
 import asyncio
@@ -114,9 +117,13 @@ class Sink:
         return [line for line in self.commands if line.upper().startswith(verb.upper())]
 
     def action(self, moment: str) -> Action | None:
-        """Return what to do at this moment, None to behave."""
-        waiting = self._once.get(moment)
-        return waiting.popleft() if waiting else self._always.get(moment)
+        """Return what to do at this moment, which may name a recipient behind its verb, None to behave."""
+        for name in dict.fromkeys((moment, moment.partition(" ")[0])):
+            if waiting := self._once.get(name):
+                return waiting.popleft()
+            if name in self._always:
+                return self._always[name]
+        return None
 
     def keep(self, message: Received) -> None:
         """Keep a message that was received whole."""
