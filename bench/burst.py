@@ -1,5 +1,10 @@
-"""Acceptance alone: `python -m bench.burst`. Deliveries are held, and clients send as fast as they get answers."""
+"""Acceptance alone: `python -m bench.burst`. Deliveries are held, and clients send as fast as they get answers.
 
+relay's provider is paused, Postfix defers its transports: neither tries to deliver.
+"""
+
+import subprocess
+import sys
 from itertools import product
 from statistics import median
 
@@ -10,6 +15,16 @@ from bench.instruments import Instrument, Load, instruments
 from bench.targets import Postfix, PostfixOpenDkim, Relay, Target, free_port, signing_key
 
 HELD = "defer_transports = smtp, relay\n"
+
+
+class HoldingRelay(Relay):
+    """relay with its provider paused by an operator."""
+
+    def start(self) -> None:
+        """See Target."""
+        super().start()
+        pause = ("site", "pause", "--provider", "sink", "-c", self.config)
+        subprocess.run([sys.executable, "-m", "relay.cli", *pause], cwd=self.checkout, check=True, capture_output=True)
 
 
 class HoldingPostfix(Postfix):
@@ -38,7 +53,7 @@ def burst(target: Target, instrument: Instrument, load: Load) -> tuple[float, fl
 @click.option("--source", default="uvloop,C", show_default=True, help="Load sources, apart by commas.")
 def main(messages: int, rounds: int, source: str) -> None:
     """Compare how fast relay, Postfix and Postfix + OpenDKIM take newsletters in."""
-    kinds = [kind for kind in (Relay, HoldingPostfix, HoldingPostfixOpenDkim) if not kind.lacks()]
+    kinds = [kind for kind in (HoldingRelay, HoldingPostfix, HoldingPostfixOpenDkim) if not kind.lacks()]
     key, sources = signing_key(), instruments(source)
     found: dict[tuple[str, int, str], list[tuple[float, float, float]]] = {}
     for number in range(rounds):

@@ -5,8 +5,9 @@ Prints a table with ratios to the first peer and writes all figures as JSON.
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from itertools import product
 from pathlib import Path
 from statistics import median
@@ -17,7 +18,7 @@ from bench import cpu
 from bench.instruments import Instrument, Load, instruments
 from bench.more_peers import HarakaDkim, OpenSmtpdDkim
 from bench.peers import EximDkim, PostfixRspamd
-from bench.targets import Postfix, PostfixOpenDkim, Relay, Target, signing_key
+from bench.targets import EarlierRelay, Postfix, PostfixOpenDkim, Relay, Target, signing_key
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,10 @@ def _parts(roots: list[int]) -> dict[str, float]:
 
 
 def compare(
-    targets: Sequence[type[Target]], instruments: Sequence[Instrument], loads: Sequence[Load], rounds: int
+    targets: Sequence[Callable[[int, bytes], Target]],
+    instruments: Sequence[Instrument],
+    loads: Sequence[Load],
+    rounds: int,
 ) -> list[Figures]:
     """Measure all targets with all loads, round by round; each target is started anew for each load."""
     key = signing_key()
@@ -107,21 +111,26 @@ def _line(one: Figures) -> str:
     )
 
 
+RATIOS = ("delivered_rate", "cpu_ms", "accepted_rate")
+
+
 def table(found: list[Figures]) -> str:
     """Return the medians of all rounds as a table, with the ratio of each peer to relay."""
     lines = [f"{'source':8}{'load':26}{'target':20}{'delivered/s':>12}{'relay is':>10}{'CPU ms':>9}{'relay is':>10}"]
-    lines[0] += f"{'accepted/s':>12}{'250 p99 ms':>12}"
+    lines[0] += f"{'accepted/s':>12}{'relay is':>10}{'250 p99 ms':>12}"
     for instrument, load in dict.fromkeys((one.instrument, one.load) for one in found):
         rows = [one for one in found if (one.instrument, one.load) == (instrument, load)]
         ours = _medians(rows, found[0].target)
         for name in dict.fromkeys(one.target for one in rows):
             theirs = _medians(rows, name)
             what = f"{load.workload}, {load.sessions} sessions" + (", 1/conn" if load.per_connection == 1 else "")
-            faster = f"{ours['delivered_rate'] / theirs['delivered_rate']:.2f}×" if name != "relay" else ""
-            lighter = f"{ours['cpu_ms'] / theirs['cpu_ms']:.2f}×" if name != "relay" else ""
+            ratio = {key: f"{ours[key] / theirs[key]:.2f}×" if name != "relay" else "" for key in RATIOS}
             lines.append(
-                f"{instrument:8}{what:26}{name:20}{theirs['delivered_rate']:12.0f}{faster:>10}{theirs['cpu_ms']:9.2f}"
-                f"{lighter:>10}{theirs['accepted_rate']:12.0f}{1000 * theirs['final_reply_p99']:12.1f}"
+                f"{instrument:8}{what:26}{name:20}"
+                f"{theirs['delivered_rate']:12.0f}{ratio['delivered_rate']:>10}"
+                f"{theirs['cpu_ms']:9.2f}{ratio['cpu_ms']:>10}"
+                f"{theirs['accepted_rate']:12.0f}{ratio['accepted_rate']:>10}"
+                f"{1000 * theirs['final_reply_p99']:12.1f}"
             )
     return "\n".join(lines)
 
@@ -151,6 +160,8 @@ TARGETS: tuple[type[Target], ...] = (
     OpenSmtpdDkim,
 )
 
+CHECKOUT_OF_RELAY = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=Path)
+
 
 @click.command()
 @click.option("--workloads", default="W1,W2,W3", show_default=True)
@@ -159,14 +170,26 @@ TARGETS: tuple[type[Target], ...] = (
 @click.option("--rounds", default=3, show_default=True)
 @click.option("--only", default="", help="Names of targets, apart by commas.")
 @click.option("--source", default="uvloop,C", show_default=True, help="Load sources, apart by commas.")
+@click.option("--earlier", type=CHECKOUT_OF_RELAY, help="Another checkout of relay, which takes turns with the others.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("bench-results.json"), show_default=True)
-def main(workloads: str, sessions: int, messages: int, rounds: int, only: str, source: str, out: Path) -> None:
+def main(
+    workloads: str,
+    sessions: int,
+    messages: int,
+    rounds: int,
+    only: str,
+    source: str,
+    earlier: Path | None,
+    out: Path,
+) -> None:
     """Compare relay with Postfix, Exim, Haraka and OpenSMTPD, where these are installed."""
     wanted = [kind for kind in TARGETS if not only or kind.name in only.split(",")]
     for kind in wanted:
         if kind.lacks():
             click.echo(f"{kind.name} is left out: {kind.lacks()}", err=True)
-    targets = [kind for kind in wanted if not kind.lacks()]
+    targets: list[Callable[[int, bytes], Target]] = [kind for kind in wanted if not kind.lacks()]
+    if earlier is not None:
+        targets.insert(1, partial(EarlierRelay, earlier))
     loads = [
         Load(name, sessions, messages if name != "W3" else max(messages // 3, 1), per_connection)
         for name in workloads.split(",")

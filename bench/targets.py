@@ -17,6 +17,9 @@ POSTFIX_DAEMONS = Path("/usr/lib/postfix/sbin")
 
 DOMAIN = "sender.bench"
 
+CHECKOUT = Path(__file__).parent.parent
+"""Where the sources of this relay are."""
+
 
 def free_port() -> int:
     """Return a port nobody listens on."""
@@ -86,6 +89,7 @@ class Relay(Target):
     def __init__(self, sink_port: int, key: bytes) -> None:
         super().__init__(sink_port, key)
         self.environment: dict[str, str] = {}
+        self.checkout = CHECKOUT
 
     def _launch(self) -> None:
         keys = self.folder / "data" / "dkim" / DOMAIN
@@ -99,6 +103,7 @@ class Relay(Target):
         self._process = subprocess.Popen(
             [sys.executable, "-m", "relay.cli", "serve", "-c", str(self.config)],
             env={**os.environ, **self.environment},
+            cwd=self.checkout,
         )
 
     def _config(self) -> str:
@@ -140,6 +145,16 @@ file = "relay.log"
     def _end(self) -> None:
         self._process.terminate()
         self._process.wait(60)
+
+
+class EarlierRelay(Relay):
+    """relay of another checkout, with the compiled code that is beside its sources."""
+
+    name = "relay-earlier"
+
+    def __init__(self, checkout: Path, sink_port: int, key: bytes) -> None:
+        super().__init__(sink_port, key)
+        self.checkout = checkout
 
 
 class Postfix(Target):
