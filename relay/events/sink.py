@@ -7,7 +7,7 @@ spool file are read again; the store recognises them by `data["id"]`. It loses o
 |---------------------|------------------------------------------------------------------------------------------|
 | the store fails     | events go to the spool; every `retry` seconds the store is tried and the spool emptied   |
 | the store is slow   | above `limit` waiting events all go to the spool                                         |
-| a peak of events    | above `peak` waiting events all go to the spool, up to a quarter of it                   |
+| a peak of events    | above `peak` waiting events all go to the spool (relay/events/peak.py)                   |
 | disk space is short | opens and clicks are not kept (docs/tracking.md)                                           |
 | a file is damaged   | its whole lines are stored, and it is kept as `*.damaged`; the files behind it are read  |
 | an event is refused | the batch is split down to it; it is kept in `rejected.jsonl.damaged`, the others stored |
@@ -22,18 +22,13 @@ from contextlib import suppress
 
 from relay.events.event import Event
 from relay.events.event_line import encode_event
+from relay.events.peak import SPOOL_PART, Peak
 from relay.events.ports import EventStore, Publish
 from relay.events.recorder import EventRecorder
 from relay.events.shedding import Shedding
 from relay.events.spool import Backlog, Spool, SpoolError
 from relay.events.spool_reader import SpoolReader
 from relay.log import Emit
-
-_AFTER_PEAK = 1.0
-"""Seconds without a peak after which the spool is emptied."""
-
-_PEAK_PART = 0.25
-"""Part of the spool that peaks may fill. The rest is for failures of the store."""
 
 CLOSING_TIME = 10.0
 """Seconds the store has to take waiting events at shutdown; the rest goes to the spool."""
@@ -48,9 +43,8 @@ class EventSink:
 
     Without a store (a separate tracker host) events stay in the spool, in files that are closed every `retry` seconds
     and carried to the relay. `publish` is called once for each event: when the store has it, or without a store when
-    the spool has it. `shedding` leaves out events while disk space is short.
-    `gather` is the number of seconds that the first event of a batch waits for others. More than `peak` of them go to
-    the spool at once, because a row costs more time than the answer to a reader, who is waiting.
+    the spool has it. `shedding` leaves out events while disk space is short. `gather` is the number of seconds that
+    the first event of a batch waits for others; more than `peak` are a peak.
     """
 
     def __init__(
@@ -73,14 +67,14 @@ class EventSink:
         self._log = log
         self._limit = limit
         self._batch = batch
-        self._peak = peak
-        self._unspool_at = 0.0
-        """When the last peak is over, in the time of the event loop: then the store gets new events, and the spool."""
+        self._peak = Peak(peak)
         self._gather = gather
         self._retry = retry
         self._shedding = shedding
         self._waiting: deque[Event] = deque()
         self._in_flight: Sequence[Event] = ()
+        self._kept: list[Event] = []
+        """Events in the spool that the store gets at once."""
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._spilling: asyncio.Task[bool] | None = None
@@ -131,11 +125,13 @@ class EventSink:
             self._overflow()
 
     async def keep(self, event: Event) -> bool:
-        """Return True when the event is on disk. Writes to the spool, so that a slow store does not delay the caller.
+        """Return True when the event is in the spool, so on disk. The store gets it soon, also at a peak.
 
         False when the spool fails; the event then waits in memory.
         """
-        kept = await self._to_spool([event], is_new=True)
+        kept = await self._to_spool([event])
+        if kept and self._recorder.has_store:
+            self._kept.append(event)
         self._wake.set()
         return kept
 
@@ -172,9 +168,9 @@ class EventSink:
 
     async def _wait_for_work(self) -> None:
         """Return shortly after an event arrived, when the store is due for a retry, or after a peak."""
-        since_peak = self._unspool_at - self._now()
+        until_over = self._peak.over_at - self._now()
         with suppress(TimeoutError):
-            async with asyncio.timeout(since_peak if 0 < since_peak < self._retry else self._retry):
+            async with asyncio.timeout(until_over if 0 < until_over < self._retry else self._retry):
                 await self._wake.wait()
                 if not self._closing:
                     await asyncio.sleep(self._retry if self._spool_failing else self._gather)
@@ -182,11 +178,13 @@ class EventSink:
 
     async def _write_waiting(self) -> None:
         """Write what waits: to the store, at a peak to the spool."""
-        while self._waiting:
-            if len(self._waiting) > self._peak and self._may_spool_peaks:
-                self._unspool_at = self._now() + _AFTER_PEAK
-            is_peak = self._now() < self._unspool_at
-            self._in_flight = await self._affordable(self._take(len(self._waiting) if is_peak else self._batch))
+        while self._waiting or self._kept:
+            if self._kept:
+                urgent, self._kept = self._kept, []
+                await self._recorder.record(urgent, again=True)  # On failure the spool has them.
+            is_peak = self._may_spool_peaks and self._peak.includes(len(self._waiting), self._now())
+            self._in_flight = self._take(len(self._waiting) if is_peak else self._batch)
+            self._in_flight = await self._affordable(self._in_flight)
             if not self._in_flight:
                 continue
             kept = not is_peak and await self._recorder.record(self._in_flight)
@@ -205,7 +203,7 @@ class EventSink:
             if not self._spool_failing:
                 self._log("events.spool_failing", error=str(error))
             self._spool_failing = True
-            self._unspool_at = 0.0
+            self._peak.cancel()
             self._waiting.extendleft(reversed(events))
             self._drop(len(self._waiting) - self._limit)
             self._wake.set()
@@ -224,19 +222,22 @@ class EventSink:
         except SpoolError as error:
             self._log("events.spool_failing", error=str(error))
             return
-        if self._recorder.outage and self.store_answers and self._may_unspool:
+        if not (self.store_answers and self._may_unspool):
+            return
+        self._peak.settle()
+        if self._recorder.outage:
             self._log("events.unspooled", events=self._unspooled)
             self._recorder.outage, self._unspooled = False, 0
 
     @property
     def _may_spool_peaks(self) -> bool:
         """Whether the spool has room for a peak, and the store is asked for it later."""
-        return self._recorder.has_store and not self._spool_failing and self._spool.filled < _PEAK_PART
+        return self._recorder.has_store and not self._spool_failing and self._spool.filled < SPOOL_PART
 
     @property
     def _may_unspool(self) -> bool:
         """Whether the store is asked for events of the spool."""
-        return not self._closing and self._recorder.has_store and self._now() >= self._unspool_at
+        return not self._closing and self._recorder.has_store and self._now() >= self._peak.over_at
 
     async def _unspool_segment(self) -> bool:
         """Move one file, with new events before each batch; False when there is no file or the store fails."""

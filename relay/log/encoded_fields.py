@@ -33,7 +33,7 @@ class EncodedLine(Mapping[str, object]):
     def __init__(self, queue_id: str, recipient: str, fields: EncodedFields) -> None:
         self._queue_id, self._recipient, self._fields = queue_id, recipient, fields
         first = f'"queue_id":{encode_text(queue_id)},"recipient":{encode_text(recipient)}'
-        self.members = f"{first},{fields.members}"
+        self.members = f"{first},{fields.members}" if fields else first
 
     def __getitem__(self, name: str) -> object:
         return self._all()[name]

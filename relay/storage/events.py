@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import chain
+from operator import attrgetter
 
 from relay.events.event import Event
 from relay.queue.message import ReturnedMail
@@ -61,13 +62,11 @@ def record(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Callable[
     """
 
     def operation(raw: Connection) -> Sequence[Event]:
+        named = unsubscribes.apply_events(raw, with_recipients(raw, events))
         # In the order of the index by message, so that neighbours are on one page. The order within a message remains.
-        order = sorted(range(len(events)), key=lambda place: events[place].queue_id)
-        named = unsubscribes.apply_events(raw, with_recipients(raw, [events[place] for place in order]))
-        for some in batched(named, AT_ONCE):
+        for some in batched(sorted(named, key=attrgetter("queue_id")), AT_ONCE):
             raw.execute(insertion_of(INSERT_EVENT, len(some)), [*chain.from_iterable(event_rows(some))])
-        recorded = dict(zip(order, named, strict=True))
-        return [recorded[place] for place in range(len(events))]
+        return named
 
     return operation
 
@@ -76,7 +75,7 @@ def record_new(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Calla
     """Do the same for events of readers that may have come before: those that did are left out."""
 
     def operation(raw: Connection) -> Sequence[Event]:
-        known = _stored_like(raw, events)
+        known = stored_keys(raw, events)
         fresh: list[Event] = []
         for event in events:
             key = _reader_key(event.queue_id, event.number, event.kind.value, event.at, event.data)
@@ -90,22 +89,25 @@ def record_new(events: Sequence[Event], unsubscribes: UnsubscribeTable) -> Calla
 
 @lru_cache(maxsize=16)
 def stored_events_statement(count: int) -> str:
-    """Return the statement that finds the stored events of so many recipients, kinds and times."""
-    wanted = ", ".join(["(?, ?, ?, ?)"] * count)
+    """Return the statement that finds the stored events of so many messages in a span of time."""
+    places = ", ".join("?" * count)
     return (
-        f"WITH wanted (queue_id, number, kind, at) AS (VALUES {wanted}) "  # noqa: S608  places
-        "SELECT events.queue_id, events.number, events.kind, events.at, events.data FROM wanted "
-        "JOIN events ON events.queue_id = wanted.queue_id AND events.number = wanted.number "
-        "AND events.kind = wanted.kind AND events.at = wanted.at"
+        "SELECT queue_id, number, kind, at, data FROM events "  # noqa: S608  places
+        f"WHERE queue_id IN ({places}) AND at BETWEEN ? AND ?"
     )
 
 
-def _stored_like(raw: Connection, events: Sequence[Event]) -> set[tuple[object, ...]]:
+def stored_keys(raw: Connection, events: Sequence[Event]) -> set[tuple[object, ...]]:
     """Return the keys of the stored events with recipient, kind and time of one of these."""
+    wanted = {(one.queue_id, one.number, one.kind.value, one.at) for one in events}
+    times = [one.at for one in events]
+    span = [min(times, default=0.0), max(times, default=0.0)]
     keys: set[tuple[object, ...]] = set()
-    for some in batched([(one.queue_id, one.number, one.kind.value, one.at) for one in events], AT_ONCE):
-        rows = raw.execute(stored_events_statement(len(some)), [*chain.from_iterable(some)]).fetchall()
-        keys.update(_reader_key(row[0], row[1], row[2], row[3], decode_object(row[4])) for row in rows)
+    # Each message is read once: one statement for each event would read all events of a newsletter for each.
+    for some in batched(sorted({one.queue_id for one in events}), AT_ONCE):
+        for *about, data in raw.execute(stored_events_statement(len(some)), [*some, *span]):
+            if (place := tuple(about)) in wanted:
+                keys.add(_reader_key(*place, decode_object(data)))
     return keys
 
 

@@ -53,6 +53,16 @@ async def test_it_does_not_matter_who_records_the_event(store: Store, unsubscrib
     assert await unsubscribes.find(UnsubscribeQuery()) == [replace(SPRING, source="reply")]
 
 
+async def test_of_one_batch_the_first_event_counts_whatever_its_queue_id(
+    store: Store, unsubscribes: UnsubscribeStore
+) -> None:
+    for queue_id in ("A", "B"):
+        await store.queue.enqueue(campaign_mail(queue_id, "u@x.test"))
+    first = replace(TOKEN, queue_id="B", data={"id": "1", "by": "one-click"})
+    await store.events.record([first, replace(TOKEN, at=NOW + 300, data={"id": "2", "by": "page"})])
+    assert await unsubscribes.find(UnsubscribeQuery()) == [replace(SPRING, source="one-click", queue_id="B")]
+
+
 async def test_the_first_time_counts(store: Store, unsubscribes: UnsubscribeStore) -> None:
     await store.queue.enqueue(campaign_mail("A", "u@x.test"))
     await store.events.record([TOKEN, replace(TOKEN, at=NOW + 1)])

@@ -38,8 +38,9 @@ class Store:
     async def record(self, events: Sequence[Event], *, again: bool = False) -> Sequence[Event]:
         if self.down:
             raise StoreError("database is locked")
-        self.events.extend(events)
-        return events
+        fresh = [one for one in events if not (again and one in self.events)]
+        self.events.extend(fresh)
+        return fresh
 
 
 @dataclass

@@ -35,9 +35,10 @@ class Store:
             raise RuntimeError("a fault nobody foresaw")
         if self.down:
             raise StoreError("database is locked")
-        self.events.extend(events)
+        fresh = [one for one in events if not (again and one in self.events)]
+        self.events.extend(fresh)
         self.batches += 1
-        return events
+        return fresh
 
 
 class Watched:

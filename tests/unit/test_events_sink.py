@@ -1,14 +1,18 @@
 """The event sink: batches, limits of memory, events to keep, and its end."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from relay.events import sink
+from relay.events.event import Event
+from relay.events.shedding import Shedding
 from relay.events.spool import Spool, SpoolError
 from tests.servers.waiting import until
-from tests.unit.sink_harness import EVENTS, Store, Watched, by_number, event, running
+from tests.unit.sink_harness import EVENTS, Store, Watched, by_number, event, lines, running
 
 
 def spooled(folder: Path) -> bytes:
@@ -143,3 +147,26 @@ async def test_a_spool_that_cannot_be_used_stops_the_start(tmp_path: Path) -> No
     watched = Watched(tmp_path / "file" / "spool", Store())
     with pytest.raises(SpoolError, match="Not a directory"):
         await watched.sink.start()
+
+
+class HangingDisk(Shedding):
+    """Asks how much space is free, and gets no answer."""
+
+    def __init__(self) -> None:
+        """Needs nothing."""
+
+    async def affordable(self, events: Sequence[Event]) -> Sequence[Event]:
+        await asyncio.Event().wait()
+        return events
+
+
+async def test_events_whose_disk_space_is_looked_up_when_the_time_to_close_is_over_are_spooled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sink, "CLOSING_TIME", 0.01)
+    async with running(tmp_path, Store(), shedding=HangingDisk()) as watched:
+        watched.sink.put(*EVENTS[:300])
+        await until(lambda: len(watched.sink._waiting) == 0)
+        assert watched.sink.waiting == 300
+    assert spooled(tmp_path) == lines(*EVENTS[:300])
+    assert watched.sink.lost == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from relay.events import sink
+from relay.events import peak
 from relay.events.event import Event
 from relay.events.spool import Spool
 from tests.servers.waiting import until
@@ -15,7 +15,7 @@ from tests.unit.sink_harness import EVENTS, Store, by_number, event, lines, runn
 async def test_at_a_peak_events_are_on_disk_before_the_store_is_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sink, "_AFTER_PEAK", 3600.0)
+    monkeypatch.setattr(peak, "AFTER", 3600.0)
     store = Store()
     async with running(tmp_path, store, peak=100, retry=5.0) as watched:
         watched.sink.put(*EVENTS[:101])
@@ -25,7 +25,7 @@ async def test_at_a_peak_events_are_on_disk_before_the_store_is_asked(
         assert (store.events, watched.published) == ([], []), "the peak was a moment ago"
         assert b"".join(path.read_bytes() for path in tmp_path.iterdir()) == lines(*EVENTS[:110])
 
-        watched.sink._unspool_at = 0.0
+        watched.sink._peak.cancel()
         watched.sink.put(EVENTS[110])
         await until(lambda: len(store.events) == 111)
         await until(lambda: not list(tmp_path.iterdir()))
@@ -36,7 +36,7 @@ async def test_at_a_peak_events_are_on_disk_before_the_store_is_asked(
 async def test_a_peak_is_over_after_a_moment_without_further_events(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sink, "_AFTER_PEAK", 0.01)
+    monkeypatch.setattr(peak, "AFTER", 0.01)
     store = Store()
     async with running(tmp_path, store, peak=100, retry=3600.0) as watched:
         watched.sink.put(*EVENTS[:200])
@@ -126,7 +126,7 @@ async def test_after_a_failure_in_the_middle_of_a_peak_its_rest_is_compared(tmp_
 async def test_an_outage_ends_when_the_spool_is_empty_though_a_peak_interrupts(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sink, "_AFTER_PEAK", 3600.0)
+    monkeypatch.setattr(peak, "AFTER", 3600.0)
     store = Store()
     store.down = True
     async with running(tmp_path, store, peak=100, batch=25) as watched:
@@ -143,17 +143,72 @@ async def test_an_outage_ends_when_the_spool_is_empty_though_a_peak_interrupts(
         store.down = False
         await until(lambda: len(store.events) == 25 and not watched.sink.waiting)
         assert watched.line_names == ["events.spooled"]
-        watched.sink._unspool_at = 0.0
+        watched.sink._peak.cancel()
         watched.sink.put(EVENTS[200])
         await until(lambda: "events.unspooled" in watched.line_names)
     assert by_number(store.events) == EVENTS[:201]
 
 
-async def test_an_unsubscribe_at_a_peak_is_on_disk_when_that_returns(tmp_path: Path) -> None:
+async def test_an_unsubscribe_at_a_peak_is_on_disk_when_that_returns_and_soon_in_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(peak, "AFTER", 3600.0)
     store = Store()
     async with running(tmp_path, store, peak=100, retry=5.0) as watched:
         watched.sink.put(*EVENTS[:200])
         await until(lambda: not watched.sink.waiting)
         assert await watched.sink.keep(event(999))
         assert b'"recipient":999,' in b"".join(path.read_bytes() for path in tmp_path.iterdir())
-        await until(lambda: len(store.events) == 201)
+        await until(lambda: store.events == watched.published == [event(999)])
+
+        watched.sink._peak.cancel()
+        watched.sink.put(EVENTS[200])
+        await until(lambda: len(store.events) == 202)
+        assert by_number(watched.published) == [*EVENTS[:201], event(999)]
+
+
+async def test_an_unsubscribe_waits_in_the_spool_for_a_store_that_fails(tmp_path: Path) -> None:
+    store = Store()
+    store.down = True
+    async with running(tmp_path, store) as watched:
+        assert await watched.sink.keep(event(1))
+        await until(lambda: not watched.sink.store_answers)
+        store.down = False
+        await until(lambda: store.events == watched.published == [event(1)])
+
+
+async def test_bursts_that_never_end_keep_no_event_from_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than a peak at once, again and again, may be few events in all."""
+    monkeypatch.setattr(peak, "AFTER", 0.1)
+    monkeypatch.setattr(peak, "LONGEST", 0.3)
+    store = Store()
+    async with running(tmp_path, store, peak=10, retry=5.0) as watched:
+        watched.sink.put(*EVENTS[:11])
+
+        async def is_stored_though_bursts_go_on() -> bool:
+            watched.sink.put(*EVENTS[100:111])
+            return EVENTS[0] in store.events
+
+        await until(is_stored_though_bursts_go_on)
+
+
+async def test_a_peak_begins_with_more_events_than_its_size_and_ends_a_moment_after_the_last_time() -> None:
+    one = peak.Peak(100)
+    assert not one.includes(100, 1000.0)
+    assert one.includes(101, 1000.0)
+    assert one.includes(5, 1000.9), "the end of a peak"
+    assert one.over_at == 1001.0
+    assert not one.includes(5, 1001.0)
+
+
+async def test_after_the_longest_peak_the_spool_has_to_be_emptied_first() -> None:
+    one = peak.Peak(100)
+    assert all(one.includes(101, 1000.0 + second) for second in range(30))
+    assert not one.includes(101, 1030.0)
+    assert not one.includes(101, 1500.0)
+    one.settle()
+    assert one.includes(101, 1501.0)
+    one.cancel()
+    assert not one.includes(5, 1501.1)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from relay.app.event_lines import log_line
 from relay.events.event import Event, Kind
 from relay.events.event_line import encode_event
-from relay.log.encoded_fields import EncodedFields, encoded
+from relay.log.encoded_fields import EncodedFields, EncodedLine, encoded
 from relay.log.formats import as_console, as_json, as_postfix
 from relay.storage.json_columns import encode_object
 from relay.tracker.client import parse_client
@@ -66,3 +66,8 @@ def test_labels_are_behind_the_fields(labels: dict[str, object]) -> None:
     line = json.loads(as_json(name, "info", fields))
     assert line["client"] == "192.0.2.1"
     assert set(labels) <= set(line)
+
+
+def test_a_line_of_an_event_without_fields_is_json() -> None:
+    line = EncodedLine("A", "u@x.test", encoded({}))
+    assert json.loads(f"{{{line.members}}}") == {"queue_id": "A", "recipient": "u@x.test"} == dict(line)
